@@ -1,0 +1,71 @@
+"""What a resolver knows of the request it serves: who asks, for which project, of which database."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from strawberry.dataloader import DataLoader
+
+from gateway.auth import Authenticator, Headers, Identity, project
+from gateway.db import Database
+from gateway.policy import Policy
+
+Found = TypeVar("Found")
+Parent = tuple[str, str]
+"""The project and the id of the item that others belong to."""
+
+
+@dataclass
+class Context:
+    """One request's identity and project, with the doors to the database and the rules."""
+
+    identity: Identity
+    project_id: str
+    db: Database
+    policy: Policy
+    _loaders: dict[object, DataLoader[Any, Any]] = field(default_factory=dict, repr=False)
+
+    def authorize(self, rule: str) -> None:
+        """Pass, or raise Forbidden. The first line of every resolver."""
+        self.policy.check(rule, self.identity, self.project_id)
+
+    async def batch(
+        self,
+        function: Callable[..., Awaitable[Mapping[Parent, Found]]],
+        key: Parent,
+        *arguments: object,
+    ) -> Found | None:
+        """Call `function(ctx, keys, *arguments)` once for all keys asked for at the same time.
+
+        The function returns a mapping; what it has no entry for is None. The arguments must be
+        hashable: calls with equal ones are served together.
+        """
+        loader = self._loaders.get((function, arguments))
+        if loader is None:
+
+            async def load(keys: list[Parent]) -> Sequence[Found | None]:
+                found = await function(self, keys, *arguments)
+                return [found.get(key) for key in keys]
+
+            loader = self._loaders[function, arguments] = DataLoader(load_fn=load, cache=False)
+        found: Found | None = await loader.load(key)
+        return found
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """Opens a context for each request; one for the whole application, in `app.state.contexts`."""
+
+    db: Database
+    policy: Policy
+    authenticator: Authenticator
+
+    async def open(self, headers: Headers, path: str, project_id: str | None = None) -> Context:
+        """Tell who is calling and for which project: the path's where it names one.
+
+        Raises Unauthenticated, Unavailable, and BadInput for an impossible project id.
+        """
+        identity = await self.authenticator.identify(headers, path)
+        if project_id is not None:
+            project_id = project(project_id, "project_id")
+        return Context(identity, project_id or identity.project_id or "", self.db, self.policy)

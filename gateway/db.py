@@ -1,0 +1,139 @@
+"""The database: `rows` reads, `write` is one transaction, and a dead one is `Unavailable`."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from gateway.errors import Conflict, Unavailable
+from gateway.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+# PostgreSQL's classes of error that say something about the server, not about the statement:
+# connection, resources, operator intervention, and transactions that lost a race.
+_TRANSIENT = ("08", "53", "57", "40")
+_TRANSIENT_SQLITE = ("locked", "unable to open", "disk I/O error", "readonly", "disk is full")
+
+
+class Database:
+    """A pool of connections to the catalogue's database."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.url = settings.database
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _engine(self.url, settings.database_pool_size)
+        # Reads need no transaction: a statement each, without BEGIN and ROLLBACK around it.
+        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def rows(
+        self,
+        statement: sa.Executable,
+        parameters: Any = None,
+    ) -> Sequence[sa.Row[Any]]:
+        """Every row that the statement returns.
+
+        A connection that died while it was idle is replaced once, unseen: reading twice does no
+        harm. Raises Unavailable when the database doesn't answer.
+        """
+        with _translated():
+            for last_try in (False, True):
+                try:
+                    async with self._reading.connect() as connection:
+                        result = await connection.execute(statement, parameters)
+                        return result.all()
+                except DBAPIError as error:
+                    if last_try or not error.connection_invalidated:
+                        raise
+        raise AssertionError("unreachable")
+
+    async def scalar(self, statement: sa.Executable) -> Any:
+        """The first column of the first row, or None. Raises as `rows` does."""
+        found = await self.rows(statement)
+        return found[0][0] if found else None
+
+    @asynccontextmanager
+    async def write(self, *, taken: str = "the item exists already") -> AsyncIterator[AsyncSession]:
+        """One transaction: committed at the end of the block, rolled back by any exception.
+
+        Raises Conflict with the text of `taken` where the database finds a duplicate, Unavailable
+        when it doesn't answer.
+        """
+        with _translated(taken):
+            async with (
+                AsyncSession(self.engine, expire_on_commit=False) as session,
+                session.begin(),
+            ):
+                yield session
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def _engine(url: sa.URL, pool_size: int) -> AsyncEngine:
+    if url.get_backend_name() != "sqlite":
+        # Documents travel as text: what the driver would decode stays as it is.
+        return create_async_engine(
+            url, pool_size=pool_size, max_overflow=0, pool_timeout=10, json_deserializer=str
+        )
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0)
+    sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver would begin transactions when it sees fit; `_begin_sqlite` does it instead.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+        "busy_timeout = 10000",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # IMMEDIATE: a transaction that read first could not become a writer while another one writes.
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _translated(taken: str = "") -> Iterator[None]:
+    """Give the database's failures the gateway's names."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict(taken) from error
+    except (PoolTimeoutError, OSError) as error:
+        log.warning("database unavailable", error=str(error))
+        raise Unavailable("the database doesn't answer") from error
+    except DBAPIError as error:
+        if not is_unavailable(error):
+            raise
+        log.warning("database unavailable", error=str(error.orig))
+        raise Unavailable("the database doesn't answer") from error
+
+
+def is_unavailable(error: DBAPIError) -> bool:
+    """Tell whether the database failed, rather than the statement."""
+    if error.connection_invalidated or isinstance(error, InterfaceError):
+        return True
+    cause = getattr(error.orig, "__cause__", None)
+    state = getattr(error.orig, "sqlstate", None) or getattr(cause, "sqlstate", None) or ""
+    if isinstance(error.orig, sqlite3.Error):
+        return isinstance(error, OperationalError) and any(
+            part in str(error.orig) for part in _TRANSIENT_SQLITE
+        )
+    return state.startswith(_TRANSIENT) or isinstance(cause, (OSError, TimeoutError))

@@ -1,0 +1,190 @@
+"""Conditions on columns: an operator is a row of data, and everything compiles to SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
+
+Column = sa.ColumnElement[Any]
+
+
+class position_of(GenericFunction[int]):  # noqa: N801 - a function's name in SQL
+    """Where a text first holds another, from 1; 0 if it doesn't. Bytewise, case and all."""
+
+    type = sa.Integer()
+    inherit_cache = True
+
+
+@compiles(position_of)
+def _strpos(element: position_of, compiler: Any, **options: Any) -> str:
+    return f"strpos({compiler.process(element.clauses, **options)})"
+
+
+@compiles(position_of, "sqlite")
+def _instr(element: position_of, compiler: Any, **options: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **options)})"
+
+
+def _starts_with(column: Column, value: str) -> Column:
+    # The first comparison lets an index find where to begin.
+    return sa.and_(column >= value, sa.func.substr(column, 1, len(value)) == value)
+
+
+OPERATORS: Mapping[str, Callable[[Column, Any], Column]] = {
+    "eq": lambda column, value: column.is_not_distinct_from(value),
+    "ne": lambda column, value: column.is_distinct_from(value),
+    "in": lambda column, values: column.in_(values),
+    "gt": lambda column, value: column > value,
+    "gte": lambda column, value: column >= value,
+    "lt": lambda column, value: column < value,
+    "lte": lambda column, value: column <= value,
+    "contains": lambda column, value: position_of(column, value) > 0,
+    "startsWith": _starts_with,
+    "isNull": lambda column, value: column.is_(None) if value else column.is_not(None),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`column operator value`; a value of `in` is a tuple. `None` is null: `eq None` finds it."""
+
+    column: Column
+    operator: str
+    value: Any
+
+    def sql(self) -> Column:
+        """As an SQL expression."""
+        if self.operator == "eq" and self.value is not None:
+            return self.column == self.value
+        return OPERATORS[self.operator](self.column, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every part must hold; of no parts, true."""
+
+    parts: tuple[Where, ...]
+
+    def sql(self) -> Column:
+        """As an SQL expression."""
+        return sa.and_(sa.true(), *(part.sql() for part in self.parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """At least one part must hold; of no parts, false."""
+
+    parts: tuple[Where, ...]
+
+    def sql(self) -> Column:
+        """As an SQL expression."""
+        return sa.or_(sa.false(), *(part.sql() for part in self.parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part must not hold; what compares with null doesn't hold, so its opposite does."""
+
+    part: Where
+
+    def sql(self) -> Column:
+        """As an SQL expression."""
+        return sa.not_(sa.func.coalesce(self.part.sql(), sa.false()))
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """Any SQL expression that is true, false or null."""
+
+    expression: Column
+
+    def sql(self) -> Column:
+        """As an SQL expression."""
+        return self.expression
+
+
+Where = Condition | All | Either | Not | Expression
+
+
+PRESENT: Any = object()
+"""In place of a value in `Holds`: the key is there, whatever its value."""
+
+
+class Holds(sa.ColumnElement[bool]):
+    """Whether a JSON document holds a value under a key, compared with its JSON type.
+
+    `keys` is the way there from the document's root, through objects; with `anywhere` it is one
+    key, looked for at any depth. The value is a string, number, boolean, None for a null, or
+    `PRESENT`; an array or object is equal to nothing.
+    """
+
+    type = sa.Boolean()
+    inherit_cache = False
+
+    def __init__(
+        self,
+        document: Column,
+        keys: tuple[str, ...],
+        value: str | float | bool | None,  # noqa: FBT001 - a JSON value
+        *,
+        anywhere: bool = False,
+    ) -> None:
+        self.document, self.keys, self.value, self.anywhere = document, keys, value, anywhere
+
+    @property
+    def _from_objects(self) -> list[sa.FromClause]:
+        return list(self.document._from_objects)  # noqa: SLF001 - part of SQLAlchemy's protocol
+
+    def on_postgresql(self) -> Column:
+        """As a path expression: `strict`, so that arrays aren't opened to look into them."""
+        way = "".join(f".{json.dumps(key)}" for key in self.keys)
+        test = "" if self.value is PRESENT else f" ? (@ == {json.dumps(self.value)})"
+        path = f"strict ${'.**' if self.anywhere else ''} ? (exists (@{way}{test}))"
+        return sa.func.jsonb_path_exists(
+            sa.cast(self.document, JSONB), sa.cast(path, JSONPATH), sa.cast({}, JSONB), sa.true()
+        )
+
+    def on_sqlite(self) -> Column:
+        """As a subquery over the document's values, in one another where the way is long."""
+        return self._under(self.document, self.keys)
+
+    def _under(self, document: Column, keys: tuple[str, ...]) -> Column:
+        each = sa.func.json_tree if self.anywhere else sa.func.json_each
+        values = each(document).table_valued("key", "type", "atom", "value").alias(f"v{len(keys)}")
+        # Array elements have numbers for keys, which equal no text.
+        conditions = [values.c.key == keys[0]]
+        if len(keys) > 1:
+            inner = sa.case((values.c.type == "object", values.c.value), else_="{}")
+            conditions.append(self._under(inner, keys[1:]))
+        elif self.value is not PRESENT:
+            conditions.append(self._is_value(values.c.type, values.c.atom))
+        found = sa.select(sa.literal_column("1")).select_from(values).where(*conditions)
+        return found.correlate_except(values).exists()
+
+    def _is_value(self, kind: Column, atom: Column) -> Column:
+        match self.value:
+            case None:
+                return kind == "null"
+            case bool():
+                return kind == json.dumps(self.value)
+            case str():
+                return sa.and_(kind == "text", atom == self.value)
+            case _:
+                return sa.and_(kind.in_(["integer", "real"]), atom == self.value)
+
+
+@compiles(Holds, "postgresql")
+def _on_postgresql(element: Holds, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.on_postgresql(), **options))
+
+
+@compiles(Holds)
+def _on_sqlite(element: Holds, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.on_sqlite(), **options))

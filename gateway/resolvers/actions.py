@@ -1,0 +1,105 @@
+"""Actions: what an agent is to do, on their own and in the lists of jobs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway import documents, projections, resolvers
+from gateway.context import Context
+from gateway.errors import BadInput
+from gateway.resolvers import change, listing, locked
+from gateway.tables import Action, JobAction, columns, new_id
+
+COLUMNS = columns(Action)
+LINKS = columns(JobAction)
+LISTING = listing(Action, "actions:get_all", COLUMNS.id)
+
+OF_JOB = (LINKS.project_id, LINKS.job_id)
+
+
+@dataclass
+class ActionDraft:
+    """An action to create, or, with only its id, a reference to one that exists.
+
+    `max_retries` counts the tries, `max_retries_interval` is the pause between them in seconds;
+    `mandatory` lets a job go on to nothing else when the action fails.
+    """
+
+    freezer_action: dict[str, Any] | None = None
+    action_id: str | None = None
+    max_retries: int | None = None
+    max_retries_interval: int | None = None
+    mandatory: bool | None = None
+
+
+def draw(ctx: Context, draft: ActionDraft) -> Action:
+    """Make the row of a new action, checked but not stored. Raises BadInput."""
+    if draft.freezer_action is None:
+        raise BadInput("'freezer_action' is a required property", field="freezer_action")
+    if draft.action_id:
+        projections.identifier("action_id", draft.action_id)
+    given = {
+        key: value
+        for key in ("max_retries", "max_retries_interval", "mandatory")
+        if (value := getattr(draft, key)) is not None
+    }
+    row = Action(
+        project_id=ctx.project_id,
+        id=draft.action_id or new_id(),
+        user_id=ctx.identity.user_id,
+        freezer_action=documents.dump(draft.freezer_action, what="'freezer_action'"),
+        **given | projections.action(draft.freezer_action),
+    )
+    projections.fits(row)
+    return row
+
+
+async def create(ctx: Context, draft: ActionDraft) -> Action:
+    """Create an action. Raises BadInput, and Conflict where the id is taken in this project."""
+    ctx.authorize("actions:create")
+    row = draw(ctx, draft)
+    async with ctx.db.write(taken=f"an action with the id '{row.id}' exists already") as session:
+        session.add(row)
+    return row
+
+
+async def update(
+    ctx: Context,
+    action_id: str,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: int | None = None,
+) -> Action:
+    """Change an action wherever it is used; `freezer_action` is a merge patch.
+
+    The other keys are the columns of a draft. Raises NotFound, StaleVersion and BadInput.
+    """
+    ctx.authorize("actions:update")
+    async with ctx.db.write() as session:
+        row = await locked(ctx, session, Action, action_id, expected_version)
+        document = orjson.loads(row.freezer_action)
+        values = dict(changes)
+        if "freezer_action" in values:
+            document = documents.merged(document, values.pop("freezer_action"))
+        text = documents.dump(document, what="'freezer_action'")
+        change(row, freezer_action=text, **values, **projections.action(document))
+        projections.fits(row)
+    return row
+
+
+async def replace(
+    ctx: Context, action_id: str, draft: ActionDraft, *, expected_version: int | None = None
+) -> Action:
+    """Put an action in the place of the one of this id, or create it under the id."""
+    ctx.authorize("actions:replace")
+    draft.action_id = action_id
+    async with ctx.db.write() as session:
+        return await resolvers.put(ctx, session, draw(ctx, draft), expected_version)
+
+
+async def delete(ctx: Context, action_id: str) -> None:
+    """Delete an action, and take it out of the project's jobs. Raises NotFound."""
+    ctx.authorize("actions:delete")
+    await resolvers.delete(ctx, Action, action_id)

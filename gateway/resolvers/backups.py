@@ -1,0 +1,88 @@
+"""Backups: what agents wrote, found, registered, corrected and forgotten."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway import documents, projections, resolvers
+from gateway.context import Context
+from gateway.resolvers import change, listing, locked
+from gateway.tables import Backup, BackupStatus, columns
+
+COLUMNS = columns(Backup)
+LISTING = listing(Backup, "backups:get_all", COLUMNS.backup_name, COLUMNS.sort_time, COLUMNS.id)
+
+OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
+OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
+
+
+@dataclass
+class BackupDraft:
+    """A backup to register: the agent's metadata, and what else is known of it.
+
+    `job_id`, `client_id` and `backup_uuid` count where the metadata doesn't have them.
+    """
+
+    metadata: dict[str, Any]
+    status: str = BackupStatus.AVAILABLE
+    job_id: str | None = None
+    client_id: str | None = None
+    backup_uuid: str | None = None
+
+
+async def create(ctx: Context, draft: BackupDraft) -> Backup:
+    """Register a backup in the caller's project, under a fresh id.
+
+    Raises BadInput for metadata that lacks a required key or has a wrong type.
+    """
+    ctx.authorize("backups:create")
+    row = Backup(
+        project_id=ctx.project_id,
+        user_id=ctx.identity.user_id,
+        user_name=ctx.identity.user_name,
+        backup_metadata=documents.dump(draft.metadata, what="the metadata"),
+        **{
+            "job_id": draft.job_id or None,
+            "client_id": draft.client_id or None,
+            "backup_uuid": draft.backup_uuid or None,
+        }
+        | projections.backup(draft.metadata, draft.status),
+    )
+    projections.fits(row)
+    async with ctx.db.write() as session:
+        session.add(row)
+    return row
+
+
+async def update(
+    ctx: Context,
+    backup_id: str,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: int | None = None,
+) -> Backup:
+    """Change a backup: `status` replaces, `metadata` is a merge patch (null removes a key).
+
+    Raises NotFound, StaleVersion, and BadInput as `create` does.
+    """
+    ctx.authorize("backups:update")
+    async with ctx.db.write() as session:
+        row = await locked(ctx, session, Backup, backup_id, expected_version)
+        metadata = orjson.loads(row.backup_metadata)
+        if "metadata" in changes:
+            metadata = documents.merged(metadata, changes["metadata"])
+        change(
+            row,
+            backup_metadata=documents.dump(metadata, what="the metadata"),
+            **projections.backup(metadata, changes.get("status", row.status)),
+        )
+        projections.fits(row)
+    return row
+
+
+async def delete(ctx: Context, backup_id: str) -> None:
+    """Forget a backup; its data is the agent's affair. Raises NotFound."""
+    ctx.authorize("backups:delete")
+    await resolvers.delete(ctx, Backup, backup_id)

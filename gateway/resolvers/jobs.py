@@ -1,0 +1,290 @@
+"""Jobs: which actions run when and where, and what is asked of their schedulers."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gateway import documents, projections, resolvers
+from gateway.context import Context
+from gateway.errors import Unprocessable, shown
+from gateway.resolvers import actions, change, clients, listing, locked
+from gateway.resolvers.actions import ActionDraft
+from gateway.tables import (
+    Action,
+    Client,
+    Job,
+    JobAction,
+    JobEvent,
+    columns,
+    new_id,
+)
+
+COLUMNS = columns(Job)
+LINKS = columns(JobAction)
+LISTING = listing(Job, "jobs:get_all", COLUMNS.description, COLUMNS.id)
+OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
+OF_SESSION = (COLUMNS.project_id, COLUMNS.session_id)
+
+ACTIONS = listing(
+    Action,
+    "actions:get_all",
+    LINKS.position,
+    through=JobAction,
+    on=lambda: sa.and_(
+        actions.COLUMNS.project_id == LINKS.project_id, actions.COLUMNS.id == LINKS.action_id
+    ),
+)
+"""The actions in the lists of jobs, in their order there."""
+ACTIONS_OF_JOB = (LINKS.project_id, LINKS.job_id)
+
+USES = listing(
+    Job,
+    "jobs:get_all",
+    COLUMNS.description,
+    COLUMNS.id,
+    through=JobAction,
+    on=lambda: sa.and_(COLUMNS.project_id == LINKS.project_id, COLUMNS.id == LINKS.job_id),
+)
+"""The jobs that use an action; one that uses it twice counts twice."""
+USES_OF_ACTION = (LINKS.project_id, LINKS.action_id)
+
+CAPABILITY = {
+    "action": "supported_actions",
+    "mode": "supported_modes",
+    "storage": "supported_storages",
+    "engine": "supported_engines",
+}
+"""What an action asks for, and where a client says what it can."""
+
+
+@dataclass
+class JobDraft:
+    """A job to create.
+
+    Without a `client_id` the project's only client gets the job; where it has none or several,
+    the job belongs to no client until one is given. `action_defaults` fills keys of a
+    `freezer_action` that an action lacks.
+    """
+
+    actions: list[ActionDraft]
+    description: str = ""
+    client_id: str | None = None
+    schedule: dict[str, Any] = field(default_factory=dict)
+    action_defaults: dict[str, Any] = field(default_factory=dict)
+    job_id: str | None = None
+    session_id: str | None = None
+    session_tag: int = 0
+    user_credentials: dict[str, Any] | None = None
+
+
+async def create(ctx: Context, draft: JobDraft) -> Job:
+    """Create a job and those of its actions that don't exist yet: all of it, or nothing.
+
+    Raises BadInput; Conflict where the id is taken; Unprocessable for a client or an action that
+    isn't there, an action that exists with another definition, or one the client can't do.
+    """
+    ctx.authorize("jobs:create")
+    row = _draw(ctx, draft)
+    async with ctx.db.write(taken=f"a job with the id '{row.id}' exists already") as session:
+        row.client_id = row.client_id or await _only_client(ctx, session)
+        session.add(row)
+        await session.flush()
+        await _assign(ctx, session, row, draft.actions)
+    return row
+
+
+async def replace(
+    ctx: Context, job_id: str, draft: JobDraft, *, expected_version: int | None = None
+) -> Job:
+    """Put a job in the place of the one of this id, or create it under the id. As `create`."""
+    ctx.authorize("jobs:create")
+    draft.job_id = job_id
+    new = _draw(ctx, draft)
+    async with ctx.db.write() as session:
+        new.client_id = new.client_id or await _only_client(ctx, session)
+        row = await resolvers.put(ctx, session, new, expected_version)
+        await _assign(ctx, session, row, draft.actions)
+    return row
+
+
+async def update(
+    ctx: Context,
+    job_id: str,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: int | None = None,
+) -> Job:
+    """Change what is given of a job, and nothing else; its owner stays who it was.
+
+    `schedule` is a merge patch (null removes a key), `actions` is a list of drafts that replaces
+    the job's; `description`, `client_id`, `session_id` and `session_tag` replace. Raises NotFound,
+    StaleVersion, and what `create` does.
+    """
+    ctx.authorize("jobs:update")
+    values = {key: changes[key] for key in changes if key not in {"schedule", "actions"}}
+    drafts = changes.get("actions")
+    async with ctx.db.write() as session:
+        row = await locked(ctx, session, Job, job_id, expected_version)
+        if "schedule" in changes:
+            schedule = documents.merged(orjson.loads(row.job_schedule), changes["schedule"] or {})
+            values |= _scheduled(schedule)
+        moved = values.get("client_id", row.client_id) != row.client_id
+        change(row, **values)
+        projections.fits(row)
+        if drafts is not None:
+            await _assign(ctx, session, row, drafts)
+        elif moved:
+            await _check_client(ctx, session, row, await _actions_of(session, row))
+    return row
+
+
+async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
+    """Ask a job's scheduler to start, stop or abort it; False where that is asked already.
+
+    Only the event is touched, whatever the scheduler writes meanwhile; a start also forgets how
+    the last run went. Raises NotFound.
+    """
+    ctx.authorize("jobs:event:create")
+    async with ctx.db.write() as session:
+        row = await locked(ctx, session, Job, job_id)
+        if row.event == event:
+            return False
+        schedule = orjson.loads(row.job_schedule) | {"event": event.value}
+        if event is JobEvent.START:
+            schedule |= {"status": "", "result": ""}
+        change(row, **_scheduled(schedule))
+        return True
+
+
+async def delete(ctx: Context, job_id: str) -> None:
+    """Delete a job; its actions and its backups stay. Raises NotFound."""
+    ctx.authorize("jobs:delete")
+    await resolvers.delete(ctx, Job, job_id)
+
+
+def _draw(ctx: Context, draft: JobDraft) -> Job:
+    """Make the row of a new job, checked but not stored."""
+    if draft.job_id:
+        projections.identifier("job_id", draft.job_id)
+    times = {"time_created": int(time.time()), "time_started": -1, "time_ended": -1}
+    credentials = draft.user_credentials
+    row = Job(
+        project_id=ctx.project_id,
+        id=draft.job_id or new_id(),
+        user_id=ctx.identity.user_id,
+        description=draft.description,
+        client_id=draft.client_id or None,
+        session_id=draft.session_id or None,
+        session_tag=draft.session_tag,
+        user_credentials=documents.dump(credentials) if credentials else None,
+        **_scheduled(draft.schedule | {k: v for k, v in times.items() if k not in draft.schedule}),
+    )
+    projections.fits(row)
+    for action in draft.actions:
+        _fill(action, draft.action_defaults)
+    return row
+
+
+def _scheduled(schedule: dict[str, Any]) -> dict[str, Any]:
+    """Columns of a schedule; schedulers die of one without `event`, or `abort` without a pid."""
+    projected = projections.job(schedule)
+    schedule.setdefault("event", "")
+    if schedule["event"] == JobEvent.ABORT:
+        schedule.setdefault("current_pid", 0)
+    return {"job_schedule": documents.dump(schedule, what="'job_schedule'"), **projected}
+
+
+def _fill(action: ActionDraft, defaults: Mapping[str, Any]) -> None:
+    if action.freezer_action is not None:
+        for key, value in defaults.items():
+            if action.freezer_action.get(key) is None:
+                action.freezer_action[key] = value
+
+
+async def _assign(
+    ctx: Context, session: AsyncSession, job: Job, drafts: Sequence[ActionDraft]
+) -> None:
+    """Give a job its actions: those that exist by their ids, the others created."""
+    named = {draft.action_id for draft in drafts if draft.action_id}
+    own = actions.COLUMNS
+    query = sa.select(Action).where(own.project_id == ctx.project_id, own.id.in_(named))
+    known = {row.id: row for row in (await session.execute(query)).scalars()} if named else {}
+    rows = []
+    for draft in drafts:
+        if not draft.action_id:
+            row = actions.draw(ctx, draft)
+            session.add(row)
+        elif (row := known.get(draft.action_id)) is None:
+            raise Unprocessable(
+                f"no action with the id {shown(draft.action_id)}", field="action_id"
+            )
+        else:
+            _check_same(row, draft)
+        rows.append(row)
+    await _check_client(ctx, session, job, rows)
+    await session.flush()
+    await session.execute(
+        sa.delete(JobAction).where(LINKS.project_id == job.project_id, LINKS.job_id == job.id)
+    )
+    session.add_all(
+        JobAction(project_id=job.project_id, job_id=job.id, position=position, action_id=row.id)
+        for position, row in enumerate(rows)
+    )
+
+
+def _check_same(row: Action, draft: ActionDraft) -> None:
+    """Refuse another definition of an action that exists; null and absent are the same."""
+    if draft.freezer_action is None:
+        return
+    stored = orjson.loads(row.freezer_action)
+    keys = (stored.keys() | draft.freezer_action.keys()) - {"_version", "user_id"}
+    if any(stored.get(key) != draft.freezer_action.get(key) for key in keys):
+        raise Unprocessable(
+            f"the action '{row.id}' exists with another definition: update the action, or leave "
+            "out its id to create a new one",
+            field="action_id",
+        )
+
+
+async def _actions_of(session: AsyncSession, job: Job) -> Sequence[Action]:
+    query = (
+        sa.select(Action)
+        .select_from(ACTIONS.source)
+        .where(LINKS.project_id == job.project_id, LINKS.job_id == job.id)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def _only_client(ctx: Context, session: AsyncSession) -> str | None:
+    query = sa.select(clients.COLUMNS.id).where(clients.COLUMNS.project_id == ctx.project_id)
+    found = (await session.execute(query.limit(2))).scalars().all()
+    return found[0] if len(found) == 1 else None
+
+
+async def _check_client(
+    ctx: Context, session: AsyncSession, job: Job, rows: Sequence[Action]
+) -> None:
+    """Refuse a client that isn't registered, and actions that it can't do."""
+    if job.client_id is None:
+        return
+    own = clients.COLUMNS
+    query = sa.select(Client).where(own.id == job.client_id, clients.visible(ctx))
+    query = query.order_by(own.project_id != ctx.project_id).limit(1)
+    client = (await session.execute(query)).scalar_one_or_none()
+    if client is None:
+        raise Unprocessable(
+            f"no client with the id {shown(job.client_id)} is registered", field="client_id"
+        )
+    for key, capability in CAPABILITY.items():
+        able = orjson.loads(getattr(client, capability))
+        for row in rows:
+            if (wanted := getattr(row, key)) is not None and wanted not in able:
+                raise Unprocessable(
+                    f"the client '{client.id}' does not support the {key} {shown(wanted)}",
+                    field="client_id",
+                )

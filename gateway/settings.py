@@ -1,0 +1,169 @@
+"""Every setting, with its default and what it is for; nobody imports an instance."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+
+
+class Settings(BaseSettings):
+    """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.
+
+    Raises `pydantic.ValidationError`, which names the setting, on a value that can't be used.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(9090, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    public_url: str = Field(
+        "",
+        description="Where clients reach the gateway, for `Link`, `Location` and the versions "
+        "document; empty: as the request says.",
+    )
+    trusted_proxies: Names = Field(
+        (),
+        description="Addresses or networks whose `X-Forwarded-*` headers are believed, "
+        "comma-separated.",
+    )
+    cors_origins: Names = Field(
+        (),
+        description="Origins of browser dashboards that may call the gateway, comma-separated; "
+        "none by default.",
+    )
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///freezer-gateway.sqlite3"),
+        description="The catalogue's database: `sqlite:///file` or "
+        "`postgresql://user:password@host/name`.",
+    )
+    database_pool_size: int = Field(
+        10, ge=1, le=1000, description="Connections kept open to the database, per process."
+    )
+    auth: Literal["none"] = Field(
+        "none",
+        description="Who may call: `none` serves everybody on loopback, for local use.",
+    )
+    project_id: str = Field(
+        "demo",
+        min_length=1,
+        description="With `auth = none`, the project of GraphQL requests that name none in "
+        "`X-Project-Id`.",
+    )
+    default_limit: int = Field(100, ge=1, description="Page length where a request gives none.")
+    max_limit: int = Field(
+        1000,
+        ge=1,
+        description="Longest page. REST cuts a larger `limit` down to it; GraphQL refuses a "
+        "larger `first`.",
+    )
+    max_body_bytes: int = Field(1024 * 1024, ge=1024, description="Longest request body, in bytes.")
+    rest_dialect: Literal["documented", "freezer-19"] = Field(
+        "documented",
+        description="Keys of REST documents: as documented, or exactly those of freezer-api 19.",
+    )
+    graphql_max_depth: int = Field(
+        15, ge=1, description="Deepest nesting of fields in a GraphQL operation."
+    )
+    graphql_max_nodes: int = Field(
+        10_000,
+        ge=1,
+        description="Most nodes that a GraphQL operation could return, by its page lengths.",
+    )
+    graphql_max_aliases: int = Field(
+        50, ge=0, description="Most aliased fields in a GraphQL document."
+    )
+    graphql_max_tokens: int = Field(5000, ge=1, description="Longest GraphQL document, in tokens.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe messages to log."
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="`console` for people, `json` for machines; `auto` asks the terminal."
+    )
+
+    @field_validator("trusted_proxies", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _http_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr) -> SecretStr:
+        try:
+            url = make_url(value.get_secret_value())
+        except ArgumentError:
+            raise ValueError("is not a database URL") from None
+        if url.drivername not in DRIVERS:
+            raise ValueError(f"'{url.drivername}' is none of {', '.join(DRIVERS)}")
+        if url.drivername.startswith("sqlite") and url.database in {None, "", ":memory:"}:
+            raise ValueError("needs a file: every connection would get a database of its own")
+        return value
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Self:
+        if self.default_limit > self.max_limit:
+            raise ValueError(f"default_limit {self.default_limit} is over max_limit")
+        return self
+
+    @property
+    def database(self) -> URL:
+        """The database's URL, with the driver that the gateway uses."""
+        url = make_url(self.database_url.get_secret_value())
+        return url.set(drivername=DRIVERS[url.drivername])
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Look in what the caller gave, then the environment, then the TOML file."""
+        file = settings_cls.model_config.get("toml_file")
+        toml = [TomlConfigSettingsSource(settings_cls, file)] if file else []
+        return (init_settings, env_settings, *toml)
+
+
+def load(config: Path | None = None, **given: object) -> Settings:
+    """Read the settings; `config` is a TOML file with the settings' names as its keys.
+
+    Raises `pydantic.ValidationError` for a bad value and `FileNotFoundError` for a missing file.
+    """
+    if config is None:
+        return Settings(**given)  # type: ignore[arg-type]
+    if not config.is_file():
+        raise FileNotFoundError(f"no such file: {config}")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=config)
+
+    return FromFile(**given)  # type: ignore[arg-type]
