@@ -1,7 +1,9 @@
-"""Who is calling: from a request to an Identity."""
+"""Who is calling: from the headers of a request to an Identity."""
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Protocol
 
 from gateway.errors import BadInput, Forbidden, shown
@@ -12,19 +14,30 @@ _PROJECT_ID = re.compile(r"[\w.-]{1,255}", re.ASCII)
 
 @dataclass(frozen=True)
 class Identity:
-    """A user, the project the token is scoped to (None: unscoped), and the roles there."""
+    """A user, the project the token is scoped to, and the roles there.
+
+    No project: the token is scoped to nothing, to a domain or to the system, and the rules let it
+    do nothing. `service_roles` are those of the service that passes the user's request on.
+    """
 
     user_id: str
     user_name: str
     project_id: str | None
-    roles: frozenset[str] = field(default_factory=frozenset)
+    roles: frozenset[str] = frozenset()
+    project_name: str | None = None
+    user_domain_id: str | None = None
+    project_domain_id: str | None = None
+    service_roles: frozenset[str] = frozenset()
 
 
 class Authenticator(Protocol):
     """Turns the headers of a request into an Identity."""
 
-    async def identify(self, headers: "Headers", path: str) -> Identity:
-        """Tell who is calling; Unauthenticated for nobody, Unavailable when nobody can tell."""
+    async def identify(self, headers: "Headers", path: str, method: str) -> Identity:
+        """Tell who is calling; Unauthenticated for nobody, Unavailable when nobody can tell.
+
+        A token may be good for some paths and methods only, as they stand in the request.
+        """
 
 
 class Headers(Protocol):
@@ -43,7 +56,7 @@ class NoAuthenticator:
     def __init__(self, settings: Settings) -> None:
         self._project_id = settings.project_id
 
-    async def identify(self, headers: Headers, path: str) -> Identity:  # noqa: ARG002 - a seam
+    async def identify(self, headers: Headers, path: str, method: str) -> Identity:  # noqa: ARG002 - a seam
         """Tell which project the local user works on."""
         return Identity(
             user_id="local",
@@ -62,18 +75,29 @@ def project(project_id: str, field: str) -> str:
 
 def loopback(host: str) -> bool:
     """Tell whether a host name, with or without a port, is this machine's own."""
-    name = host.rsplit(":", 1)[0] if re.search(r":\d+$", host) else host
-    return name.strip("[]").lower() in {"localhost", "::1"} or name.startswith("127.")
+    name = re.sub(r":\d+$", "", host) if "]" in host or host.count(":") == 1 else host
+    name = name.removeprefix("[").removesuffix("]").lower()
+    try:
+        # Not by its beginning: 127.0.0.1.example.org is a name, and somebody else's.
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
-def refuse_foreign(headers: Headers) -> None:
+def refuse_foreign(
+    headers: Headers, origins: Collection[str] = (), *, any_host: bool = False
+) -> None:
     """Refuse what a web page from elsewhere could make a browser on this machine send.
 
-    Raises Forbidden for a `Host` that isn't loopback and for an `Origin` of another site.
+    Raises Forbidden for a `Host` that isn't loopback, unless any is welcome, and for an `Origin`
+    of another site, unless it is one of `origins` or, where any host is welcome, that host's own.
     """
     host = headers.get("host") or ""
-    if not loopback(host):
+    if not any_host and not loopback(host):
         raise Forbidden(f"the host {shown(host)} is not this machine, and nobody is authenticated")
     origin = headers.get("origin")
-    if origin and not loopback(re.sub(r"^https?://", "", origin)):
+    if origin is None or origin in origins:
+        return
+    site = re.sub(r"^https?://", "", origin)
+    if not loopback(site) and not (any_host and site == host):
         raise Forbidden(f"the origin {shown(origin)} is foreign, and nobody is authenticated")

@@ -1,4 +1,4 @@
-"""What a resolver knows of the request it serves: who asks, for which project, of which database."""
+"""What a resolver knows of its request: who asks, for which project, of which database."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +23,10 @@ class Context:
     project_id: str
     db: Database
     policy: Policy
+    default_limit: int = 100
+    max_limit: int = 1000
+    selections: dict[object, Any] = field(default_factory=dict, repr=False)
+    """What has been worked out of the operation's selections, for the time it runs."""
     _loaders: dict[object, DataLoader[Any, Any]] = field(default_factory=dict, repr=False)
 
     def authorize(self, rule: str) -> None:
@@ -59,13 +63,28 @@ class Contexts:
     db: Database
     policy: Policy
     authenticator: Authenticator
+    default_limit: int = 100
+    max_limit: int = 1000
 
-    async def open(self, headers: Headers, path: str, project_id: str | None = None) -> Context:
-        """Tell who is calling and for which project: the path's where it names one.
+    async def open(
+        self, headers: Headers, path: str, project_id: str | None = None, *, method: str = ""
+    ) -> Context:
+        """Tell who is calling and for which project: the path's, `X-Project-Id`'s or the token's.
 
+        Whether the caller may do anything there is for the rules to say. Without the request's
+        method, tokens that are good for some methods only are good for none.
         Raises Unauthenticated, Unavailable, and BadInput for an impossible project id.
         """
-        identity = await self.authenticator.identify(headers, path)
+        identity = await self.authenticator.identify(headers, path, method)
         if project_id is not None:
             project_id = project(project_id, "project_id")
-        return Context(identity, project_id or identity.project_id or "", self.db, self.policy)
+        elif wanted := headers.get("x-project-id"):
+            project_id = project(wanted, "X-Project-Id")
+        return Context(
+            identity,
+            project_id or identity.project_id or "",
+            self.db,
+            self.policy,
+            self.default_limit,
+            self.max_limit,
+        )

@@ -7,18 +7,27 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    DisconnectionError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 from gateway.errors import Conflict, Unavailable
 from gateway.settings import Settings
+from gateway.tables import Row
 
 log = structlog.get_logger(__name__)
 
 # PostgreSQL's classes of error that say something about the server, not about the statement:
-# connection, resources, operator intervention, and transactions that lost a race.
-_TRANSIENT = ("08", "53", "57", "40")
+# connection, log-in, no such database, resources, operator intervention, and transactions that lost
+# a race.
+_TRANSIENT = ("08", "28", "3D", "53", "57", "40")
+_CONNECT_SECONDS = 5
 _TRANSIENT_SQLITE = ("locked", "unable to open", "disk I/O error", "readonly", "disk is full")
 
 
@@ -28,7 +37,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.url = settings.database
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _engine(self.url, settings.database_pool_size)
+        self.engine = _engine(self.url, settings.database_pool_size, settings.database_timeout)
         # Reads need no transaction: a statement each, without BEGIN and ROLLBACK around it.
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -36,7 +45,7 @@ class Database:
         self,
         statement: sa.Executable,
         parameters: Any = None,
-    ) -> Sequence[sa.Row[Any]]:
+    ) -> Sequence[Row]:
         """Every row that the statement returns.
 
         A connection that died while it was idle is replaced once, unseen: reading twice does no
@@ -72,21 +81,41 @@ class Database:
             ):
                 yield session
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction on a bare connection, for changing the schema. Raises Unavailable."""
+        with _translated():
+            async with self.engine.begin() as connection:
+                yield connection
+
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
 
 
-def _engine(url: sa.URL, pool_size: int) -> AsyncEngine:
+def _engine(url: sa.URL, pool_size: int, timeout: float) -> AsyncEngine:
     if url.get_backend_name() != "sqlite":
-        # Documents travel as text: what the driver would decode stays as it is.
-        return create_async_engine(
-            url, pool_size=pool_size, max_overflow=0, pool_timeout=10, json_deserializer=str
+        engine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=_CONNECT_SECONDS,
+            connect_args={"timeout": _CONNECT_SECONDS, "command_timeout": timeout},
+            # Documents travel as text: what the driver would decode stays as it is.
+            json_deserializer=str,
         )
+        sa.event.listen(engine.sync_engine, "checkout", _replace_dead)
+        return engine
     engine = create_async_engine(url, pool_size=pool_size, max_overflow=0)
     sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _replace_dead(connection: Any, _record: object, _proxy: object) -> None:
+    # The driver knows, without asking the server, that a connection was closed while it was idle.
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

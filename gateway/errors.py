@@ -53,9 +53,16 @@ class TooLarge(BadInput):
 
 
 class Unauthenticated(GatewayError):
-    """No token, or one that isn't valid."""
+    """No token, or one that isn't valid.
+
+    `uri` is where to get a token, for the header `WWW-Authenticate: Keystone uri="…"`.
+    """
 
     code = Code.UNAUTHENTICATED
+
+    def __init__(self, message: str, *, uri: str = "") -> None:
+        super().__init__(message)
+        self.uri = uri
 
 
 class Forbidden(GatewayError):

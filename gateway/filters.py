@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
@@ -37,6 +37,11 @@ def _starts_with(column: Column, value: str) -> Column:
     return sa.and_(column >= value, sa.func.substr(column, 1, len(value)) == value)
 
 
+def _lowered(text: str) -> str:
+    # As both databases do under a byte-wise collation: ASCII letters only.
+    return text.translate({upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)})
+
+
 OPERATORS: Mapping[str, Callable[[Column, Any], Column]] = {
     "eq": lambda column, value: column.is_not_distinct_from(value),
     "ne": lambda column, value: column.is_distinct_from(value),
@@ -46,6 +51,7 @@ OPERATORS: Mapping[str, Callable[[Column, Any], Column]] = {
     "lt": lambda column, value: column < value,
     "lte": lambda column, value: column <= value,
     "contains": lambda column, value: position_of(column, value) > 0,
+    "icontains": lambda column, value: position_of(sa.func.lower(column), _lowered(value)) > 0,
     "startsWith": _starts_with,
     "isNull": lambda column, value: column.is_(None) if value else column.is_not(None),
 }
@@ -62,7 +68,7 @@ class Condition:
     def sql(self) -> Column:
         """As an SQL expression."""
         if self.operator == "eq" and self.value is not None:
-            return self.column == self.value
+            return cast("Column", self.column == self.value)
         return OPERATORS[self.operator](self.column, self.value)
 
 
@@ -165,7 +171,9 @@ class Holds(sa.ColumnElement[bool]):
             conditions.append(self._under(inner, keys[1:]))
         elif self.value is not PRESENT:
             conditions.append(self._is_value(values.c.type, values.c.atom))
-        found = sa.select(sa.literal_column("1")).select_from(values).where(*conditions)
+        found: sa.Select[Any] = (
+            sa.select(sa.literal_column("1")).select_from(values).where(*conditions)
+        )
         return found.correlate_except(values).exists()
 
     def _is_value(self, kind: Column, atom: Column) -> Column:
@@ -188,3 +196,13 @@ def _on_postgresql(element: Holds, compiler: Any, **options: Any) -> str:
 @compiles(Holds)
 def _on_sqlite(element: Holds, compiler: Any, **options: Any) -> str:
     return str(compiler.process(element.on_sqlite(), **options))
+
+
+def search(text: str, ids: Iterable[Column], names: Iterable[Column]) -> Where:
+    """Look for a text: an id exactly, or anywhere in a name, whatever the case of ASCII letters."""
+    return Either(
+        (
+            *(Condition(column, "eq", text) for column in ids),
+            *(Condition(column, "icontains", text) for column in names),
+        )
+    )

@@ -14,6 +14,7 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.errors import BadInput, shown
+from gateway.tables import Row
 
 Column = sa.ColumnElement[Any]
 Key = tuple[Any, ...]
@@ -60,9 +61,13 @@ def is_beyond(order: Order, key: Key) -> Column:
     columns = [sort.column for sort in order]
     if not any(sort.nullable for sort in order) and len({sort.descending for sort in order}) == 1:
         # A comparison of rows is what an index on these columns can answer by itself.
-        row, other = sa.tuple_(*columns), sa.tuple_(*(_bound(c, v) for c, v in zip(columns, key)))
+        row, other = (
+            sa.tuple_(*columns),
+            sa.tuple_(*(_bound(c, v) for c, v in zip(columns, key, strict=True))),
+        )
         return row < other if order[0].descending else row > other
-    ways, equal = [], sa.true()
+    ways: list[Column] = []
+    equal: Column = sa.true()
     for sort, value in zip(order, key, strict=True):
         ways.append(sa.and_(equal, sort.beyond(value)))
         equal = sa.and_(equal, sort.column.is_not_distinct_from(value))
@@ -123,7 +128,7 @@ class Window:
         narrowed = narrowed.order_by(*(sort.clause() for sort in self.direction))
         return narrowed.limit(self.length + 1).offset(self.offset or None)
 
-    def page(self, rows: Sequence[sa.Row[Any]]) -> Page:
+    def page(self, rows: Sequence[Row]) -> Page:
         """Make the page of the rows that `statement` returned."""
         more = len(rows) > self.length
         shown_rows = rows[: self.length]
@@ -149,10 +154,10 @@ class Page:
     """Rows in the list's order; `more` tells that the list goes on in the window's direction."""
 
     window: Window
-    rows: Sequence[sa.Row[Any]]
+    rows: Sequence[Row]
     more: bool
 
-    def key(self, row: sa.Row[Any]) -> Key:
+    def key(self, row: Row) -> Key:
         """The row's position in the list."""
         return tuple(row[-len(self.window.order) :])
 
@@ -170,7 +175,7 @@ class Page:
             return True
         return False if self.window.after is None else None
 
-    def cursor(self, row: sa.Row[Any]) -> str:
+    def cursor(self, row: Row) -> str:
         """The row's position as an opaque text."""
         return encode(self.window.order, self.key(row))
 

@@ -220,17 +220,9 @@ def backup(metadata: Document, status: str) -> dict[str, Any]:
 def job(schedule: Document) -> dict[str, Any]:
     """Columns of a job from its schedule; BadInput for a key or value a schedule can't have."""
     check(schedule, SCHEDULE, closed="job_schedule")
-    texts = (
-        "status",
-        "result",
-        "event",
-        "schedule_interval",
-        "schedule_date",
-        "schedule_start_date",
-        "schedule_end_date",
-    )
-    times = ("time_created", "time_started", "time_ended")
-    return {key: _text(schedule, key) for key in texts} | {key: schedule.get(key) for key in times}
+    # An empty string is how the vocabularies say nothing, and -1 how a scheduler says "not yet".
+    nothing = {"", -1}
+    return {key: None if (value := schedule.get(key)) in nothing else value for key in SCHEDULE}
 
 
 def action(freezer_action: Document) -> dict[str, Any]:
@@ -266,18 +258,28 @@ def check(
 
 
 def fits(row: SQLModel) -> None:
-    """Check that the row's short texts fit their columns, which an index must be able to hold.
+    """Check that both databases can hold the row's texts, and an index the short ones.
 
-    Raises BadInput naming the column and its limit in bytes of UTF-8.
+    Raises BadInput naming the column, and its limit in bytes of UTF-8.
     """
     for column in columns(type(row)):
-        limit, value = column.info.get("max_bytes"), getattr(row, column.key)
-        if limit and value is not None and len(value.encode()) > limit:
+        value = getattr(row, column.key)
+        if not isinstance(value, str):
+            continue
+        size = len(value.encode(errors="surrogatepass"))
+        limit = column.info.get("max_bytes", size)
+        if size > limit:
             raise BadInput(
-                f"'{column.key}' is {len(value.encode())} bytes long, the limit is {limit}: "
-                f"{shown(value)}",
+                f"'{column.key}' is {size} bytes long, the limit is {limit}: {shown(value)}",
                 field=column.key,
             )
+        if not storable(value):
+            raise BadInput(f"'{column.key}' has characters no text has: {shown(value)}")
+
+
+def storable(text: str) -> bool:
+    """Tell whether both databases can hold the text: no NUL, no lone surrogates."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _text(document: Document, key: str) -> str | None:

@@ -6,7 +6,11 @@ from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlmodel import Field, SQLModel
+
+Row = sa.Row[*tuple[Any, ...]]
+"""A row of whatever columns a statement selects."""
 
 ID_BYTES = 255
 NAME_BYTES = 512
@@ -192,9 +196,18 @@ class Job(SQLModel, table=True):
     schedule_date: str | None = text(NAME_BYTES, default=None)
     schedule_start_date: str | None = text(NAME_BYTES, default=None)
     schedule_end_date: str | None = text(NAME_BYTES, default=None)
+    schedule_year: str | None = text(NAME_BYTES, default=None)
+    schedule_month: str | None = text(NAME_BYTES, default=None)
+    schedule_day: str | None = text(NAME_BYTES, default=None)
+    schedule_week: str | None = text(NAME_BYTES, default=None)
+    schedule_day_of_week: str | None = text(NAME_BYTES, default=None)
+    schedule_hour: str | None = text(NAME_BYTES, default=None)
+    schedule_minute: str | None = text(NAME_BYTES, default=None)
+    schedule_second: str | None = text(NAME_BYTES, default=None)
     time_created: int | None = bigint(default=None)
     time_started: int | None = bigint(default=None)
     time_ended: int | None = bigint(default=None)
+    current_pid: int | None = bigint(default=None)
 
     version: int = 0
     created_at: datetime = moment()
@@ -221,7 +234,7 @@ class Action(SQLModel, table=True):
     backup_name: str | None = text(NAME_BYTES, default=None)
     container: str | None = text(NAME_BYTES, default=None)
     # May be longer than an index takes: it is shown and filtered, not sorted by.
-    path_to_backup: str | None = Field(sa_type=sa.Text, default=None)
+    path_to_backup: str | None = Field(sa_type=_text, default=None)
     timeout: int | None = bigint(default=None)
     priority: int | None = bigint(default=None)
 
@@ -308,7 +321,12 @@ class Session(SQLModel, table=True):
     updated_at: datetime = moment()
 
 
-def columns(table: type[SQLModel]) -> sa.ColumnCollection[str, sa.ColumnElement[Any]]:
+def columns(table: type[SQLModel]) -> ReadOnlyColumnCollection[str, sa.Column[Any]]:
     """The table's columns, for building statements: `columns(Backup).time_stamp > 0`."""
-    selectable: sa.FromClause = sa.inspect(table).local_table
-    return selectable.c
+    return source(table).c
+
+
+def source(table: type[SQLModel]) -> sa.Table:
+    """The table itself, to select from."""
+    declared: sa.Table = sa.inspect(table).local_table
+    return declared

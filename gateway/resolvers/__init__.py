@@ -20,13 +20,12 @@ from gateway.context import Context, Parent
 from gateway.errors import NotFound, StaleVersion
 from gateway.filters import Where
 from gateway.paging import Order, Page, Sort, Window
-from gateway.tables import columns, now
+from gateway.tables import Row, columns, now, source
 
 Column = sa.ColumnElement[Any]
 Columns = tuple[Column, ...]
 Owner = tuple[Column, Column]
 """The columns of a child that hold its parent's project and id."""
-Row = sa.Row[Any]
 Table = TypeVar("Table", bound=SQLModel)
 
 
@@ -66,8 +65,13 @@ class Listing:
         """How many rows the list has."""
         return int(await ctx.db.scalar(self.query(ctx, where, (sa.func.count(),))))
 
-    async def reaches(self, ctx: Context, beyond: Column, where: Where | None) -> bool:
-        """Whether a row lies beyond a window's edge (`Window.rest`)."""
+    async def reaches(
+        self, ctx: Context, window: Window, where: Where | None, *, forwards: bool
+    ) -> bool:
+        """Whether a row lies outside the window's bounds on that side."""
+        beyond = window.rest(forwards=forwards)
+        if beyond is None:
+            return False
         query = self.query(ctx, where, (sa.literal(1),))
         return bool(await ctx.db.rows(query.where(beyond).limit(1)))
 
@@ -88,7 +92,7 @@ class Listing:
         rows = await ctx.db.rows(query.where(*_belongs(self.key, wanted)))
         return {(row[0], row[1]): row for row in rows}
 
-    async def find_of(
+    async def find_of(  # noqa: PLR0913, PLR0917 - a batch's arguments have no names
         self,
         ctx: Context,
         keys: Sequence[Parent],
@@ -116,15 +120,19 @@ class Listing:
         rows = await ctx.db.rows(query.where(*_belongs(owner, wanted)).group_by(*key))
         return dict.fromkeys(keys, 0) | {(row[0], row[1]): row[2] for row in rows}
 
-    async def reaches_of(
+    async def reaches_of(  # noqa: PLR0913, PLR0917 - a batch's arguments have no names
         self,
         ctx: Context,
         keys: Sequence[Parent],
         owner: Owner,
-        beyond: Column,
+        window: Window,
         where: Where | None,
+        forwards: bool,  # noqa: FBT001
     ) -> Mapping[Parent, bool]:
-        """Whether each parent has a row beyond a window's edge."""
+        """Whether each parent has a row outside the window's bounds on that side."""
+        beyond = window.rest(forwards=forwards)
+        if beyond is None:
+            return dict.fromkeys(keys, False)
         wanted = parents(ctx, keys)
         key = (wanted.c.project_id, wanted.c.id)
         query = self.query(ctx, where, key).where(*_belongs(owner, wanted), beyond)
@@ -137,16 +145,13 @@ def listing(
     rule: str,
     *order: Column,
     visible: Callable[[Context], Column] | None = None,
-    through: type[SQLModel] | None = None,
-    on: Callable[[], Column] | None = None,
+    through: sa.FromClause | None = None,
+    on: Column | None = None,
 ) -> Listing:
     """Describe a table's list; `through` joins a link table, whose columns may order the list."""
     own = columns(table)
-    source: sa.FromClause = sa.inspect(table).local_table
-    if through is not None and on is not None:
-        source = source.join(sa.inspect(through).local_table, on())
     return Listing(
-        source=source,
+        source=source(table) if through is None else source(table).join(through, on),
         rule=rule,
         key=(own.project_id, own.id),
         order=tuple(Sort(column) for column in order),
@@ -228,7 +233,7 @@ async def locked(
     kind = table.__name__
     if row is None:
         raise NotFound(f"no {kind.lower()} with the id '{item_id}' in this project")
-    version = row.version  # type: ignore[attr-defined] - every table that has an id has it
+    version = row.version  # type: ignore[attr-defined]  # every table that has an id has it
     if expected_version is not None and version != expected_version:
         raise StaleVersion(f"the {kind.lower()} has version {version}, not {expected_version}")
     return row
@@ -238,8 +243,8 @@ def change(row: SQLModel, **values: object) -> None:
     """Set these columns, and count the change."""
     for key, value in values.items():
         setattr(row, key, value)
-    row.version += 1  # type: ignore[attr-defined] - every table that has an id has it
-    row.updated_at = now()  # type: ignore[attr-defined]
+    row.version += 1  # type: ignore[attr-defined]  # every table that has an id has it
+    row.updated_at = now()
 
 
 async def put(
@@ -249,7 +254,7 @@ async def put(
 
     Raises StaleVersion where the caller expected another version, or one of an item that is gone.
     """
-    item_id = row.id  # type: ignore[attr-defined] - every table that has an id has it
+    item_id = row.id  # type: ignore[attr-defined]  # every table that has an id has it
     try:
         old = await locked(ctx, session, type(row), item_id, expected_version)
     except NotFound:
@@ -263,10 +268,14 @@ async def put(
     return old
 
 
-async def delete(ctx: Context, table: type[SQLModel], item_id: str) -> None:
-    """Delete the item of the caller's project, or raise NotFound."""
+async def delete(
+    ctx: Context, table: type[SQLModel], item_id: str, expected_version: int | None = None
+) -> None:
+    """Delete the item of the caller's project. Raises NotFound and StaleVersion."""
     own = columns(table)
     async with ctx.db.write() as session:
+        if expected_version is not None:
+            await locked(ctx, session, table, item_id, expected_version)
         deleted = await session.execute(
             sa.delete(table)
             .where(own.project_id == ctx.project_id, own.id == item_id)

@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 
-from gateway import documents, projections, resolvers
+from gateway import documents, filters, projections, resolvers
 from gateway.context import Context
 from gateway.errors import BadInput
+from gateway.filters import Where
 from gateway.resolvers import change, listing, locked
 from gateway.tables import Action, JobAction, columns, new_id
 
@@ -38,6 +39,7 @@ def draw(ctx: Context, draft: ActionDraft) -> Action:
     """Make the row of a new action, checked but not stored. Raises BadInput."""
     if draft.freezer_action is None:
         raise BadInput("'freezer_action' is a required property", field="freezer_action")
+    projections.mapping("freezer_action", draft.freezer_action)
     if draft.action_id:
         projections.identifier("action_id", draft.action_id)
     given = {
@@ -82,7 +84,8 @@ async def update(
         document = orjson.loads(row.freezer_action)
         values = dict(changes)
         if "freezer_action" in values:
-            document = documents.merged(document, values.pop("freezer_action"))
+            patch = projections.mapping("freezer_action", values.pop("freezer_action"))
+            document = documents.merged(document, patch)
         text = documents.dump(document, what="'freezer_action'")
         change(row, freezer_action=text, **values, **projections.action(document))
         projections.fits(row)
@@ -99,7 +102,16 @@ async def replace(
         return await resolvers.put(ctx, session, draw(ctx, draft), expected_version)
 
 
-async def delete(ctx: Context, action_id: str) -> None:
-    """Delete an action, and take it out of the project's jobs. Raises NotFound."""
+async def delete(ctx: Context, action_id: str, *, expected_version: int | None = None) -> None:
+    """Delete an action, and take it out of the project's jobs. Raises NotFound, StaleVersion."""
     ctx.authorize("actions:delete")
-    await resolvers.delete(ctx, Action, action_id)
+    await resolvers.delete(ctx, Action, action_id, expected_version)
+
+
+def search(text: str) -> Where:
+    """Look for a text in names, containers, paths; an id must be the whole text."""
+    return filters.search(
+        text,
+        ids=(COLUMNS.id,),
+        names=(COLUMNS.backup_name, COLUMNS.container, COLUMNS.path_to_backup),
+    )

@@ -6,8 +6,9 @@ from typing import Any
 
 import orjson
 
-from gateway import documents, projections, resolvers
+from gateway import documents, filters, projections, resolvers
 from gateway.context import Context
+from gateway.filters import Where
 from gateway.resolvers import change, listing, locked
 from gateway.tables import Backup, BackupStatus, columns
 
@@ -26,7 +27,7 @@ class BackupDraft:
     """
 
     metadata: dict[str, Any]
-    status: str = BackupStatus.AVAILABLE
+    status: BackupStatus = BackupStatus.AVAILABLE
     job_id: str | None = None
     client_id: str | None = None
     backup_uuid: str | None = None
@@ -38,6 +39,7 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
     Raises BadInput for metadata that lacks a required key or has a wrong type.
     """
     ctx.authorize("backups:create")
+    projections.mapping("metadata", draft.metadata)
     row = Backup(
         project_id=ctx.project_id,
         user_id=ctx.identity.user_id,
@@ -72,7 +74,8 @@ async def update(
         row = await locked(ctx, session, Backup, backup_id, expected_version)
         metadata = orjson.loads(row.backup_metadata)
         if "metadata" in changes:
-            metadata = documents.merged(metadata, changes["metadata"])
+            patch = projections.mapping("metadata", changes["metadata"])
+            metadata = documents.merged(metadata, patch)
         change(
             row,
             backup_metadata=documents.dump(metadata, what="the metadata"),
@@ -82,7 +85,16 @@ async def update(
     return row
 
 
-async def delete(ctx: Context, backup_id: str) -> None:
-    """Forget a backup; its data is the agent's affair. Raises NotFound."""
+async def delete(ctx: Context, backup_id: str, *, expected_version: int | None = None) -> None:
+    """Forget a backup; its data is the agent's affair. Raises NotFound, StaleVersion."""
     ctx.authorize("backups:delete")
-    await resolvers.delete(ctx, Backup, backup_id)
+    await resolvers.delete(ctx, Backup, backup_id, expected_version)
+
+
+def search(text: str) -> Where:
+    """Look for a text in names, hosts, containers; an id must be the whole text."""
+    return filters.search(
+        text,
+        ids=(COLUMNS.id, COLUMNS.job_id, COLUMNS.backup_uuid),
+        names=(COLUMNS.backup_name, COLUMNS.hostname, COLUMNS.container, COLUMNS.client_id),
+    )

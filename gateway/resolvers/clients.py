@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
-from gateway import documents, projections, resolvers
+from gateway import documents, filters, projections, resolvers
 from gateway.context import Context, Parent
+from gateway.filters import Where
 from gateway.projections import CAPABILITIES
-from gateway.resolvers import Column, Columns, Row, change, listing
-from gateway.tables import Client, columns
+from gateway.resolvers import Column, Columns, change, listing
+from gateway.tables import Client, Row, columns
 
 COLUMNS = columns(Client)
 
@@ -49,13 +51,14 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
         if (value := getattr(draft, key)) is not None
     }
     full = {key: documents.dump(list(words)) for key, words in CAPABILITIES.items()}
+    values: dict[str, Any] = full | capabilities | ({"uuid": draft.uuid} if draft.uuid else {})
     row = Client(
         project_id=ctx.project_id,
         id=draft.client_id,
         user_id=ctx.identity.user_id,
         hostname=draft.hostname,
         description=draft.description,
-        **full | capabilities | ({"uuid": draft.uuid} if draft.uuid else {}),
+        **values,
     )
     projections.fits(row)
     taken = f"a client with the id '{row.id}' is being registered by someone else"
@@ -77,10 +80,13 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
         return known
 
 
-async def delete(ctx: Context, client_id: str) -> None:
-    """Forget a client of the caller's project; its jobs and backups stay. Raises NotFound."""
+async def delete(ctx: Context, client_id: str, *, expected_version: int | None = None) -> None:
+    """Forget a client of the caller's project; its jobs and backups stay.
+
+    Raises NotFound and StaleVersion.
+    """
     ctx.authorize("clients:delete")
-    await resolvers.delete(ctx, Client, client_id)
+    await resolvers.delete(ctx, Client, client_id, expected_version)
 
 
 async def get(ctx: Context, client_id: str, select: Columns) -> Row | None:
@@ -104,3 +110,12 @@ async def get_of(ctx: Context, keys: Sequence[Parent], select: Columns) -> Mappi
 def _capability(key: str, words: object) -> list[str]:
     check = projections.one_of(CAPABILITIES[key])
     return [check(key, word) for word in projections.sequence(key, words)]
+
+
+def search(text: str) -> Where:
+    """Look for a text in ids, hosts, descriptions; an id must be the whole text."""
+    return filters.search(
+        text,
+        ids=(COLUMNS.id, COLUMNS.uuid),
+        names=(COLUMNS.id, COLUMNS.hostname, COLUMNS.description),
+    )

@@ -9,9 +9,10 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway import documents, projections, resolvers
+from gateway import documents, filters, projections, resolvers
 from gateway.context import Context
 from gateway.errors import Unprocessable, shown
+from gateway.filters import Either, Expression, Where
 from gateway.resolvers import actions, change, clients, listing, locked
 from gateway.resolvers.actions import ActionDraft
 from gateway.tables import (
@@ -22,6 +23,7 @@ from gateway.tables import (
     JobEvent,
     columns,
     new_id,
+    source,
 )
 
 COLUMNS = columns(Job)
@@ -34,24 +36,26 @@ ACTIONS = listing(
     Action,
     "actions:get_all",
     LINKS.position,
-    through=JobAction,
-    on=lambda: sa.and_(
+    through=source(JobAction),
+    on=sa.and_(
         actions.COLUMNS.project_id == LINKS.project_id, actions.COLUMNS.id == LINKS.action_id
     ),
 )
 """The actions in the lists of jobs, in their order there."""
 ACTIONS_OF_JOB = (LINKS.project_id, LINKS.job_id)
 
+# A job may run an action twice, and is listed once.
+_USES = sa.select(LINKS.project_id, LINKS.action_id, LINKS.job_id).distinct().subquery("uses")
 USES = listing(
     Job,
     "jobs:get_all",
     COLUMNS.description,
     COLUMNS.id,
-    through=JobAction,
-    on=lambda: sa.and_(COLUMNS.project_id == LINKS.project_id, COLUMNS.id == LINKS.job_id),
+    through=_USES,
+    on=sa.and_(COLUMNS.project_id == _USES.c.project_id, COLUMNS.id == _USES.c.job_id),
 )
-"""The jobs that use an action; one that uses it twice counts twice."""
-USES_OF_ACTION = (LINKS.project_id, LINKS.action_id)
+"""The jobs that use an action."""
+USES_OF_ACTION = (_USES.c.project_id, _USES.c.action_id)
 
 CAPABILITY = {
     "action": "supported_actions",
@@ -127,6 +131,10 @@ async def update(
     """
     ctx.authorize("jobs:update")
     values = {key: changes[key] for key in changes if key not in {"schedule", "actions"}}
+    # An empty id is how v2 clients say "none".
+    values |= {key: values[key] or None for key in ("client_id", "session_id") if key in values}
+    if values.get("client_id"):
+        projections.client_identifier("client_id", values["client_id"])
     drafts = changes.get("actions")
     async with ctx.db.write() as session:
         row = await locked(ctx, session, Job, job_id, expected_version)
@@ -161,16 +169,41 @@ async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
         return True
 
 
-async def delete(ctx: Context, job_id: str) -> None:
-    """Delete a job; its actions and its backups stay. Raises NotFound."""
+async def delete(ctx: Context, job_id: str, *, expected_version: int | None = None) -> None:
+    """Delete a job; its actions and its backups stay. Raises NotFound, StaleVersion."""
     ctx.authorize("jobs:delete")
-    await resolvers.delete(ctx, Job, job_id)
+    await resolvers.delete(ctx, Job, job_id, expected_version)
+
+
+def search(text: str) -> Where:
+    """Look for a text in descriptions, clients, and what the actions back up where."""
+    by_action = (
+        sa.select(sa.literal_column("1"))
+        .select_from(ACTIONS.source)
+        .where(
+            LINKS.project_id == COLUMNS.project_id,
+            LINKS.job_id == COLUMNS.id,
+            actions.search(text).sql(),
+        )
+        .correlate(COLUMNS.id.table)
+        .exists()
+    )
+    own = filters.search(
+        text,
+        ids=(COLUMNS.id, COLUMNS.session_id),
+        names=(COLUMNS.description, COLUMNS.client_id),
+    )
+    return Either((own, Expression(by_action)))
 
 
 def _draw(ctx: Context, draft: JobDraft) -> Job:
     """Make the row of a new job, checked but not stored."""
     if draft.job_id:
         projections.identifier("job_id", draft.job_id)
+    if draft.client_id:
+        projections.client_identifier("client_id", draft.client_id)
+    if draft.session_id:
+        projections.identifier("session_id", draft.session_id)
     times = {"time_created": int(time.time()), "time_started": -1, "time_ended": -1}
     credentials = draft.user_credentials
     row = Job(
@@ -219,11 +252,12 @@ async def _assign(
         if not draft.action_id:
             row = actions.draw(ctx, draft)
             session.add(row)
-        elif (row := known.get(draft.action_id)) is None:
+        elif (known_row := known.get(draft.action_id)) is None:
             raise Unprocessable(
                 f"no action with the id {shown(draft.action_id)}", field="action_id"
             )
         else:
+            row = known_row
             _check_same(row, draft)
         rows.append(row)
     await _check_client(ctx, session, job, rows)

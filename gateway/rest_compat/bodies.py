@@ -1,0 +1,273 @@
+"""What the bodies of REST v2 ask to be written: parsed into the resolvers' drafts and changes.
+
+Every function takes the body's object, and raises BadInput naming what is wrong with it.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gateway.context import Context
+from gateway.errors import BadInput, Forbidden, shown
+from gateway.projections import (
+    CAPABILITIES,
+    FREEZER_ACTION,
+    SCHEDULE,
+    boolean,
+    check,
+    client_identifier,
+    identifier,
+    integer,
+    mapping,
+    one_of,
+    optional,
+    sequence,
+    string,
+)
+from gateway.resolvers.actions import ActionDraft
+from gateway.resolvers.backups import BackupDraft
+from gateway.resolvers.clients import ClientDraft
+from gateway.resolvers.jobs import JobDraft
+from gateway.tables import Action, BackupStatus, JobEvent
+
+Body = dict[str, Any]
+Check = Callable[[str, object], object]
+
+EVENTS = (JobEvent.START, JobEvent.STOP, JobEvent.ABORT)
+
+
+def anything(_key: str, value: object) -> object:
+    """Any value: it is the gateway's to give, whatever is sent."""
+    return value
+
+
+def unless_empty(check_one: Check) -> Check:
+    """Return the check with null and the empty string, which mean nothing, let through."""
+    return lambda key, value: None if value is None or value == "" else check_one(key, value)
+
+
+def hostname(key: str, value: object) -> str:
+    """A host's name: freezer-api takes any text with a letter or digit in it."""
+    if not re.search(r"[a-zA-Z\d]", string(key, value), re.ASCII):
+        raise BadInput(f"'{key}': {shown(value)} is not a host name", field=key)
+    return str(value)
+
+
+def status(key: str, value: object) -> object:
+    """A backup's status."""
+    return one_of(list(BackupStatus))(key, value)
+
+
+_JOB: dict[str, Check] = {
+    "job_actions": sequence,
+    "job_schedule": mapping,
+    "client_id": unless_empty(client_identifier),
+    "session_id": unless_empty(identifier),
+    "session_tag": integer,
+    "session_name": optional(string),
+    "project_id": anything,
+    "description": optional(string),
+    "action_defaults": mapping,
+    "_version": integer,
+}
+"""The keys of a job that both a new one and a change may have; there are no others but these."""
+
+_NEW_JOB = _JOB | {
+    "job_id": identifier,
+    "user_id": anything,
+    "user_credentials": optional(mapping),
+}
+_CHANGED_JOB = {key: optional(one) for key, one in _JOB.items()} | {
+    "job_actions": sequence,
+    "job_id": anything,
+    "user_id": anything,
+    "user_credentials": anything,
+}
+
+_ENTRY: dict[str, Check] = {
+    "action_id": optional(string),
+    "freezer_action": optional(mapping),
+    "max_retries": optional(integer),
+    "max_retries_interval": optional(integer),
+    "mandatory": optional(boolean),
+}
+"""The keys of an action in a job that have a type; it may have any others, which are dropped."""
+
+_ACTION = _ENTRY | {"action_id": unless_empty(identifier), "freezer_action": mapping}
+
+_CLIENT: Mapping[str, Check] = {
+    "client_id": client_identifier,
+    "hostname": hostname,
+    "description": string,
+    "uuid": string,
+    "is_central": boolean,
+    **dict.fromkeys(CAPABILITIES, sequence),
+}
+
+_CREDENTIALS = ("trust_id", "trustor_user_id")
+
+
+def backup_draft(body: Body) -> BackupDraft:
+    """Register a backup: the body is its metadata, and its status."""
+    metadata = dict(_some(body))
+    return BackupDraft(metadata, status=metadata.pop("status", BackupStatus.AVAILABLE))
+
+
+def backup_changes(body: Body) -> dict[str, Any]:
+    """Change a backup: its status, and its metadata, in a key of its own or flat."""
+    _check = {"status": status, "backup_metadata": mapping}
+    check(_some(body), _check)
+    changes: dict[str, Any] = {"status": body["status"]} if "status" in body else {}
+    ignored = {*_check, "backup_id", "user_id", "project_id"}
+    if "backup_metadata" in body:
+        # A whole document sent back: the user's name in it isn't the agent's metadata.
+        ignored.add("user_name")
+    metadata = {key: value for key, value in body.items() if key not in ignored}
+    metadata |= body.get("backup_metadata", {})
+    return changes | {"metadata": metadata} if metadata else changes
+
+
+def job_draft(ctx: Context, body: Body) -> JobDraft:
+    """Create a job, or replace one."""
+    if "job_actions" not in body:
+        raise BadInput("'job_actions' is a required property", field="job_actions")
+    check(body, _NEW_JOB, closed="job")
+    _check_project(ctx, body)
+    return JobDraft(
+        actions=_entries(body["job_actions"]),
+        description=body.get("description") or "",
+        client_id=body.get("client_id"),
+        schedule=body.get("job_schedule", {}),
+        action_defaults=body.get("action_defaults", {}),
+        job_id=body.get("job_id"),
+        session_id=body.get("session_id"),
+        session_tag=body.get("session_tag", 0),
+        user_credentials=_credentials(ctx, body.get("user_credentials")),
+    )
+
+
+def job_changes(ctx: Context, body: Body) -> dict[str, Any]:
+    """Change a job; whose it is stays, whatever the body says."""
+    check(body, _CHANGED_JOB, closed="job")
+    _check_project(ctx, body)
+    empty = {"description": "", "client_id": None, "session_id": None, "session_tag": 0}
+    changes = {
+        key: nothing if body[key] is None else body[key]
+        for key, nothing in empty.items()
+        if key in body
+    }
+    if "job_schedule" in body:
+        # Null for the whole schedule is null for each of its keys.
+        schedule = dict.fromkeys(SCHEDULE) if (sent := body["job_schedule"]) is None else sent
+        _check_patch(schedule, SCHEDULE, closed="job_schedule")
+        changes["schedule"] = schedule
+    if "job_actions" in body:
+        drafts = changes["actions"] = _entries(body["job_actions"])
+        defaults = body.get("action_defaults") or {}
+        for draft in drafts:
+            if draft.freezer_action is not None:
+                lacking = {k: v for k, v in defaults.items() if draft.freezer_action.get(k) is None}
+                draft.freezer_action |= lacking
+    return changes
+
+
+def action_draft(body: Body) -> ActionDraft:
+    """Create an action, or replace one."""
+    check(_some(body), _ACTION)
+    draft = _action(body)
+    _check_new(draft)
+    return draft
+
+
+def action_changes(body: Body) -> dict[str, Any]:
+    """Change an action: null gives a number its default."""
+    check(body, _ACTION)
+    changes: dict[str, Any] = {
+        key: Action.model_fields[key].default if body[key] is None else body[key]
+        for key in ("max_retries", "max_retries_interval", "mandatory")
+        if key in body
+    }
+    if "freezer_action" in body:
+        _check_patch(body["freezer_action"], FREEZER_ACTION)
+        changes["freezer_action"] = body["freezer_action"]
+    return changes
+
+
+def client_draft(body: Body) -> ClientDraft:
+    """Register a client; what else it says of itself is dropped."""
+    if "client_id" not in _some(body):
+        raise BadInput("'client_id' is a required property", field="client_id")
+    check(body, _CLIENT)
+    if body.get("is_central"):
+        raise BadInput("'is_central': central clients need Keystone", field="is_central")
+    return ClientDraft(**{key: body[key] for key in _CLIENT if key in body and key != "is_central"})
+
+
+def event(body: Body) -> JobEvent:
+    """Ask for an event, which is the first key of the body."""
+    if not body:
+        raise BadInput("Bad event request format: the body must be an object with one key")
+    name = next(iter(body))
+    if name not in EVENTS:
+        words = ", ".join(f"'{word}'" for word in EVENTS)
+        raise BadInput(f"Bad Action Method: {shown(name)} is not one of {words}", field=name)
+    return JobEvent(name)
+
+
+def _some(body: Body) -> Body:
+    if not body:
+        raise BadInput("Missing request body")
+    return body
+
+
+def _check_project(ctx: Context, body: Body) -> None:
+    if body.get("project_id", ctx.project_id) != ctx.project_id:
+        raise BadInput(
+            f"'project_id': {shown(body['project_id'])} is not the project of the path, "
+            f"'{ctx.project_id}'",
+            field="project_id",
+        )
+
+
+def _check_patch(patch: Body, keys: Mapping[str, Check], *, closed: str | None = None) -> None:
+    """Check the keys of a merge patch; a null removes one."""
+    check(patch, {key: optional(one) for key, one in keys.items()}, closed=closed)
+
+
+def _entries(entries: list[Any]) -> list[ActionDraft]:
+    drafts = []
+    for position, entry in enumerate(entries):
+        check(mapping(f"job_actions[{position}]", entry), _ENTRY)
+        draft = _action(entry)
+        if not draft.action_id:
+            _check_new(draft)
+        drafts.append(draft)
+    return drafts
+
+
+def _check_new(draft: ActionDraft) -> None:
+    if draft.freezer_action is None:
+        raise BadInput("'freezer_action' is a required property", field="freezer_action")
+    check(draft.freezer_action, FREEZER_ACTION)
+
+
+def _action(body: Body) -> ActionDraft:
+    return ActionDraft(
+        freezer_action=body.get("freezer_action"),
+        action_id=body.get("action_id") or None,
+        max_retries=body.get("max_retries"),
+        max_retries_interval=body.get("max_retries_interval"),
+        mandatory=body.get("mandatory"),
+    )
+
+
+def _credentials(ctx: Context, credentials: Body | None) -> Body | None:
+    if not credentials:
+        return None
+    if "service" not in ctx.identity.roles:
+        raise Forbidden("only the role 'service' may bring 'user_credentials'")
+    check(credentials, dict.fromkeys(_CREDENTIALS, string), closed="user_credentials")
+    for key in _CREDENTIALS:
+        if key not in credentials:
+            raise BadInput(f"'{key}' is a required property", field=key)
+    return credentials

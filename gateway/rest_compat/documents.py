@@ -1,0 +1,316 @@
+"""The documents of REST v2, as data: which column each key shows.
+
+One `Document` per resource names its keys and their columns: it is the SELECT list, the answer,
+and where a search looks for a key.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.context import Context
+from gateway.filters import Where
+from gateway.projections import CAPABILITIES
+from gateway.resolvers import Column, Columns, Listing, actions, backups, clients, jobs
+from gateway.tables import Row, JSONText
+
+OMITTED = object()
+"""In place of a value: the key is left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class As:
+    """A column whose value is shown in another way than it is stored."""
+
+    column: Column
+    show: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Many:
+    """A list of documents that come from elsewhere; whoever reads them puts them in."""
+
+    document: "Document"
+
+
+class Document:
+    """The keys of a v2 document in their order, and where the value of each comes from."""
+
+    def __init__(self, keys: "Mapping[str, Column | As | Many | Document]") -> None:
+        """Take a column, another document or a list of them for each key."""
+        self.keys = keys
+        self.columns: Columns = ()
+        plan: list[tuple[str, int, Callable[[Sequence[Any], int], Any] | None]] = []
+        for key, source in keys.items():
+            plan.append((key, len(self.columns), _shows(source)))
+            if isinstance(source, Document):
+                self.columns += source.columns
+            elif not isinstance(source, Many):
+                self.columns += (source.column if isinstance(source, As) else source,)
+        self._plan = tuple(plan)
+
+    def of(self, values: Sequence[Any], start: int = 0) -> dict[str, Any]:
+        """Make the document of a row that has this document's columns from `start` on."""
+        document = {}
+        for key, position, show in self._plan:
+            at = start + position
+            value = values[at] if show is None else show(values, at)
+            if value is not OMITTED:
+                document[key] = value
+        return document
+
+    def of_item(self, item: object) -> dict[str, Any]:
+        """Make the document of an object that has been written."""
+        return self.of([getattr(item, column.key or "") for column in self.columns])
+
+    def only(self, *keys: str, **other: "Column | As | Many | Document") -> "Document":
+        """Return a document of these keys, some of them from elsewhere."""
+        return Document({key: other.get(key, self.keys[key]) for key in keys})
+
+    def searched(self) -> dict[str, Column]:
+        """Return the columns by their keys, at whatever depth."""
+        found: dict[str, Column] = {}
+        for key, source in self.keys.items():
+            if isinstance(source, Document):
+                found |= source.searched()
+            elif not isinstance(source, Many):
+                found[key] = source.column if isinstance(source, As) else source
+        return found
+
+
+def _shows(
+    source: "Column | As | Many | Document",
+) -> Callable[[Sequence[Any], int], Any] | None:
+    if isinstance(source, Document):
+        return source.of
+    if isinstance(source, Many):
+        return lambda _values, _at: []
+    if isinstance(source, As):
+        return lambda values, at: source.show(values[at])
+    if isinstance(source.type, JSONText):
+        return lambda values, at: orjson.Fragment(values[at])
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """How a resource looks by itself, and as an entry of a list."""
+
+    item: Document
+    entry: Document
+
+
+@dataclass(frozen=True, eq=False)
+class Resource:
+    """Everything REST needs to know about reading one kind of item."""
+
+    name: str
+    """As in paths, rules and lists."""
+    id: str
+    """The key of its id."""
+    listing: Listing
+    get: Callable[[Context, str, Columns], Awaitable[Sequence[Any] | None]]
+    """Reads the columns of one item, which end the row."""
+    dialects: Mapping[str, Shown]
+    searched: Mapping[str, Column]
+    """Where a search finds a key; any other is looked for in `open`."""
+    open: Columns
+    """The open documents."""
+    search: Callable[[str], Where]
+    """Makes the condition of a free text."""
+    time: Column | None = None
+    """What `time_before` and `time_after` compare, in epoch seconds."""
+    blank: frozenset[str] = frozenset()
+    """Keys that show nothing as an empty string."""
+    parts: Mapping[str, Column] | None = None
+    """Where a search finds a key of the actions that are part of the item."""
+
+
+def blank(value: Any) -> Any:
+    """Show nothing as an empty string."""
+    return "" if value is None else value
+
+
+def if_any(text: str | None) -> Any:
+    """Show a JSON text, and leave out the key where there is none."""
+    return OMITTED if text is None else orjson.Fragment(text)
+
+
+_ALWAYS = (
+    "backup_name",
+    "action",
+    "mode",
+    "container",
+    "timeout",
+    "priority",
+    "path_to_backup",
+    "log_file",
+)
+
+
+def with_nulls(text: str) -> Any:
+    """Show a `freezer_action` as freezer-api 19 does: some keys are always there."""
+    document = orjson.loads(text)
+    return document | {key: None for key in _ALWAYS if key not in document}
+
+
+_A, _B, _C, _J = actions.COLUMNS, backups.COLUMNS, clients.COLUMNS, jobs.COLUMNS
+
+# In the dialect "documented", keys stand as in the published examples, the additions after them.
+
+BACKUP = Document(
+    {
+        "backup_id": _B.id,
+        "user_id": _B.user_id,
+        "job_id": _B.job_id,
+        "backup_metadata": _B.backup_metadata,
+        "client_id": _B.client_id,
+        "backup_uuid": _B.backup_uuid,
+        "user_name": _B.user_name,
+        "project_id": _B.project_id,
+        "status": _B.status,
+    }
+)
+
+ACTION_OF_JOB = Document(
+    {
+        "freezer_action": _A.freezer_action,
+        "max_retries": _A.max_retries,
+        "max_retries_interval": _A.max_retries_interval,
+        "user_id": _A.user_id,
+        "action_id": _A.id,
+        "project_id": _A.project_id,
+        "mandatory": _A.mandatory,
+    }
+)
+
+JOB = Document(
+    {
+        "user_id": _J.user_id,
+        "description": _J.description,
+        "job_schedule": _J.job_schedule,
+        "client_id": _J.client_id,
+        "project_id": _J.project_id,
+        "job_actions": Many(ACTION_OF_JOB),
+        "job_id": _J.id,
+        "session_id": As(_J.session_id, blank),
+        "session_tag": _J.session_tag,
+        "user_credentials": As(_J.user_credentials, if_any),
+    }
+)
+
+ACTION = Document(
+    {
+        "project_id": _A.project_id,
+        "user_id": _A.user_id,
+        "timeout": _A.timeout,
+        "max_retries_interval": _A.max_retries_interval,
+        "max_retries": _A.max_retries,
+        "action_id": _A.id,
+        "mandatory": _A.mandatory,
+        "freezer_action": _A.freezer_action,
+    }
+)
+
+CLIENT = Document(
+    {
+        "project_id": _C.project_id,
+        "user_id": _C.user_id,
+        "client": Document(
+            {
+                "uuid": _C.uuid,
+                "hostname": _C.hostname,
+                "client_id": _C.id,
+                "is_central": _C.is_central,
+                "description": _C.description,
+                **{key: _C[key] for key in CAPABILITIES},
+            }
+        ),
+    }
+)
+
+# In the dialect "freezer-19" there is nothing but freezer-api's keys, in its order.
+
+_NULLS = As(_A.freezer_action, with_nulls)
+_ACTION_19 = ("project_id", "action_id", "user_id", "max_retries", "max_retries_interval")
+_ACTION_OF_JOB_19 = ACTION_OF_JOB.only(*_ACTION_19, "freezer_action", freezer_action=_NULLS)
+_JOB_19 = JOB.only(
+    "job_id",
+    "project_id",
+    "user_id",
+    "job_schedule",
+    "client_id",
+    "session_id",
+    "session_tag",
+    "description",
+    "job_actions",
+    "user_credentials",
+    job_actions=Many(_ACTION_OF_JOB_19),
+)
+
+BACKUPS = Resource(
+    name="backups",
+    id="backup_id",
+    listing=backups.LISTING,
+    get=backups.LISTING.get,
+    dialects={
+        "documented": Shown(BACKUP, BACKUP),
+        "freezer-19": Shown(
+            BACKUP.only("project_id", "backup_id", "user_id", "status", "backup_metadata"),
+            BACKUP.only("project_id", "user_id", "backup_id", "status", "backup_metadata"),
+        ),
+    },
+    searched=BACKUP.searched(),
+    open=(_B.backup_metadata,),
+    search=backups.search,
+    time=_B.time_stamp,
+)
+
+JOBS = Resource(
+    name="jobs",
+    id="job_id",
+    listing=jobs.LISTING,
+    get=jobs.LISTING.get,
+    dialects={
+        "documented": Shown(JOB, JOB),
+        "freezer-19": Shown(_JOB_19, _JOB_19),
+    },
+    # What only some may see can't be searched either.
+    searched={key: c for key, c in JOB.searched().items() if key != "user_credentials"}
+    | {"status": _J.status, "event": _J.event, "result": _J.result},
+    open=(_J.job_schedule,),
+    search=jobs.search,
+    time=_J.time_created,
+    blank=frozenset({"session_id", "status", "event", "result"}),
+    parts=ACTION_OF_JOB.searched(),
+)
+
+ACTIONS = Resource(
+    name="actions",
+    id="action_id",
+    listing=actions.LISTING,
+    get=actions.LISTING.get,
+    dialects={
+        "documented": Shown(ACTION, ACTION),
+        "freezer-19": Shown(
+            _ACTION_OF_JOB_19,
+            ACTION.only(*ACTION.keys, freezer_action=_NULLS),
+        ),
+    },
+    searched=ACTION.searched(),
+    open=(_A.freezer_action,),
+    search=actions.search,
+)
+
+CLIENTS = Resource(
+    name="clients",
+    id="client_id",
+    listing=clients.LISTING,
+    get=clients.get,
+    dialects=dict.fromkeys(("documented", "freezer-19"), Shown(CLIENT, CLIENT)),
+    searched=CLIENT.searched(),
+    open=(),
+    search=clients.search,
+)

@@ -1,0 +1,214 @@
+"""The endpoints of REST v2: each parses a call, asks one resolver, and writes the answer."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from gateway.errors import NotFound, StaleVersion, shown
+from gateway.paging import Window
+from gateway.resolvers import actions, backups, clients, jobs
+from gateway.rest_compat import bodies
+from gateway.rest_compat.documents import (
+    ACTIONS,
+    BACKUPS,
+    CLIENTS,
+    JOBS,
+    Document,
+    Many,
+    Resource,
+)
+from gateway.rest_compat.requests import Call
+from gateway.tables import INT64
+
+Endpoint = Callable[[Call], Awaitable[Response]]
+
+
+def lists(resource: Resource) -> Endpoint:
+    """Return the endpoint that lists a resource."""
+
+    async def endpoint(call: Call) -> Response:
+        where, sent = await call.search(resource)
+        window = await call.window(resource)
+        document = call.shown(resource).entry
+        page = await resource.listing.find(call.ctx, window, where, document.columns)
+        entries = await _whole(call, document, [document.of(row) for row in page.rows])
+        following = call.next_page(resource, page, sent)
+        headers = {"Link": f'<{following}>; rel="next"'} if following else {}
+        return answer({resource.name: entries}, **headers)
+
+    return endpoint
+
+
+async def find_jobs(call: Call) -> Response:
+    """List the jobs of the project, or, for those who may see them, of all projects."""
+    if call.flag("all_projects"):
+        call.ctx.authorize("jobs:get_all_projects")
+    return await lists(JOBS)(call)
+
+
+def shows(resource: Resource) -> Endpoint:
+    """Return the endpoint that shows one item."""
+
+    async def endpoint(call: Call) -> Response:
+        document = call.shown(resource).item
+        select = (*document.columns, resource.listing.source.c.version)
+        row = await resource.get(call.ctx, call.item_id, select)
+        if row is None:
+            raise NotFound(f"no {resource.name[:-1]} with the id {shown(call.item_id)}")
+        items = [document.of(row, len(row) - len(select))]
+        (item,) = await _whole(call, document, items)
+        return answer(item, ETag=f'"{row[-1]}"')
+
+    return endpoint
+
+
+def deletes(resource: Resource, delete: Callable[..., Awaitable[None]]) -> Endpoint:
+    """Return the endpoint that deletes one item."""
+
+    async def endpoint(call: Call) -> Response:
+        await delete(call.ctx, call.item_id, expected_version=await expected(call, resource))
+        return Response(status_code=204)
+
+    return endpoint
+
+
+async def create_backup(call: Call) -> Response:
+    """Register a backup."""
+    row = await backups.create(call.ctx, bodies.backup_draft(await call.body()))
+    return created(call, BACKUPS, row)
+
+
+async def update_backup(call: Call) -> Response:
+    """Change a backup, and show it."""
+    changes = bodies.backup_changes(await call.body())
+    version = await expected(call, BACKUPS)
+    row = await backups.update(call.ctx, call.item_id, changes, expected_version=version)
+    return answer(call.shown(BACKUPS).item.of_item(row), ETag=f'"{row.version}"')
+
+
+async def create_job(call: Call) -> Response:
+    """Create a job."""
+    row = await jobs.create(call.ctx, bodies.job_draft(call.ctx, await call.body()))
+    return created(call, JOBS, row)
+
+
+async def replace_job(call: Call) -> Response:
+    """Replace a job, or create it under its id."""
+    draft = bodies.job_draft(call.ctx, await call.body())
+    version = await expected(call, JOBS, creates=True)
+    row = await jobs.replace(call.ctx, call.item_id, draft, expected_version=version)
+    return created(call, JOBS, row, version=row.version)
+
+
+async def update_job(call: Call) -> Response:
+    """Change a job."""
+    changes = bodies.job_changes(call.ctx, await call.body())
+    version = await expected(call, JOBS)
+    row = await jobs.update(call.ctx, call.item_id, changes, expected_version=version)
+    return updated(JOBS, row)
+
+
+async def request_event(call: Call) -> Response:
+    """Ask a job's scheduler to start, stop or abort it."""
+    event = bodies.event(await call.body())
+    asked = await jobs.request(call.ctx, call.item_id, event)
+    return answer({"result": "success" if asked else f"{event} already requested"}, 202)
+
+
+async def create_action(call: Call) -> Response:
+    """Create an action."""
+    row = await actions.create(call.ctx, bodies.action_draft(await call.body()))
+    return created(call, ACTIONS, row)
+
+
+async def replace_action(call: Call) -> Response:
+    """Replace an action, or create it under its id."""
+    draft = bodies.action_draft(await call.body())
+    version = await expected(call, ACTIONS, creates=True)
+    row = await actions.replace(call.ctx, call.item_id, draft, expected_version=version)
+    return created(call, ACTIONS, row, version=row.version)
+
+
+async def update_action(call: Call) -> Response:
+    """Change an action."""
+    changes = bodies.action_changes(await call.body())
+    version = await expected(call, ACTIONS)
+    row = await actions.update(call.ctx, call.item_id, changes, expected_version=version)
+    return updated(ACTIONS, row)
+
+
+async def register_client(call: Call) -> Response:
+    """Register a client, or update a registered one."""
+    row = await clients.create(call.ctx, bodies.client_draft(await call.body()))
+    return created(call, CLIENTS, row)
+
+
+def answer(document: object, status: int = 200, /, **headers: str) -> Response:
+    """Write a document as JSON."""
+    body = orjson.dumps(document)
+    return Response(body, status, headers, media_type="application/json")
+
+
+def created(call: Call, resource: Resource, row: Any, **more: object) -> Response:
+    """Tell where the new item is, unless the caller does without."""
+    headers = {
+        "Location": call.address(call.ctx.project_id, resource.name, row.id),
+        "ETag": f'"{row.version}"',
+    }
+    if call.minimal:
+        applied = {"Preference-Applied": "return=minimal"}
+        return Response(status_code=201, headers=headers | applied)
+    return answer({resource.id: row.id, **more}, 201, **headers)
+
+
+def updated(resource: Resource, row: Any) -> Response:
+    """Tell which version the item has now."""
+    return answer({resource.id: row.id, "version": row.version}, ETag=f'"{row.version}"')
+
+
+async def expected(call: Call, resource: Resource, *, creates: bool = False) -> int | None:
+    """Return the version that the item must have to be changed; None: whichever it has.
+
+    Raises StaleVersion for `If-Match: *` where there is no item, and one would be created.
+    """
+    versions = call.versions()
+    if versions is not None and len(versions) == 1:
+        return versions[0]
+    if versions is None and not (creates and call.must_exist):
+        return None
+    row = await resource.get(call.ctx, call.item_id, (resource.listing.source.c.version,))
+    if versions is None:
+        if row is None:
+            raise StaleVersion(
+                f"there is no {resource.name[:-1]} with the id {shown(call.item_id)}"
+            )
+        return None
+    return row[-1] if row is not None and row[-1] in versions else versions[0]
+
+
+async def _whole(
+    call: Call, document: Document, items: Sequence[dict[str, Any]]
+) -> Sequence[dict[str, Any]]:
+    """Put in what isn't in the items' own rows: the actions of jobs, in one statement."""
+    many = document.keys.get("job_actions")
+    if not isinstance(many, Many) or not items:
+        return items
+    part = many.document
+    window = Window(jobs.ACTIONS.order, first=INT64 // 2)
+    keys = [(item["project_id"], item["job_id"]) for item in items]
+    pages = await jobs.ACTIONS.find_of(
+        call.ctx, keys, jobs.ACTIONS_OF_JOB, window, None, part.columns
+    )
+    for item, key in zip(items, keys, strict=True):
+        item["job_actions"] = [part.of(row, len(key)) for row in pages[key].rows]
+        if not _may_see_credentials(call):
+            item.pop("user_credentials", None)
+    return items
+
+
+def _may_see_credentials(call: Call) -> bool:
+    """Tell whether the caller is shown whose trust a job uses; freezer-api shows everybody."""
+    roles = call.ctx.identity.roles
+    return call.settings.rest_dialect == "freezer-19" or bool(roles & {"admin", "service"})

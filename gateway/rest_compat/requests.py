@@ -1,0 +1,218 @@
+"""What a v2 request asks for: which part of a list, which version of an item, what kind of answer.
+
+`Call` is a request as the endpoints see it: made by somebody whom the rules let make it.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+
+from gateway import documents
+from gateway.context import Context
+from gateway.errors import BadInput, shown
+from gateway.filters import Where
+from gateway.paging import Key, Page, Window
+from gateway.rest_compat import searches
+from gateway.rest_compat.documents import Resource, Shown
+from gateway.settings import Settings
+from gateway.tables import ID_BYTES, INT64
+
+TRUE = frozenset({"true", "True", "t", "yes", "y", "1", "on"})
+FALSE = frozenset({"false", "False", "f", "no", "n", "0", "off"})
+
+LONGEST_LINK = 8000
+
+_INTEGER = re.compile(r"\s*([+-]?)0*([0-9]+?)\s*", re.ASCII)
+_TAG = r'(?:W/)?"[^"]*"'
+_TAGS = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*", re.ASCII)
+_VERSION = re.compile(r'"(0|[1-9][0-9]*)"', re.ASCII)
+
+
+class BadParameter(BadInput):
+    """A value in the query string that can't be used."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        """Take the parameter's name, and what is wrong with its value."""
+        super().__init__(f'The "{name}" parameter is invalid: {reason}', field=name)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request, the context that it was let into, and the settings."""
+
+    request: Request
+    ctx: Context
+    settings: Settings
+
+    @cached_property
+    def pairs(self) -> Sequence[tuple[str, str]]:
+        """The query string; parameters without a value don't count."""
+        raw = self.request.scope["query_string"]
+        try:
+            return parse_qsl(raw.decode(), errors="strict")
+        except UnicodeDecodeError:
+            raise BadInput(
+                f"the query string is not UTF-8: {shown(raw.decode('latin-1'))}"
+            ) from None
+
+    @cached_property
+    def query(self) -> dict[str, str]:
+        """The parameters by their names; the last of repeated ones counts."""
+        return dict(self.pairs)
+
+    @property
+    def item_id(self) -> str:
+        """The id in the path. Raises BadInput for what can't be one."""
+        item_id = self.request.path_params["id"]
+        if not possible_id(item_id):
+            raise BadInput(f"no item can have the id {shown(item_id)}", field="id")
+        return str(item_id)
+
+    async def raw(self) -> bytes:
+        """The body."""
+        try:
+            return await self.request.body()
+        except ClientDisconnect:
+            raise BadInput("the body broke off") from None
+
+    async def body(self) -> dict[str, Any]:
+        """The body's object; without a body, an empty one. Raises BadInput for anything else."""
+        raw = await self.raw()
+        value = documents.parse(raw) if raw else {}
+        if not isinstance(value, dict):
+            raise BadInput(f"the body must be an object, not {shown(value)}")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """A parameter that is true or false; absent, it is false."""
+        value = self.query.get(name, "false")
+        if value not in TRUE | FALSE:
+            raise BadParameter(name, f'{shown(value)} is neither "true" nor "false"')
+        return value in TRUE
+
+    def number(self, name: str, least: int) -> int | None:
+        """A parameter that is a 64-bit integer; None where it is absent."""
+        if (text := self.query.get(name)) is None:
+            return None
+        if (match := _INTEGER.fullmatch(text)) is None:
+            raise BadParameter(name, f"{shown(text)} is not an integer")
+        # Twenty digits are beyond the range already, and Python refuses thousands of them.
+        value = int(match[1] + match[2][:20])
+        if not least <= value < INT64:
+            raise BadParameter(name, f"{shown(text)} is not from {least} to {INT64 - 1}")
+        return value
+
+    def shown(self, resource: Resource) -> Shown:
+        """How the resource looks in the dialect that is set."""
+        return resource.dialects[self.settings.rest_dialect]
+
+    async def search(self, resource: Resource) -> tuple[Where | None, str]:
+        """Return the search that the body or a parameter asks for, and its text as a parameter."""
+        raw, parameter = await self.raw(), self.query.get("search")
+        sought = documents.parse(raw) if raw else None
+        if parameter is None:
+            where = searches.compiled(resource, sought)
+            return where, orjson.dumps(sought).decode() if where else ""
+        if sought:
+            raise BadParameter("search", "there is a search in the body as well")
+        return searches.compiled(resource, documents.parse(parameter, what="'search'")), ""
+
+    async def window(self, resource: Resource) -> Window:
+        """Return the part of the list that is asked for."""
+        limit = self.number("limit", 1) or self.ctx.default_limit
+        offset = self.number("offset", 0)
+        marker = self.query.get("marker")
+        if marker is not None and offset is not None:
+            raise BadParameter("marker", f"there is an offset as well, {offset}")
+        after = None if marker is None else await self._position(resource, marker)
+        first = min(limit, self.ctx.max_limit)
+        return Window(resource.listing.order, first=first, after=after, offset=offset or 0)
+
+    async def _position(self, resource: Resource, marker: str) -> Key:
+        """Where the item of this id stands in the list."""
+        order = tuple(sort.column for sort in resource.listing.order)
+        found = await resource.get(self.ctx, marker, order) if possible_id(marker) else None
+        if found is None:
+            raise BadParameter("marker", f"{shown(marker)} is no item of this list")
+        return tuple(found[-len(order) :])
+
+    def address(self, *parts: str) -> str:
+        """Where clients reach what these parts of a path name, as an absolute URL."""
+        base = self.settings.public_url or str(self.request.base_url).rstrip("/")
+        return "/".join([base, "v2", *(quote(part, safe="") for part in parts)])
+
+    def next_page(self, resource: Resource, page: Page, search: str) -> str | None:
+        """Return the address of the page after this one, or None after the last."""
+        if not page.more:
+            return None
+        query = [(key, value) for key, value in self.pairs if key not in {"marker", "offset"}]
+        if search:
+            query.append(("search", search))
+        if "offset" in self.query:
+            query.append(("offset", str(page.next_offset())))
+        else:
+            # Every order ends with the id.
+            query.append(("marker", page.key(page.rows[-1])[-1]))
+        address = f"{self.address(self.ctx.project_id, resource.name)}?{urlencode(query)}"
+        # A body may ask for more than an address can; servers refuse very long ones.
+        return address if len(address) <= LONGEST_LINK else None
+
+    def versions(self) -> tuple[int, ...] | None:
+        """Return the versions of which `If-Match` names one; None for any. Raises BadInput."""
+        lines = self.request.headers.getlist("if-match")
+        text = ", ".join(lines)
+        if not lines or text.strip() == "*":
+            return None
+        if not _TAGS.fullmatch(text):
+            raise BadInput(f"If-Match: {shown(text)} is no list of entity tags", field="If-Match")
+        # A tag that isn't ours is well-formed, and no version.
+        return tuple(int(digits[:19]) for digits in _VERSION.findall(text)) or (-1,)
+
+    @property
+    def must_exist(self) -> bool:
+        """Whether the item has to exist, whatever its version."""
+        return self.request.headers.get("if-match", "").strip() == "*"
+
+    @property
+    def minimal(self) -> bool:
+        """Whether the caller does without a body in the answer."""
+        preferences = ",".join(self.request.headers.getlist("prefer")).lower().split(",")
+        names = {preference.partition(";")[0].strip() for preference in preferences}
+        return bool(names & {"return=minimal", 'return="minimal"'})
+
+
+def possible_id(item_id: str) -> bool:
+    """Tell whether both databases could hold this id."""
+    return item_id.isprintable() and len(item_id.encode()) <= ID_BYTES
+
+
+def accepts(accept: str, *media_types: str) -> bool:
+    """Tell whether a header `Accept` lets one of these media types be the answer.
+
+    The most specific range that a type falls under decides; an empty header takes everything.
+    """
+    ranges = {}
+    for part in accept.lower().split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        ranges["*/*" if name == "*" else name] = not any(
+            re.fullmatch(r"q\s*=\s*0(?:\.0*)?", parameter) for parameter in parameters
+        )
+    if not accept.strip():
+        return True
+    return any(
+        next(
+            (
+                ranges[name]
+                for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+                if name in ranges
+            ),
+            False,
+        )
+        for media_type in media_types
+    )

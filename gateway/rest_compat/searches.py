@@ -1,0 +1,146 @@
+"""The searches of REST v2: what a `match` asks for, as conditions on columns and open documents."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from gateway import documents
+from gateway.errors import BadInput, shown
+from gateway.filters import (
+    PRESENT,
+    All,
+    Condition,
+    Either,
+    Expression,
+    Holds,
+    Not,
+    Where,
+)
+from gateway.projections import integer
+from gateway.resolvers import Column, actions, jobs
+from gateway.rest_compat.documents import Resource
+from gateway.tables import INT64, JSONText
+
+KEYS = ("match", "match_not", "time_before", "time_after")
+MOST_COMPARISONS = 100
+
+_NOTHING = Either(())
+
+
+def compiled(resource: Resource, search: Any) -> Where | None:
+    """Return what a search asks for as a condition; None where it asks for nothing.
+
+    Raises BadInput naming the key or value that can't be understood.
+    """
+    if not search:
+        return None
+    if not isinstance(search, dict):
+        raise BadInput(f"the search must be an object, not {shown(search)}", field="search")
+    for key in search:
+        if key not in KEYS:
+            words = ", ".join(f"'{word}'" for word in KEYS)
+            raise BadInput(f"the search has the key {shown(key)}, which is not one of {words}")
+    return All(tuple(_Search(resource).conditions(search)))
+
+
+class _Search:
+    """One search of one resource; it counts its comparisons, which cost the database time."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self.left = MOST_COMPARISONS
+
+    def conditions(self, search: dict[str, Any]) -> Iterator[Where]:
+        """Everything that has to hold."""
+        for entry in self.entries("match", search.get("match", [])):
+            yield self.entry(entry)
+        for entry in self.entries("match_not", search.get("match_not", [])):
+            if entry:
+                yield Not(self.entry(entry))
+        for key, operator in (("time_before", "lt"), ("time_after", "gt")):
+            if key in search:
+                if self.resource.time is None:
+                    raise BadInput(f"'{key}': {self.resource.name} have no time", field=key)
+                yield Condition(self.resource.time, operator, integer(key, search[key]))
+
+    def entries(self, key: str, entries: object) -> list[dict[str, Any]]:
+        """Check a list of what to match."""
+        if not isinstance(entries, list):
+            raise BadInput(f"'{key}' must be an array, not {shown(entries)}", field=key)
+        for entry in entries:
+            if not isinstance(entry, dict):
+                raise BadInput(f"'{key}' must hold objects, not {shown(entry)}", field=key)
+            self.left -= len(entry)
+        if self.left < 0:
+            raise BadInput(f"'{key}': a search compares {MOST_COMPARISONS} keys at most", field=key)
+        return entries
+
+    def entry(self, entry: dict[str, Any]) -> Where:
+        """Every key of the entry must hold its value."""
+        return All(
+            tuple(
+                self.anything(value) if key == "_all" else self.holds(key, value)
+                for key, value in entry.items()
+            )
+        )
+
+    def anything(self, text: object) -> Where:
+        """Look for a free text, or, where the text is a JSON list, for what the list says."""
+        if not isinstance(text, str):
+            raise BadInput(f"'_all' must be a string, not {shown(text)}", field="_all")
+        try:
+            listed = documents.parse(text)
+        except BadInput:
+            listed = None
+        if isinstance(listed, list):
+            return All(tuple(self.entry(entry) for entry in self.entries("_all", listed)))
+        return self.resource.search(text) if text.strip() else All(())
+
+    def holds(self, key: str, value: object) -> Where:
+        """The key has this value, somewhere in the document; null also where there is no key."""
+        if isinstance(value, (list, dict)):
+            return _NOTHING
+        if key in self.resource.searched:
+            return _equals(self.resource.searched[key], value, blank=key in self.resource.blank)
+        held = Either(tuple(self.ways(key, value)))
+        if value is not None:
+            return held
+        return Either((held, Not(Either(tuple(self.ways(key, PRESENT))))))
+
+    def ways(self, key: str, value: Any) -> Iterator[Where]:
+        """Where else the key may be."""
+        for document in self.resource.open:
+            yield Expression(Holds(document, (key,), value, anywhere=True))
+        if self.resource.parts is None:
+            return
+        if (column := self.resource.parts.get(key)) is not None:
+            yield _in_actions(All(()) if value is PRESENT else _equals(column, value))
+        else:
+            document = actions.COLUMNS.freezer_action
+            yield _in_actions(Expression(Holds(document, (key,), value, anywhere=True)))
+
+
+def _in_actions(where: Where) -> Where:
+    """A job has an action of which this holds."""
+    found: sa.Select[Any] = (
+        sa.select(sa.literal_column("1"))
+        .select_from(jobs.ACTIONS.source)
+        .where(
+            jobs.LINKS.project_id == jobs.COLUMNS.project_id,
+            jobs.LINKS.job_id == jobs.COLUMNS.id,
+            where.sql(),
+        )
+    )
+    return Expression(found.correlate(jobs.LISTING.source).exists())
+
+
+def _equals(column: Column, value: Any, *, blank: bool = False) -> Where:
+    """The column has this value, of the same JSON type; `blank`: an empty text is nothing."""
+    if value is None or (blank and value == ""):
+        return Condition(column, "eq", None)
+    kind = None if isinstance(column.type, JSONText) else column.type.python_type
+    if isinstance(value, float) and kind is int and value.is_integer() and abs(value) < INT64:
+        value = int(value)
+    # By the very type: true is no number, and a number no text.
+    return Condition(column, "eq", value) if type(value) is kind else _NOTHING

@@ -1,0 +1,268 @@
+"""Relay connections: a field that reads one page of a list, of the catalogue or of a parent."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, Optional, TypeVar, cast
+
+import strawberry
+
+from gateway.context import Context, Parent
+from gateway.errors import BadInput
+from gateway.filters import All, Where
+from gateway.paging import Page, Window, decode
+from gateway.resolvers import Columns, Listing, Owner
+from gateway.schema.nodes import NEEDS, VIEWS, Info, annotated, reference, selected
+from gateway.schema.wheres import condition, sorting
+from gateway.tables import Row
+
+Item = TypeVar("Item")
+NESTED_LIMIT = 10
+
+
+@dataclass
+class Slice:
+    """A window on a list: of the catalogue, or of one parent, read together with its siblings."""
+
+    ctx: Context
+    listing: Listing
+    window: Window
+    where: Where | None
+    columns: Columns
+    owner: Owner | None = None
+    parent: Parent | None = None
+    _page: "asyncio.Future[Page] | None" = field(default=None, repr=False)
+
+    async def page(self) -> Page:
+        """The page: read once, whichever of the connection's fields ask for it."""
+        if self._page is None:
+            self._page = asyncio.ensure_future(self._read())
+        return await self._page
+
+    async def _read(self) -> Page:
+        if self.parent is None:
+            return await self.listing.find(self.ctx, self.window, self.where, self.columns)
+        found = await self.ctx.batch(
+            self.listing.find_of, self.parent, self.owner, self.window, self.where, self.columns
+        )
+        return cast("Page", found)
+
+    async def count(self) -> int:
+        """How many rows the whole list has."""
+        if self.parent is None:
+            return await self.listing.count(self.ctx, self.where)
+        counted = await self.ctx.batch(self.listing.count_of, self.parent, self.owner, self.where)
+        return counted or 0
+
+    async def goes_on(self, *, forwards: bool) -> bool:
+        """Whether rows lie beyond the page on that side."""
+        page = await self.page()
+        known = page.has_next if forwards else page.has_previous
+        if known is not None:
+            return known
+        if self.parent is None:
+            return await self.listing.reaches(self.ctx, self.window, self.where, forwards=forwards)
+        reached = await self.ctx.batch(
+            self.listing.reaches_of, self.parent, self.owner, self.window, self.where, forwards
+        )
+        return bool(reached)
+
+
+@strawberry.type(description="Where a page lies in its list.")
+class PageInfo:
+    """Relay's PageInfo; each field costs only what it takes to know it."""
+
+    slice: strawberry.Private[Slice]
+
+    @strawberry.field(description="Whether items follow the page.")
+    async def has_next_page(self) -> bool:
+        """Ask the slice."""
+        return await self.slice.goes_on(forwards=True)
+
+    @strawberry.field(description="Whether items precede the page.")
+    async def has_previous_page(self) -> bool:
+        """Ask the slice."""
+        return await self.slice.goes_on(forwards=False)
+
+    @strawberry.field(description="The first item's cursor; null for an empty page.")
+    async def start_cursor(self) -> str | None:
+        """Take the first row's."""
+        page = await self.slice.page()
+        return page.cursor(page.rows[0]) if page.rows else None
+
+    @strawberry.field(description="The last item's cursor; null for an empty page.")
+    async def end_cursor(self) -> str | None:
+        """Take the last row's."""
+        page = await self.slice.page()
+        return page.cursor(page.rows[-1]) if page.rows else None
+
+
+@strawberry.type(description="An item of a page, and its place in the list.")
+class Edge(Generic[Item]):
+    """Relay's Edge."""
+
+    page: strawberry.Private[Page]
+    row: strawberry.Private[Row]
+
+    @strawberry.field(description="The item.")
+    def node(self) -> Item:
+        """Show the row itself: its type is a view."""
+        return self.row  # type: ignore[return-value]
+
+    @strawberry.field(description="The item's place, for `after` and `before`.")
+    def cursor(self) -> str:
+        """Write the row's position."""
+        return self.page.cursor(self.row)
+
+
+@strawberry.type(description="A page of a list.")
+class Connection(Generic[Item]):
+    """Relay's Connection; each field costs only what it takes to know it."""
+
+    slice: strawberry.Private[Slice]
+
+    @strawberry.field(description="The items, with their places in the list.")
+    async def edges(self) -> list[Edge[Item]]:
+        """Read the page."""
+        page = await self.slice.page()
+        return [Edge(page=page, row=row) for row in page.rows]
+
+    @strawberry.field(description="The items.")
+    async def nodes(self) -> list[Item]:
+        """Read the page."""
+        return (await self.slice.page()).rows  # type: ignore[return-value]
+
+    @strawberry.field(description="Where the page lies in the list.")
+    def page_info(self) -> PageInfo:
+        """Ask when asked."""
+        return PageInfo(slice=self.slice)
+
+    @strawberry.field(
+        description="How many items the whole list has under `where` and `search`; counted only "
+        "when it is asked for."
+    )
+    async def total_count(self) -> int:
+        """Count."""
+        return await self.slice.count()
+
+
+def connection(  # noqa: PLR0913 - what makes one list differ from another
+    name: str,
+    listing: Listing,
+    search: Callable[[str], Where],
+    description: str,
+    *,
+    owner: Owner | None = None,
+    key: str | None = None,
+    type_: Any = None,
+    extra: Columns = (),
+) -> Any:
+    """Declare a field that is a list of views: of the catalogue, or with `owner`, of a row.
+
+    `owner` are the columns of the list that hold the parent's project and id, `key` the leaf of the
+    parent that holds its id. A connection of a type of its own gives it as `type_`, and as `extra`
+    the columns that its edges read.
+    """
+
+    async def resolve(  # noqa: PLR0913, PLR0917 - Relay's arguments
+        root: Any,
+        info: Any,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        where: Any = None,
+        order_by: Any = None,
+        search_: str | None = None,
+    ) -> Any:
+        ctx, view = info.context, VIEWS[name]
+        # What siblings ask is one question: asked in the same words, it is answered together.
+        asked = (id(info._raw_info.field_nodes[0]), name, owner)  # noqa: SLF001 - as in `selected`
+        if (question := ctx.selections.get(asked)) is None:
+            order = sorting(view, listing, order_by)
+            first, last = _lengths(ctx, first, last, nested=owner is not None)
+            question = ctx.selections[asked] = (
+                Window(
+                    order,
+                    first,
+                    last,
+                    None if after is None else decode(order, after, field="after"),
+                    None if before is None else decode(order, before, field="before"),
+                ),
+                _both(condition(view, where) if where else None, _searched(search, search_)),
+                (*selected(info, view, "edges.node", "nodes"), *extra),
+            )
+        parent = (root.project_id, getattr(root, str(key))) if owner else None
+        window, condition_, columns = question
+        slice_ = Slice(ctx, listing, window, condition_, columns, owner, parent)
+        return (type_ or Connection)(slice=slice_)
+
+    return strawberry.field(
+        resolver=annotated(
+            resolve,
+            returns=type_ or Connection[reference(name)],  # type: ignore[misc]
+            **_arguments(name, nested=owner is not None),
+        ),
+        description=description,
+        metadata={NEEDS: frozenset({key} if key else ())},
+    )
+
+
+def _searched(search: Callable[[str], Where], text: str | None) -> Where | None:
+    if text and "\0" in text:
+        raise BadInput("'search' has a NUL character", field="search")
+    return search(text) if text else None
+
+
+def _lengths(
+    ctx: Context, first: int | None, last: int | None, *, nested: bool
+) -> tuple[int | None, int | None]:
+    if first is not None and last is not None:
+        raise BadInput("'first' and 'last' can't both be given", field="last")
+    for field_, length in (("first", first), ("last", last)):
+        if length is not None and not 0 <= length <= ctx.max_limit:
+            raise BadInput(
+                f"'{field_}' must be between 0 and {ctx.max_limit}, not {length}", field=field_
+            )
+    if first is None and last is None:
+        first = page_length(ctx.default_limit, nested=nested)
+    return first, last
+
+
+def page_length(default_limit: int, *, nested: bool) -> int:
+    """How long a page is where neither `first` nor `last` says."""
+    return min(default_limit, NESTED_LIMIT) if nested else default_limit
+
+
+def _both(*parts: Where | None) -> Where | None:
+    given = tuple(part for part in parts if part is not None)
+    return All(given) if len(given) > 1 else given[0] if given else None
+
+
+def _arguments(name: str, *, nested: bool) -> dict[str, Any]:
+    default = f"{NESTED_LIMIT} at most" if nested else "the server's default page length"
+
+    def argument(type_: Any, description: str, name: str | None = None) -> Any:
+        return Annotated[type_, strawberry.argument(description=description, name=name)]
+
+    return {
+        "root": Any,
+        "info": Info,
+        "first": argument(
+            Optional[int],
+            f"The page's length, from the start; {default} without it and `last`.",
+        ),
+        "after": argument(Optional[str], "The cursor that the page begins after."),
+        "last": argument(Optional[int], "The page's length, from the end."),
+        "before": argument(Optional[str], "The cursor that the page ends before."),
+        "where": argument(Optional[reference(f"{name}Where")], "Which items."),
+        "order_by": argument(
+            Optional[list[reference(f"{name}Order")]],  # type: ignore[misc]
+            "The order, most important key first; without it, the catalogue's own.",
+        ),
+        "search_": argument(
+            Optional[str],
+            "A text to look for: an id exactly, a name anywhere in it, whatever the case.",
+            "search",
+        ),
+    }

@@ -1,0 +1,37 @@
+"""Errors as GraphQL shows them: every one with a code, an unexpected one with nothing else."""
+
+import structlog
+from graphql import GraphQLError
+
+from gateway.errors import Code, GatewayError
+
+log = structlog.get_logger(__name__)
+
+MASK = "something went wrong on the server; its log has the details under the request's id"
+
+
+def show(error: GraphQLError) -> None:
+    """Give an error its code and the request's id; log an unexpected one whole, and mask it."""
+    cause = error.original_error
+    while isinstance(cause, GraphQLError) and cause.original_error is not None:
+        cause = cause.original_error
+    extensions: dict[str, object] = {}
+    if isinstance(cause, GatewayError):
+        extensions["code"] = cause.code.value
+        if cause.field:
+            extensions["field"] = cause.field
+    elif cause is None or isinstance(cause, GraphQLError) or _is_input_error(cause):
+        # What graphql-core itself finds: syntax, validation, values of a wrong type.
+        extensions["code"] = Code.BAD_USER_INPUT.value
+    else:
+        log.error("unexpected error", path=error.path, exc_info=cause)
+        error.message = MASK
+        extensions["code"] = Code.INTERNAL.value
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    if request_id:
+        extensions["requestId"] = request_id
+    error.extensions = extensions
+
+
+def _is_input_error(cause: BaseException) -> bool:
+    return type(cause).__module__.startswith("strawberry.exceptions")

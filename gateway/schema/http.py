@@ -1,0 +1,135 @@
+"""GraphQL over HTTP: a request in, an operation, an answer out."""
+
+from typing import Any, cast
+
+import orjson
+from cross_web.request._base import HTTPMethod
+from graphql import GraphQLError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from strawberry.exceptions import MissingQueryError
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types import ExecutionResult
+from strawberry.types.execution import PreExecutionError
+from strawberry.types.graphql import OperationType
+
+from gateway import documents, projections
+from gateway.context import Contexts
+from gateway.errors import BadInput, Code, GatewayError, Unavailable, shown
+from gateway.schema import errors
+from gateway.schema.root import Schema
+
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+
+_STATUS = {
+    Code.UNAUTHENTICATED: 401,
+    Code.FORBIDDEN: 403,
+    Code.UNAVAILABLE: 503,
+    Code.BAD_USER_INPUT: 400,
+}
+
+
+class GraphQLApp:
+    """The endpoint: an ASGI application for one address."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        response = await self.answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def answer(self, request: Request) -> Response:
+        """Run the request's operation in the caller's context."""
+        if request.method not in {"GET", "POST"}:
+            return _refusal(request, 405, f"{request.method} is not a method of GraphQL over HTTP")
+        media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if request.method == "POST" and media_type != JSON:
+            # Also what keeps web pages of other sites from sending mutations.
+            return _refusal(request, 415, f"the body must be {JSON}, not {shown(media_type)}")
+        contexts: Contexts = request.app.state.contexts
+        try:
+            ctx = await contexts.open(request.headers, request.url.path)
+            query, variables, name = await _operation(request)
+            result = await self.schema.execute(
+                query,
+                variables,
+                context_value=ctx,
+                operation_name=name,
+                allowed_operation_types=OperationType.from_http(cast("HTTPMethod", request.method)),
+            )
+        except GatewayError as error:
+            return _failure(request, error)
+        except (CannotGetOperationTypeError, MissingQueryError):
+            return _failure(request, BadInput(f"no operation is named {shown(name)}"))
+        except InvalidOperationTypeError:
+            return _refusal(request, 405, "GET runs queries only: send mutations by POST")
+        return _result(request, result)
+
+
+async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]:
+    """The request's document, variables and operation name. Raises BadInput."""
+    if request.method == "GET":
+        given: Any = dict(request.query_params)
+        if "variables" in given:
+            given["variables"] = documents.parse(given["variables"] or "null", what="'variables'")
+    else:
+        given = documents.parse(await request.body())
+    if not isinstance(given, dict):
+        raise BadInput("the body must be one GraphQL request, an object")
+    query = given.get("query")
+    if not isinstance(query, str) or not query.strip():
+        raise BadInput(f"'query' must be a GraphQL document, not {shown(query)}", field="query")
+    name = given.get("operationName") or None
+    if name is not None:
+        projections.string("operationName", name)
+    variables = given.get("variables")
+    return query, {} if variables is None else projections.mapping("variables", variables), name
+
+
+def _result(request: Request, result: ExecutionResult | PreExecutionError) -> Response:
+    body: dict[str, Any] = {}
+    status = 200
+    if result.errors:
+        body["errors"] = [error.formatted for error in result.errors]
+        codes = {(error.extensions or {}).get("code") for error in result.errors}
+        if isinstance(result, PreExecutionError):
+            status = 400 if _media_type(request) == GRAPHQL_JSON else 200
+        if result.data is None and Code.UNAVAILABLE in codes:
+            status = _STATUS[Code.UNAVAILABLE]
+    if not isinstance(result, PreExecutionError):
+        body["data"] = result.data
+    return _respond(request, status, body)
+
+
+def _failure(request: Request, error: GatewayError) -> Response:
+    shown_error = GraphQLError(error.message, original_error=error)
+    errors.show(shown_error)
+    body = {"errors": [shown_error.formatted]}
+    return _respond(request, _STATUS.get(error.code, 400), body, getattr(error, "headers", None))
+
+
+def _refusal(request: Request, status: int, message: str) -> Response:
+    error = GraphQLError(message, original_error=BadInput(message))
+    errors.show(error)
+    headers = {"Allow": "GET, POST"} if status == 405 else None  # noqa: PLR2004 - HTTP's number
+    return _respond(request, status, {"errors": [error.formatted]}, headers)
+
+
+def _respond(
+    request: Request, status: int, body: dict[str, Any], headers: dict[str, str] | None = None
+) -> Response:
+    response = Response(
+        orjson.dumps(body), status, headers, media_type=f"{_media_type(request)}; charset=utf-8"
+    )
+    if status == _STATUS[Code.UNAVAILABLE]:
+        response.headers["Retry-After"] = str(Unavailable.retry_after)
+    return response
+
+
+def _media_type(request: Request) -> str:
+    """The newer media type for those who ask for it by name, plain JSON for all others."""
+    return GRAPHQL_JSON if GRAPHQL_JSON in request.headers.get("accept", "") else JSON

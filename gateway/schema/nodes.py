@@ -1,0 +1,341 @@
+"""What every type of the schema has in common: a view over rows, global ids, relations.
+
+A view is a Strawberry type that is never instantiated: graphql-core reads its fields off the rows
+themselves. Each leaf knows its column, so that a selection of fields is also a SELECT list.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import UnionType
+from typing import (
+    Annotated,
+    Any,
+    Optional,
+    TypeVar,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+)
+
+import sqlalchemy as sa
+import strawberry
+from graphql import FieldNode, FragmentSpreadNode, GraphQLResolveInfo, InlineFragmentNode
+from strawberry.schema.name_converter import NameConverter
+from strawberry.types.field import StrawberryField
+
+from gateway.context import Context, Parent
+from gateway.errors import BadInput, shown
+from gateway.resolvers import Column, Columns, Listing
+from gateway.schema.scalars import Epoch, Int32, Vocabulary
+from gateway.tables import Row
+
+Info = strawberry.Info[Context, None]
+Item = TypeVar("Item")
+
+
+@strawberry.interface(description="An object with an id of its own in the whole catalogue.")
+class Node:
+    """Relay's Node."""
+
+    @strawberry.field(description="Global id: it names the type, the project and the item.")
+    def id(root: Any, info: Info) -> strawberry.ID:  # noqa: N805 - Strawberry's way to say "the row"
+        """Make the global id of a row."""
+        view = VIEWS[info._raw_info.parent_type.name]  # noqa: SLF001 - the only way to it
+        return global_id(view.name, root.project_id, getattr(root, view.key))
+
+    @classmethod
+    def resolve_type(cls, obj: Any, *_: object) -> str:
+        """Tell the type of a row that `node` found."""
+        return str(obj.typename)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A field that is a column: how it is selected, filtered and sorted by."""
+
+    column: Column
+    sort: Column | None
+    filtered: bool
+    kind: Any = None
+    """Its type, without `| None`."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A type of the schema and the list that its rows come from."""
+
+    name: str
+    key: str
+    listing: Listing
+    own: Mapping[str, Leaf]
+    """The leaves, by the field's name in Python."""
+    leaves: Mapping[str, Leaf]
+    """The same, and those of its parts."""
+    needs: Mapping[str, frozenset[str]]
+    """By the field's name in GraphQL: the leaves it reads."""
+    parts: Mapping[str, str]
+    """By the field's name in GraphQL: the type of a field that is a part of the same row."""
+
+    def columns(self, names: frozenset[str]) -> Columns:
+        """The columns of these leaves, in the order of the fields."""
+        return tuple(leaf.column for name, leaf in self.leaves.items() if name in names)
+
+
+VIEWS: dict[str, View] = {}
+"""Every view, by its name in GraphQL."""
+
+TYPENAMES: dict[str, Column] = {}
+"""Each view's name as a column: a row of `node` must say what it is."""
+
+_LEAF, NEEDS, _PART = "leaf", "needs", "part"
+
+
+def leaf(
+    column: Column,
+    description: str,
+    *,
+    sort: bool | Column = False,
+    filtered: bool = True,
+    name: str | None = None,
+) -> Any:
+    """Declare a field that is a column.
+
+    `sort` makes it a field to order by, with another column where that one sorts better.
+    """
+    by = column if sort is True else None if sort is False else sort
+    return strawberry.field(
+        description=description, name=name, metadata={_LEAF: Leaf(column, by, filtered)}
+    )
+
+
+def part(type_: type, description: str) -> Any:
+    """Declare a field that groups more columns of the same row under a type of their own."""
+    resolver = annotated(lambda root: root, root=Any, returns=type_)
+    return strawberry.field(
+        resolver=resolver,
+        description=description,
+        metadata={_PART: type_.__strawberry_definition__.name},  # type: ignore[attr-defined]
+    )
+
+
+def one(
+    view: str,
+    get_of: Callable[..., Any],
+    key: str,
+    description: str,
+    *,
+    required: bool = False,
+) -> Any:
+    """Declare a relation to one: `key` is the leaf that holds the other's id."""
+
+    async def resolve(root: Any, info: Any) -> Any:
+        other = getattr(root, key)
+        if other is None:
+            return None
+        columns = selected(info, VIEWS[view])
+        return await info.context.batch(get_of, (root.project_id, other), columns)
+
+    type_ = reference(view)
+    returns = type_ if required else Optional[type_]
+    return strawberry.field(
+        resolver=annotated(resolve, root=Any, info=Info, returns=returns),
+        description=description,
+        metadata={NEEDS: frozenset({key})},
+    )
+
+
+def by_rest_id(view: str, get: Callable[..., Any], argument: str) -> Any:
+    """Declare the root field that finds one item by the id that REST clients know."""
+
+    async def resolve(root: Any, info: Any, item_id: str) -> Any:  # noqa: ARG001 - there is no root
+        if "\0" in item_id:
+            raise BadInput(f"'{argument}' has a NUL character", field=argument)
+        return await get(info.context, item_id, selected(info, VIEWS[view]))
+
+    about = strawberry.argument(name=argument, description="The id in the current project.")
+    return strawberry.field(
+        resolver=annotated(
+            resolve,
+            root=Any,
+            info=Info,
+            item_id=Annotated[strawberry.ID, about],
+            returns=Optional[reference(view)],
+        ),
+        description=f"The {view.lower()} that REST clients know by this id; null if there is none.",
+    )
+
+
+def reference(name: str) -> Any:
+    """Refer to a type that another module of the schema declares, by its name."""
+    module = next(m for m in _MODULES if name.startswith(m))
+    return Annotated[name, strawberry.lazy(f"gateway.schema.{_MODULES[module]}")]
+
+
+_MODULES = {
+    "Backup": "backups",
+    "Job": "jobs",
+    "Action": "actions",
+    "Client": "clients",
+    "Session": "sessions",
+}
+
+
+def annotated(function: Callable[..., Any], returns: Any, **parameters: Any) -> Any:
+    """Give a resolver the types that Strawberry is to read: they are known only at run time."""
+    function.__annotations__ = parameters | {"return": returns}
+    return function
+
+
+@dataclass_transform()
+def node(listing: Listing, key: str, description: str) -> Callable[[type[Item]], type[Item]]:
+    """Declare a view: a type whose items have ids; `key` is the leaf that holds the REST id."""
+
+    def declare(cls: type[Item]) -> type[Item]:
+        decorated = strawberry.type(cls, description=description)
+        decorated.__strawberry_definition__.is_type_of = _is_row  # type: ignore[attr-defined]
+        _register(decorated, listing, key)
+        return decorated
+
+    return declare
+
+
+@dataclass_transform()
+def fragment(description: str) -> Callable[[type[Item]], type[Item]]:
+    """Declare the type of a part of a row."""
+
+    def declare(cls: type[Item]) -> type[Item]:
+        decorated = strawberry.type(cls, description=description)
+        _register(decorated, None, "")
+        return decorated
+
+    return declare
+
+
+def _is_row(obj: object, _info: object) -> bool:
+    return isinstance(obj, sa.Row)
+
+
+def _register(cls: type, listing: Listing | None, key: str) -> None:
+    definition = cls.__strawberry_definition__  # type: ignore[attr-defined]
+    own: dict[str, Leaf] = {}
+    inner: dict[str, Leaf] = {}
+    needs: dict[str, frozenset[str]] = {"id": frozenset()}
+    parts: dict[str, str] = {}
+    for field in definition.fields:
+        name = _graphql_name(field)
+        if leaf := field.metadata.get(_LEAF):
+            kind = _kind(cls.__annotations__[field.python_name])
+            own[field.python_name] = Leaf(
+                _as(leaf.column, kind).label(field.python_name), leaf.sort, leaf.filtered, kind
+            )
+            needs[name] = frozenset({field.python_name})
+        elif group := field.metadata.get(_PART):
+            parts[name] = group
+            inner |= VIEWS[group].leaves
+        else:
+            needs[name] = field.metadata.get(NEEDS, frozenset())
+    VIEWS[definition.name] = View(definition.name, key, listing, own, inner | own, needs, parts)  # type: ignore[arg-type]
+    TYPENAMES[definition.name] = sa.literal_column(f"'{definition.name}'").label("typename")
+
+
+def _graphql_name(field: StrawberryField) -> str:
+    return NameConverter().from_field(field)
+
+
+def _kind(annotation: Any) -> Any:
+    """The type of a field without its `| None`."""
+    if get_origin(annotation) in {Union, UnionType}:
+        return next(a for a in get_args(annotation) if a is not type(None))
+    return annotation
+
+
+def _as(column: Column, kind: Any) -> Column:
+    """The column as the field's type has it."""
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return sa.type_coerce(column, Vocabulary(kind))
+    if kind is datetime and isinstance(column.type, sa.BigInteger):
+        return sa.type_coerce(column, Epoch())
+    if kind is int and isinstance(column.type, sa.BigInteger):
+        return sa.type_coerce(column, Int32())
+    return column
+
+
+# Global ids
+
+
+def global_id(name: str, project_id: str, item_id: str) -> strawberry.ID:
+    """Write a global id: opaque to clients, and no secret."""
+    text = f"{name}:{project_id}:{item_id}"
+    return strawberry.ID(base64.b64encode(text.encode()).decode())
+
+
+def parse_id(text: str, field: str, name: str | None = None) -> tuple[View, Parent]:
+    """Read a global id, of one type where `name` says so; BadInput for any other text."""
+    wrong = BadInput(f"'{field}': {shown(text)} is not the id of a {name or 'node'}", field=field)
+    try:
+        kind, project_id, item_id = base64.b64decode(text, validate=True).decode().split(":", 2)
+    except (binascii.Error, ValueError):
+        raise wrong from None
+    view = VIEWS.get(kind)
+    if view is None or not view.key or name not in {None, kind} or "\0" in project_id + item_id:
+        raise wrong
+    return view, (project_id, item_id)
+
+
+# Selections
+
+
+def selected(info: Any, view: View, *ways: str) -> Columns:
+    """The columns that the selection under this field reads of the view's rows.
+
+    `ways` are paths from the field to the rows, such as `edges.node` and `nodes`; none: the field's
+    own selection. Directives are not looked at: a column too many does no harm.
+    """
+    raw: GraphQLResolveInfo[Any] = info._raw_info  # noqa: SLF001 - the only way to the selection
+    # Siblings of one selection share its syntax tree, and so does what is found in it.
+    cache: dict[object, Columns] = info.context.selections
+    key = (id(raw.field_nodes[0]), view.name)
+    if (columns := cache.get(key)) is None:
+        found: list[FieldNode] = []
+        for way in ways or ("",):
+            nodes = list(raw.field_nodes)
+            for step in filter(None, way.split(".")):
+                nodes = [n for n in _fields(nodes, raw.fragments) if n.name.value == step]
+            found += nodes
+        names = _leaves(found, view, raw.fragments) | {"project_id", view.key}
+        columns = cache[key] = view.columns(frozenset(names))
+    return columns
+
+
+def _leaves(nodes: Sequence[FieldNode], view: View, fragments: Mapping[str, Any]) -> set[str]:
+    names: set[str] = set()
+    for field in _fields(nodes, fragments):
+        name = field.name.value
+        names |= view.needs.get(name, frozenset())
+        if inner := view.parts.get(name):
+            names |= _leaves([field], VIEWS[inner], fragments)
+    return names
+
+
+def _fields(nodes: Sequence[FieldNode], fragments: Mapping[str, Any]) -> Iterator[FieldNode]:
+    """The fields selected under these, through fragments of whatever type."""
+    for field in nodes:
+        waiting = list(field.selection_set.selections) if field.selection_set else []
+        while waiting:
+            selection = waiting.pop(0)
+            if isinstance(selection, FieldNode):
+                yield selection
+            elif isinstance(selection, InlineFragmentNode):
+                waiting[:0] = selection.selection_set.selections
+            elif isinstance(selection, FragmentSpreadNode):
+                waiting[:0] = fragments[selection.name.value].selection_set.selections
+
+
+async def fetch(ctx: Context, view: View, key: Parent, columns: Columns) -> Row | None:
+    """The row of a global id, or None where the caller sees none; it knows its type."""
+    return await ctx.batch(view.listing.get_of, key, (*columns, TYPENAMES[view.name]))

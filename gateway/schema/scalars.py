@@ -1,0 +1,126 @@
+"""The scalars of the schema, and how columns become them on their way out of the database."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, NewType
+
+import orjson
+import sqlalchemy as sa
+import strawberry
+from graphql import ValueNode, value_from_ast_untyped
+from strawberry.types.scalar import ScalarDefinition
+
+from gateway import documents
+from gateway.errors import BadInput, shown
+from gateway.tables import INT64
+
+JSON = NewType("JSON", object)
+"""An open document: text on its way out, values on its way in."""
+BigInt = NewType("BigInt", int)
+
+
+class Epoch(sa.TypeDecorator[datetime]):
+    """Seconds since 1970 as an aware datetime; what is no time, such as -1, is null."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:  # noqa: ARG002
+        """Count the seconds."""
+        return None if value is None else int(value.timestamp())
+
+    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """Read the clock."""
+        if value is None or value < 0:
+            return None
+        try:
+            return datetime.fromtimestamp(value, UTC)
+        except (OverflowError, ValueError, OSError):
+            return None
+
+
+class Int32(sa.TypeDecorator[int]):
+    """An integer that GraphQL's Int can hold; one that it can't is null."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> int | None:  # noqa: ARG002
+        """Let it pass if it fits."""
+        return value if value is None or -(2**31) <= value < 2**31 else None
+
+
+class Vocabulary(sa.TypeDecorator[StrEnum]):
+    """A word as a member of its enum; one that the enum doesn't have is null."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def __init__(self, words: type[StrEnum]) -> None:
+        super().__init__()
+        self.words = words
+        self._members: dict[str | None, StrEnum] = {word.value: word for word in words}
+
+    def process_bind_param(self, value: StrEnum | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
+        """Write the word."""
+        return None if value is None else value.value
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> StrEnum | None:  # noqa: ARG002
+        """Look the word up."""
+        return self._members.get(value)
+
+
+def _text(value: str) -> orjson.Fragment:
+    return orjson.Fragment(value)
+
+
+def _document(value: Any) -> Any:
+    return documents.checked(value)
+
+
+def _literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
+    return documents.checked(value_from_ast_untyped(node, variables))
+
+
+def _big_integer(value: object) -> int:
+    if isinstance(value, str) and value.lstrip("-").isascii() and value.lstrip("-").isdigit():
+        value = int(value) if len(value) < 21 else INT64  # noqa: PLR2004 - digits of 64 bits
+    if isinstance(value, bool) or not isinstance(value, int) or not -INT64 <= value < INT64:
+        raise BadInput(f"{shown(value)} is not an integer of 64 bits")
+    return value
+
+
+def _moment(value: object) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)  # type: ignore[arg-type]  # a TypeError is caught
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        # The ends of the calendar have no UTC.
+        return moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise BadInput(f"{shown(value)} is not a date and time (ISO 8601)") from None
+
+
+_JSON = strawberry.scalar(
+    name="JSON",
+    description="Any JSON value, whole and with its keys in their order.",
+    serialize=_text,
+    parse_value=_document,
+    parse_literal=_literal,
+)
+
+SCALARS: dict[object, ScalarDefinition] = {
+    JSON: _JSON,
+    dict[str, Any]: _JSON,
+    BigInt: strawberry.scalar(
+        name="BigInt",
+        description="An integer of 64 bits; on input also as a string of digits.",
+        serialize=int,
+        parse_value=_big_integer,
+    ),
+    datetime: strawberry.scalar(
+        name="DateTime",
+        description="A point in time, ISO 8601, in UTC; on input any offset, and UTC without one.",
+        serialize=datetime.isoformat,
+        parse_value=_moment,
+    ),
+}

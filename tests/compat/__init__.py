@@ -1,0 +1,1 @@
+"""The programs that the gateway works with, run against it: Keystone, freezerclient, tempest."""

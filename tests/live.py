@@ -1,0 +1,72 @@
+"""A gateway in a process of its own, started as a user would start it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+PATIENCE = 30
+"""How many seconds a gateway may take to answer."""
+
+
+@dataclass(frozen=True)
+class LiveGateway:
+    """Where the gateway answers, what it logs, and its process."""
+
+    url: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the command line of the gateway with these arguments."""
+    return [sys.executable, "-m", "gateway", *arguments]
+
+
+@contextmanager
+def live(folder: Path, *, sample_data: bool = True, **settings: str) -> Iterator[LiveGateway]:
+    """Run a gateway that keeps its files in the folder; settings are `database_url="…"`."""
+    given = {"database_url": f"sqlite:///{folder}/live.sqlite3", "log_format": "json"} | settings
+    variables = {f"GATEWAY_{name.upper()}": value for name, value in given.items()}
+    environment = os.environ | variables
+    if sample_data:
+        subprocess.run(command("demo"), env=environment, check=True)
+    log = folder / "gateway.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command("serve", "--port", "0"), env=environment, stderr=output)
+    try:
+        yield LiveGateway(_ready(process, log), log, process)
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def _ready(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Wait until the gateway answers, and return its URL."""
+    patient_until = time.monotonic() + PATIENCE
+    while time.monotonic() < patient_until and process.poll() is None:
+        if (url := _url(log)) and _answers(url):
+            return url
+        time.sleep(0.05)
+    raise AssertionError(f"the gateway didn't start:\n{log.read_text()}")
+
+
+def _url(log: Path) -> str | None:
+    for line in log.read_text().splitlines():
+        if line.startswith("{") and (url := json.loads(line).get("url")):
+            return str(url)
+    return None
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthcheck").status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False

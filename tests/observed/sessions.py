@@ -1,0 +1,243 @@
+"""Rows about sessions."""
+
+from dataclasses import replace
+from typing import Unpack
+
+from .case import Case, Expected, Row, case
+
+ABSENT_ITEM = "§4: DELETE of an absent item is 404"
+VERSION = "§4: version counts updates"
+
+SESSION = {
+    "project_id": "<PA>",
+    "session_id": "<s0>",
+    "user_id": str,
+    "description": "s",
+    "session_tag": 0,
+    "result": None,
+    "hold_off": 30,
+    "status": "active",
+    "time_ended": -1,
+    "time_end": -1,
+    "time_started": -1,
+    "time_start": -1,
+    "schedule": {"schedule_interval": "5 minutes"},
+}
+
+ENDED = {"session_tag": 1, "result": "success", "status": "completed", "time_end": int}
+
+
+def row(
+    name: str, request: str, observed: int, status: int = 0, why: str = "", **more: Unpack[Row]
+) -> Case:
+    """Return a row of this part."""
+    return replace(case(name, request, observed, status, why, **more), part="sessions")
+
+
+def action(
+    name: str,
+    body: object,
+    observed: int,
+    status: int = 0,
+    why: str = "",
+    **expected: Unpack[Expected],
+) -> Case:
+    """Return a row that starts or ends the session."""
+    request = "POST /v2/<PA>/sessions/<s0>/action"
+    return row(name, request, observed, status, why, body=body, **expected)
+
+
+MAKING: tuple[Case, ...] = (
+    row(
+        "session create",
+        "POST /v2/<PA>/sessions",
+        201,
+        body={
+            "description": "s",
+            "hold_off": 30,
+            "schedule": {"schedule_interval": "5 minutes"},
+        },
+        save={"s0": "session_id"},
+        has={"session_id": str},
+    ),
+    row("session get", "GET /v2/<PA>/sessions/<s0>", 200, has=SESSION),
+    row("session list", "GET /v2/<PA>/sessions", 200, rows=1, includes=SESSION),
+    row("session POST {}", "POST /v2/<PA>/sessions", 400, body={}),
+    row(
+        "session POST minimal",
+        "POST /v2/<PA>/sessions",
+        400,
+        body={"description": "x"},
+        names=("schedule",),
+    ),
+    row(
+        "session POST no schedule, get",
+        "GET /v2/<PA>/sessions?limit=1",
+        200,
+        rows=1,
+        includes=SESSION,
+    ),
+    row(
+        "session POST extra",
+        "POST /v2/<PA>/sessions",
+        400,
+        body={"foo": 1},
+        names=("schedule",),
+    ),
+)
+
+JOBS: tuple[Case, ...] = (
+    row("session add job", "PUT /v2/<PA>/sessions/<s0>/jobs/<j0>", 204),
+    row(
+        "session after add",
+        "GET /v2/<PA>/sessions/<s0>",
+        200,
+        has=SESSION | {"jobs": {"<j0>": {"client_id": "<PA>_nodea9f3b1", "result": str}}},
+    ),
+    row(
+        "job after add",
+        "GET /v2/<PA>/jobs/<j0>",
+        200,
+        has={
+            "job_schedule": {"schedule_interval": "5 minutes"},
+            "client_id": "<PA>_nodea9f3b1",
+            "session_id": "<s0>",
+            "session_tag": 0,
+            "description": "rep",
+        },
+    ),
+    row(
+        "session add missing job",
+        "PUT /v2/<PA>/sessions/<s0>/jobs/none",
+        500,
+        404,
+        "§4: adding a missing job is 404",
+        names=("none",),
+    ),
+    row(
+        "session add job to missing session",
+        "PUT /v2/<PA>/sessions/none/jobs/<j0>",
+        404,
+        names=("none",),
+    ),
+)
+
+RUNNING: tuple[Case, ...] = (
+    action(
+        "session action start",
+        {"start": {"job_id": "<j0>", "current_tag": 0}},
+        202,
+        has={"result": "success", "session_tag": 1},
+    ),
+    action(
+        "session action start again (hold-off)",
+        {"start": {"job_id": "<j0>", "current_tag": 0}},
+        202,
+        has={"result": "success", "session_tag": 1},
+    ),
+    action(
+        "session action start tag too high",
+        {"start": {"job_id": "<j0>", "current_tag": 9}},
+        400,
+        names=("9",),
+    ),
+    action(
+        "session action start unknown job",
+        {"start": {"job_id": "zz", "current_tag": 0}},
+        400,
+        names=("job_id",),
+    ),
+    action("session action start no params", {"start": None}, 500, 400, "§4: no 5xx"),
+    action(
+        "session action end",
+        {"end": {"job_id": "<j0>", "current_tag": 1, "result": "success"}},
+        202,
+        has={"result": "success", "session_tag": 1},
+    ),
+    action(
+        "session action end unknown job",
+        {"end": {"job_id": "zz", "current_tag": 1, "result": "success"}},
+        400,
+        names=("job_id",),
+    ),
+    action("session action unknown", {"fly": {}}, 405, names=("fly",)),
+    row("session action empty", "POST /v2/<PA>/sessions/<s0>/action", 400),
+    row(
+        "session after actions",
+        "GET /v2/<PA>/sessions/<s0>",
+        200,
+        has=SESSION | ENDED | {"time_start": int},
+    ),
+    row(
+        "session action missing",
+        "POST /v2/<PA>/sessions/none/action",
+        400,
+        404,
+        "§4: a missing item is 404",
+        body={"start": {"job_id": "<j0>", "current_tag": 0}},
+        names=("none",),
+    ),
+)
+
+CHANGING: tuple[Case, ...] = (
+    row(
+        "session PATCH",
+        "PATCH /v2/<PA>/sessions/<s0>",
+        200,
+        200,
+        VERSION,
+        body={"description": "p"},
+        has={"session_id": "<s0>", "version": int},
+    ),
+    row(
+        "session PATCH missing",
+        "PATCH /v2/<PA>/sessions/none",
+        404,
+        body={"description": "p"},
+        names=("none",),
+    ),
+    row(
+        "session replace",
+        "POST /v2/<PA>/sessions/<s0>",
+        400,
+        body={"description": "r", "schedule": {}},
+        names=("session_tag",),
+    ),
+    row(
+        "session after replace",
+        "GET /v2/<PA>/sessions/<s0>",
+        200,
+        has=SESSION | ENDED | {"description": "p", "time_start": int},
+    ),
+    row("session remove job", "DELETE /v2/<PA>/sessions/<s0>/jobs/<j0>", 204),
+    row(
+        "job after remove",
+        "GET /v2/<PA>/jobs/<j0>",
+        200,
+        has={
+            "job_schedule": {"event": "stop"},
+            "session_id": "",
+            "session_tag": 0,
+            "description": "rep",
+        },
+    ),
+    row(
+        "session remove job not in",
+        "DELETE /v2/<PA>/sessions/<s0>/jobs/none",
+        404,
+        names=("none",),
+    ),
+    row(
+        "session remove job missing session",
+        "DELETE /v2/<PA>/sessions/none/jobs/<j0>",
+        500,
+        404,
+        "§4: no 5xx, a missing item is 404",
+        names=("none",),
+    ),
+    row("session GET missing", "GET /v2/<PA>/sessions/none", 404, names=("none",)),
+    row("session DELETE missing", "DELETE /v2/<PA>/sessions/none", 204, 404, ABSENT_ITEM),
+    row("session delete", "DELETE /v2/<PA>/sessions/<s0>", 204),
+)
+
+SESSIONS = MAKING + JOBS + RUNNING + CHANGING
