@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from tomllib import TOMLDecodeError
@@ -133,7 +134,8 @@ def serve(
             ws="none",
         )
     )
-    server.run([listener])
+    with suppress(KeyboardInterrupt):
+        server.run([listener])
     if not server.started:
         raise typer.Exit(1)
 
@@ -186,10 +188,19 @@ def load_demo(config: Config = None) -> None:
 
 
 @app.command("settings")
-def print_settings() -> None:
+def print_settings(
+    *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the README's table.")] = False,
+) -> None:
     """List every setting: its variable, its default and what it is for."""
+    if markdown:
+        typer.echo("| variable | default | what for |\n|---|---|---|")
     for variable, default, description in settings.described():
-        typer.echo(f"{typer.style(variable, bold=True)}={default}\n    {description}")
+        if markdown:
+            shown_default = f"`{default}`" if default else ""
+            typer.echo(f"| `{variable}` | {shown_default} | {description} |")
+        else:
+            typer.echo(f"{typer.style(variable, bold=True)}={default}\n    {description}")
 
 
 class _Server(uvicorn.Server):

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
@@ -194,7 +195,9 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: Settings, *, any_host: bool) -> None:
         self.app = app
-        self.origins = frozenset({*settings.cors_origins, settings.public_url})
+        public = urlsplit(settings.public_url)
+        own = {f"{public.scheme}://{public.netloc}"} if public.netloc else set()
+        self.origins = frozenset({*settings.cors_origins} | own)
         self.any_host = any_host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -359,10 +359,11 @@ class Estate:
         ran, ended = session["session_tag"] > 0, session["status"] == "completed"
         states = {
             job["id"]: {
-                "status": "completed" if job["result"] else job["status"],
+                "client_id": job["client_id"],
+                "status": "completed" if job["result"] else job["status"] or "",
                 "result": job["result"] or "",
-                "time_started": job["time_started"],
-                "time_ended": job["time_ended"],
+                "time_started": job["time_started"] or -1,
+                "time_ended": job["time_ended"] or -1,
             }
             for job in jobs
         }
@@ -372,7 +373,7 @@ class Estate:
             updated_at=max(job["updated_at"] for job in jobs),
             id=self._id("session", session["description"]),
             schedule=documents.dump(schedule),
-            job_states=documents.dump(states if ran else {}),
+            job_states=documents.dump(states),
             time_start=min(job["time_started"] for job in jobs) if ran else None,
             time_end=max(job["time_ended"] for job in jobs) if ended else None,
             **{key: value for key, value in session.items() if key not in {"schedule", "jobs"}},

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlmodel import SQLModel
 
+from gateway import documents
 from gateway.errors import BadInput, shown
 from gateway.tables import (
     ACTIONS,
@@ -223,6 +224,19 @@ def job(schedule: Document) -> dict[str, Any]:
     # An empty string is how the vocabularies say nothing, and -1 how a scheduler says "not yet".
     nothing = {"", -1}
     return {key: None if (value := schedule.get(key)) in nothing else value for key in SCHEDULE}
+
+
+def scheduled(schedule: dict[str, Any]) -> dict[str, Any]:
+    """Columns of a job with this schedule, its document included.
+
+    A scheduler dies of a schedule without `event`, and of an `abort` without a `current_pid`, and
+    every later job of its host with it: they are always there. Raises BadInput as `job` does.
+    """
+    columns_ = job(schedule)
+    schedule.setdefault("event", "")
+    if schedule["event"] == JobEvent.ABORT:
+        schedule.setdefault("current_pid", 0)
+    return {"job_schedule": documents.dump(schedule, what="'job_schedule'"), **columns_}
 
 
 def action(freezer_action: Document) -> dict[str, Any]:

@@ -6,12 +6,13 @@ error, never a skip.
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
 import pytest
+from clients import GraphQL, MakeClient, MakeContext, opened
 from databases import OWN_SERVER, Cluster, Postgres, Server, Sqlite
 from live import LiveGateway, live
 from recorder import QueryRecorder
@@ -24,12 +25,6 @@ from gateway.context import Context
 from gateway.db import Database
 from gateway.policy import Policy
 from gateway.settings import Settings, load
-
-BASE_URL = "http://127.0.0.1:9090"
-
-MakeContext = Callable[[str], Context]
-MakeClient = Callable[..., Awaitable[httpx.AsyncClient]]
-GraphQL = Callable[..., Awaitable[dict[str, Any]]]
 
 for variable in [name for name in os.environ if name.startswith("GATEWAY_")]:
     # The suite tests the defaults, and what it sets itself.
@@ -131,17 +126,6 @@ def ctx(make_ctx: MakeContext) -> Context:
 def recorder() -> QueryRecorder:
     """Return a recorder: `with recorder: …`, then `len(recorder)` is the number of statements."""
     return QueryRecorder()
-
-
-@asynccontextmanager
-async def opened(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
-    """Start the application and yield a client of it."""
-    transport = httpx.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client,
-    ):
-        yield client
 
 
 @pytest.fixture

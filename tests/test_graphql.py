@@ -107,3 +107,25 @@ async def test_statements_do_not_grow(graphql: GraphQL, ctx: Context, recorder: 
     assert len(counts) == 1
     # The page, its count; clients; actions, their counts; backups, their counts; their jobs.
     assert counts == {8}
+
+
+async def test_all_projects(graphql: GraphQL, make_ctx: Callable[[str], Context]) -> None:
+    for project in ("p1", "p2"):
+        await estate(make_ctx(project), 2, backups_each=1)
+    query = """query ($all: Boolean!) {
+      jobs(allProjects: $all, first: 3) {
+        totalCount pageInfo { hasNextPage endCursor }
+        nodes { id projectId client { projectId } backups { totalCount nodes { projectId } } } }
+    }"""
+    page = (await graphql(query, {"all": False}))["data"]["jobs"]
+    assert page["totalCount"] == 2
+    page = (await graphql(query, {"all": True}))["data"]["jobs"]
+    assert page["totalCount"] == 4
+    assert [job["projectId"] for job in page["nodes"]] == ["p1", "p1", "p2"]
+    foreign = page["nodes"][2]
+    assert foreign["client"] == {"projectId": "p2"}
+    assert foreign["backups"] == {"totalCount": 1, "nodes": [{"projectId": "p2"}]}
+    look_up = "query ($id: ID!, $all: Boolean) { node(id: $id, allProjects: $all) { id } }"
+    assert (await graphql(look_up, {"id": foreign["id"]}))["data"] == {"node": None}
+    found = await graphql(look_up, {"id": foreign["id"], "all": True})
+    assert found["data"] == {"node": {"id": foreign["id"]}}

@@ -7,8 +7,9 @@ writes in one transaction. Rows on read, an object on write.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self, TypeVar
 
 import orjson
 import sqlalchemy as sa
@@ -41,13 +42,27 @@ class Listing:
     key: Owner
     order: Order
     visible: Callable[[Context], Column]
+    is_everywhere: bool = False
+
+    @cached_property
+    def everywhere(self) -> Self:
+        """The same list of all projects, for those who may read them all."""
+        return replace(
+            self,
+            rule=f"{self.rule}_projects",
+            order=(Sort(self.key[0]), *self.order),
+            visible=lambda _: sa.true(),
+            is_everywhere=True,
+        )
 
     def sorted_by(self, *by: Sort) -> Order:
         """These sort keys, completed so that no two rows are equal; of none, the list's order."""
-        if not by or by[-1].column is self.key[1]:
-            return by or self.order
+        if not by:
+            return self.order
         # In the last key's direction, so that one index serves the whole order.
-        return (*by, Sort(self.key[1], by[-1].descending))
+        ties = (self.key[1], self.key[0]) if self.is_everywhere else (self.key[1],)
+        named = {sort.column for sort in by}
+        return (*by, *(Sort(tie, by[-1].descending) for tie in ties if tie not in named))
 
     def query(self, ctx: Context, where: Where | None, select: Columns) -> sa.Select[Any]:
         """The whole list, narrowed by a condition. Raises Forbidden."""
@@ -76,19 +91,22 @@ class Listing:
         return bool(await ctx.db.rows(query.where(beyond).limit(1)))
 
     async def get(self, ctx: Context, item_id: str, select: Columns) -> Row | None:
-        """The row of this id in the caller's project, or None."""
-        query = self.query(ctx, None, select)
-        found = await ctx.db.rows(
-            query.where(self.key[0] == ctx.project_id, self.key[1] == item_id)
-        )
-        return found[0] if found else None
+        """The row that this id means in the caller's project, or None."""
+        key = (ctx.project_id, item_id)
+        return (await self.meant(ctx, [key], select)).get(key)
+
+    async def meant(
+        self, ctx: Context, keys: Sequence[Parent], select: Columns
+    ) -> Mapping[Parent, Row]:
+        """The rows that items of these projects mean by these ids: mostly those that have them."""
+        return await self.get_of(ctx, keys, select)
 
     async def get_of(
         self, ctx: Context, keys: Sequence[Parent], select: Columns
     ) -> Mapping[Parent, Row]:
         """The rows of these projects and ids; those that aren't there are left out."""
         wanted = parents(ctx, keys)
-        query = self.query(ctx, None, (wanted.c.project_id, wanted.c.id, *select))
+        query = self.query(ctx, None, (*labelled(wanted), *select))
         rows = await ctx.db.rows(query.where(*_belongs(self.key, wanted)))
         return {(row[0], row[1]): row for row in rows}
 
@@ -115,7 +133,7 @@ class Listing:
     ) -> Mapping[Parent, int]:
         """How many rows each parent has."""
         wanted = parents(ctx, keys)
-        key = (wanted.c.project_id, wanted.c.id)
+        key = (wanted.c.of_project, wanted.c.of_id)
         query = self.query(ctx, where, (*key, sa.func.count()))
         rows = await ctx.db.rows(query.where(*_belongs(owner, wanted)).group_by(*key))
         return dict.fromkeys(keys, 0) | {(row[0], row[1]): row[2] for row in rows}
@@ -134,7 +152,7 @@ class Listing:
         if beyond is None:
             return dict.fromkeys(keys, False)
         wanted = parents(ctx, keys)
-        key = (wanted.c.project_id, wanted.c.id)
+        key = (wanted.c.of_project, wanted.c.of_id)
         query = self.query(ctx, where, key).where(*_belongs(owner, wanted), beyond)
         rows = await ctx.db.rows(query.distinct())
         return dict.fromkeys(keys, False) | {(row[0], row[1]): True for row in rows}
@@ -164,24 +182,29 @@ def parents(ctx: Context, keys: Sequence[Parent]) -> sa.FromClause:
     if ctx.db.is_sqlite:
         pairs = sa.func.json_each(orjson.dumps(keys).decode()).table_valued("value")
         return sa.select(
-            sa.func.json_extract(pairs.c.value, "$[0]").label("project_id"),
-            sa.func.json_extract(pairs.c.value, "$[1]").label("id"),
+            sa.func.json_extract(pairs.c.value, "$[0]").label("of_project"),
+            sa.func.json_extract(pairs.c.value, "$[1]").label("of_id"),
         ).subquery("parents")
     projects, ids = ([key[part] for key in keys] for part in (0, 1))
     arrays = [sa.cast(sa.literal(part, ARRAY(sa.Text)), ARRAY(sa.Text)) for part in (projects, ids)]
-    pairs = sa.func.unnest(*arrays).table_valued("project_id", "id", name="parents")
+    pairs = sa.func.unnest(*arrays).table_valued("of_project", "of_id", name="parents")
     return pairs.render_derived()
 
 
 def _belongs(owner: Owner, of: sa.FromClause) -> tuple[Column, Column]:
-    return owner[0] == of.c.project_id, owner[1] == of.c.id
+    return owner[0] == of.c.of_project, owner[1] == of.c.of_id
+
+
+def labelled(of: sa.FromClause) -> tuple[Column, Column]:
+    """The parents' columns under names that no column of a row has."""
+    return of.c.of_project.label("of_project"), of.c.of_id.label("of_id")
 
 
 def _lateral(of: sa.FromClause, query: sa.Select[Any], window: Window) -> sa.Select[Any]:
     """Each parent's window by itself: an index look-up a parent."""
     children = window.statement(query).correlate(of).lateral("children")
     return (
-        sa.select(of.c.project_id, of.c.id, *children.c)
+        sa.select(*labelled(of), *children.c)
         .select_from(of.join(children, sa.true()))
         .order_by(*_order(window, children))
     )
@@ -190,12 +213,11 @@ def _lateral(of: sa.FromClause, query: sa.Select[Any], window: Window) -> sa.Sel
 def _numbered(of: sa.FromClause, query: sa.Select[Any], window: Window) -> sa.Select[Any]:
     """The same where there is no LATERAL: every child numbered within its parent."""
     number = sa.func.row_number().over(
-        partition_by=(of.c.project_id, of.c.id),
+        partition_by=(of.c.of_project, of.c.of_id),
         order_by=[sort.clause() for sort in window.direction],
     )
-    parent = (of.c.project_id.label("of_project"), of.c.id.label("of_id"))
     children = (
-        query.add_columns(*window.keys(), *parent, number.label("number"))
+        query.add_columns(*window.keys(), *labelled(of), number.label("number"))
         .where(*window.bounds())
         .subquery("children")
     )
@@ -248,11 +270,17 @@ def change(row: SQLModel, **values: object) -> None:
 
 
 async def put(
-    ctx: Context, session: AsyncSession, row: Table, expected_version: int | None = None
+    ctx: Context,
+    session: AsyncSession,
+    row: Table,
+    expected_version: int | None = None,
+    *,
+    kept: frozenset[str] = frozenset(),
 ) -> Table:
     """Store a row in the place of the one of its id, or anew; the owner stays who it was.
 
-    Raises StaleVersion where the caller expected another version, or one of an item that is gone.
+    The columns of `kept` stay as they were, too. Raises StaleVersion where the caller expected
+    another version, or one of an item that is gone.
     """
     item_id = row.id  # type: ignore[attr-defined]  # every table that has an id has it
     try:
@@ -263,7 +291,7 @@ async def put(
         session.add(row)
         await session.flush()
         return row
-    kept = {"project_id", "id", "user_id", "version", "created_at"}
+    kept |= {"project_id", "id", "user_id", "version", "created_at"}
     change(old, **{c.key: getattr(row, c.key) for c in columns(type(row)) if c.key not in kept})
     return old
 
@@ -272,14 +300,25 @@ async def delete(
     ctx: Context, table: type[SQLModel], item_id: str, expected_version: int | None = None
 ) -> None:
     """Delete the item of the caller's project. Raises NotFound and StaleVersion."""
-    own = columns(table)
     async with ctx.db.write() as session:
-        if expected_version is not None:
-            await locked(ctx, session, table, item_id, expected_version)
-        deleted = await session.execute(
-            sa.delete(table)
-            .where(own.project_id == ctx.project_id, own.id == item_id)
-            .returning(own.id)
-        )
-        if deleted.first() is None:
-            raise NotFound(f"no {table.__name__.lower()} with the id '{item_id}' in this project")
+        await remove(ctx, session, table, item_id, expected_version)
+
+
+async def remove(
+    ctx: Context,
+    session: AsyncSession,
+    table: type[SQLModel],
+    item_id: str,
+    expected_version: int | None = None,
+) -> None:
+    """Delete the item as a part of a transaction. Raises NotFound and StaleVersion."""
+    if expected_version is not None:
+        await locked(ctx, session, table, item_id, expected_version)
+    own = columns(table)
+    deleted = await session.execute(
+        sa.delete(table)
+        .where(own.project_id == ctx.project_id, own.id == item_id)
+        .returning(own.id)
+    )
+    if deleted.first() is None:
+        raise NotFound(f"no {table.__name__.lower()} with the id '{item_id}' in this project")

@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from gateway import documents, filters, projections, resolvers
 from gateway.context import Context, Parent
 from gateway.filters import Where
+from gateway.paging import Sort
 from gateway.projections import CAPABILITIES
-from gateway.resolvers import Column, Columns, change, listing
-from gateway.tables import Client, Row, columns
+from gateway.resolvers import Column, Columns, Listing, change
+from gateway.tables import Client, Row, columns, source
 
 COLUMNS = columns(Client)
 
@@ -21,7 +22,30 @@ def visible(ctx: Context) -> Column:
     return sa.or_(COLUMNS.project_id == ctx.project_id, COLUMNS.is_central)
 
 
-LISTING = listing(Client, "clients:get_all", COLUMNS.id, visible=visible)
+class Clients(Listing):
+    """The list of clients, in which a project's ids may also mean central clients."""
+
+    async def meant(
+        self, ctx: Context, keys: Sequence[Parent], select: Columns
+    ) -> Mapping[Parent, Row]:
+        """What these projects mean by these client ids: their own client, else a central one."""
+        wanted = resolvers.parents(ctx, keys)
+        own = COLUMNS.project_id == wanted.c.of_project
+        query = (
+            self.query(ctx, None, (*resolvers.labelled(wanted), *select))
+            .where(COLUMNS.id == wanted.c.of_id, sa.or_(own, COLUMNS.is_central))
+            .order_by(own)
+        )
+        return {(row[0], row[1]): row for row in await ctx.db.rows(query)}
+
+
+LISTING = Clients(
+    source=source(Client),
+    rule="clients:get_all",
+    key=(COLUMNS.project_id, COLUMNS.id),
+    order=(Sort(COLUMNS.id),),
+    visible=visible,
+)
 
 
 @dataclass
@@ -87,24 +111,6 @@ async def delete(ctx: Context, client_id: str, *, expected_version: int | None =
     """
     ctx.authorize("clients:delete")
     await resolvers.delete(ctx, Client, client_id, expected_version)
-
-
-async def get(ctx: Context, client_id: str, select: Columns) -> Row | None:
-    """The client that this id means in the caller's project, or None."""
-    key = (ctx.project_id, client_id)
-    return (await get_of(ctx, [key], select)).get(key)
-
-
-async def get_of(ctx: Context, keys: Sequence[Parent], select: Columns) -> Mapping[Parent, Row]:
-    """What these projects mean by these client ids: their own client, else a central one."""
-    wanted = resolvers.parents(ctx, keys)
-    own = COLUMNS.project_id == wanted.c.project_id
-    query = (
-        LISTING.query(ctx, None, (wanted.c.project_id, wanted.c.id, *select))
-        .where(COLUMNS.id == wanted.c.id, sa.or_(own, COLUMNS.is_central))
-        .order_by(own)
-    )
-    return {(row[0], row[1]): row for row in await ctx.db.rows(query)}
 
 
 def _capability(key: str, words: object) -> list[str]:

@@ -13,7 +13,7 @@ from gateway import documents, filters, projections, resolvers
 from gateway.context import Context
 from gateway.errors import Unprocessable, shown
 from gateway.filters import Either, Expression, Where
-from gateway.resolvers import actions, change, clients, listing, locked
+from gateway.resolvers import actions, change, clients, listing, locked, sessions
 from gateway.resolvers.actions import ActionDraft
 from gateway.tables import (
     Action,
@@ -111,6 +111,7 @@ async def replace(
     new = _draw(ctx, draft)
     async with ctx.db.write() as session:
         new.client_id = new.client_id or await _only_client(ctx, session)
+        await sessions.release(ctx, session, job_id, keep=new.session_id)
         row = await resolvers.put(ctx, session, new, expected_version)
         await _assign(ctx, session, row, draft.actions)
     return row
@@ -137,10 +138,12 @@ async def update(
         projections.client_identifier("client_id", values["client_id"])
     drafts = changes.get("actions")
     async with ctx.db.write() as session:
+        if "session_id" in values:
+            await sessions.release(ctx, session, job_id, keep=values["session_id"])
         row = await locked(ctx, session, Job, job_id, expected_version)
         if "schedule" in changes:
             schedule = documents.merged(orjson.loads(row.job_schedule), changes["schedule"] or {})
-            values |= _scheduled(schedule)
+            values |= projections.scheduled(schedule)
         moved = values.get("client_id", row.client_id) != row.client_id
         change(row, **values)
         projections.fits(row)
@@ -165,14 +168,16 @@ async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
         schedule = orjson.loads(row.job_schedule) | {"event": event.value}
         if event is JobEvent.START:
             schedule |= {"status": "", "result": ""}
-        change(row, **_scheduled(schedule))
+        change(row, **projections.scheduled(schedule))
         return True
 
 
 async def delete(ctx: Context, job_id: str, *, expected_version: int | None = None) -> None:
     """Delete a job; its actions and its backups stay. Raises NotFound, StaleVersion."""
     ctx.authorize("jobs:delete")
-    await resolvers.delete(ctx, Job, job_id, expected_version)
+    async with ctx.db.write() as session:
+        await sessions.release(ctx, session, job_id)
+        await resolvers.remove(ctx, session, Job, job_id, expected_version)
 
 
 def search(text: str) -> Where:
@@ -205,6 +210,7 @@ def _draw(ctx: Context, draft: JobDraft) -> Job:
     if draft.session_id:
         projections.identifier("session_id", draft.session_id)
     times = {"time_created": int(time.time()), "time_started": -1, "time_ended": -1}
+    unsaid = {key: value for key, value in times.items() if key not in draft.schedule}
     credentials = draft.user_credentials
     row = Job(
         project_id=ctx.project_id,
@@ -215,21 +221,12 @@ def _draw(ctx: Context, draft: JobDraft) -> Job:
         session_id=draft.session_id or None,
         session_tag=draft.session_tag,
         user_credentials=documents.dump(credentials) if credentials else None,
-        **_scheduled(draft.schedule | {k: v for k, v in times.items() if k not in draft.schedule}),
+        **projections.scheduled(draft.schedule | unsaid),
     )
     projections.fits(row)
     for action in draft.actions:
         _fill(action, draft.action_defaults)
     return row
-
-
-def _scheduled(schedule: dict[str, Any]) -> dict[str, Any]:
-    """Columns of a schedule; schedulers die of one without `event`, or `abort` without a pid."""
-    projected = projections.job(schedule)
-    schedule.setdefault("event", "")
-    if schedule["event"] == JobEvent.ABORT:
-        schedule.setdefault("current_pid", 0)
-    return {"job_schedule": documents.dump(schedule, what="'job_schedule'"), **projected}
 
 
 def _fill(action: ActionDraft, defaults: Mapping[str, Any]) -> None:

@@ -1,18 +1,272 @@
-"""Sessions: jobs on several hosts that start together."""
+"""Sessions: jobs on several hosts that start together, each run exactly once."""
 
-from gateway import filters
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gateway import documents, filters, projections, resolvers
+from gateway.context import Context
+from gateway.errors import BadInput, NotFound, shown
 from gateway.filters import Where
-from gateway.resolvers import listing
-from gateway.tables import Session, columns
+from gateway.resolvers import change, listing, locked
+from gateway.tables import Job, JobEvent, Session, columns, new_id, now
 
 COLUMNS = columns(Session)
 LISTING = listing(Session, "sessions:get_all", COLUMNS.description, COLUMNS.id)
+JOBS = columns(Job)
+
+States = dict[str, dict[str, Any]]
+"""What each job of a session does in its current run, by the job's id."""
+
+
+@dataclass
+class SessionDraft:
+    """A session to create; `hold_off` is how long jobs may join a run, in seconds."""
+
+    schedule: dict[str, Any]
+    description: str = ""
+    hold_off: int = 30
+    session_tag: int = 0
+    more: dict[str, Any] = field(default_factory=dict)
+    """What else v2 lets a client say: `status`, `result` and the times of a run."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job's wish to start or end: `success`, `hold-off` or `out-of-sync`."""
+
+    result: str
+    session_tag: int
+
+
+async def create(ctx: Context, draft: SessionDraft) -> Session:
+    """Create a session without jobs, under a fresh id. Raises BadInput."""
+    ctx.authorize("sessions:create")
+    row = _draw(ctx, new_id(), draft)
+    async with ctx.db.write() as session:
+        session.add(row)
+    return row
+
+
+async def replace(
+    ctx: Context, session_id: str, draft: SessionDraft, *, expected_version: int | None = None
+) -> Session:
+    """Put a session in the place of the one of this id, or create it; its jobs stay in it."""
+    ctx.authorize("sessions:replace")
+    row = _draw(ctx, projections.identifier("session_id", session_id), draft)
+    async with ctx.db.write() as session:
+        return await resolvers.put(
+            ctx, session, row, expected_version, kept=frozenset({"job_states"})
+        )
+
+
+async def update(
+    ctx: Context,
+    session_id: str,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: int | None = None,
+) -> Session:
+    """Change what is given of a session; `schedule` is a merge patch, other keys are columns.
+
+    Raises NotFound, StaleVersion and BadInput.
+    """
+    ctx.authorize("sessions:update")
+    values = dict(changes)
+    async with ctx.db.write() as session:
+        row = await locked(ctx, session, Session, session_id, expected_version)
+        if "schedule" in values:
+            patch = values.pop("schedule") or {}
+            values["schedule"] = _scheduled(
+                documents.merged(orjson.loads(row.schedule), projections.mapping("schedule", patch))
+            )
+        change(row, **values)
+        projections.fits(row)
+    return row
+
+
+async def delete(ctx: Context, session_id: str) -> None:
+    """Delete a session, and free its jobs. Raises NotFound."""
+    ctx.authorize("sessions:delete")
+    async with ctx.db.write() as session:
+        row = await locked(ctx, session, Session, session_id)
+        await session.execute(
+            sa.update(Job)
+            .where(JOBS.project_id == ctx.project_id, JOBS.session_id == session_id)
+            .values(session_id=None, session_tag=0, version=JOBS.version + 1, updated_at=now())
+        )
+        await session.delete(row)
+
+
+async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
+    """Take a job into a session: it gets the session's schedule, and leaves the one it was in.
+
+    Raises NotFound for either.
+    """
+    ctx.authorize("sessions:job:add")
+    async with ctx.db.write() as session:
+        await release(ctx, session, job_id, keep=session_id)
+        row = await locked(ctx, session, Session, session_id)
+        job = await locked(ctx, session, Job, job_id)
+        schedule = orjson.loads(job.job_schedule)
+        _set_state(
+            row,
+            job_id,
+            client_id=job.client_id,
+            status=schedule.get("status", ""),
+            result=schedule.get("result", ""),
+            time_started=schedule.get("time_started", -1),
+            time_ended=schedule.get("time_ended", -1),
+        )
+        # What the session's schedule says comes in place of what the job's own said.
+        when = {key: value for key, value in schedule.items() if not key.startswith("schedule_")}
+        change(
+            job,
+            session_id=session_id,
+            session_tag=row.session_tag,
+            **projections.scheduled(when | orjson.loads(row.schedule)),
+        )
+
+
+async def remove_job(ctx: Context, session_id: str, job_id: str) -> None:
+    """Take a job out of a session, and ask its scheduler to stop it. Raises NotFound."""
+    ctx.authorize("sessions:job:remove")
+    async with ctx.db.write() as session:
+        row = await locked(ctx, session, Session, session_id)
+        job = await locked(ctx, session, Job, job_id)
+        if job.session_id != session_id:
+            raise NotFound(f"the job '{job_id}' is not in the session '{session_id}'")
+        _set_state(row, job_id)
+        schedule = orjson.loads(job.job_schedule) | {"event": JobEvent.STOP.value}
+        change(job, session_id=None, session_tag=0, **projections.scheduled(schedule))
+
+
+async def release(
+    ctx: Context, session: AsyncSession, job_id: str, *, keep: str | None = None
+) -> None:
+    """Take a job that is about to leave its session out of the current run, unless it stays.
+
+    To be called before the job is locked: sessions are always locked first.
+    """
+    query = sa.select(JOBS.session_id).where(JOBS.project_id == ctx.project_id, JOBS.id == job_id)
+    session_id = (await session.execute(query)).scalar_one_or_none()
+    if session_id not in {None, keep}:
+        try:
+            row = await locked(ctx, session, Session, session_id)
+        except NotFound:
+            return
+        _set_state(row, job_id)
+
+
+async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome:
+    """Let a job start with its session: the first to ask begins a run, the others join it.
+
+    A job whose tag is the session's begins a run when the hold-off of the last one has passed, and
+    the session's tag grows by one; until then one that is a tag behind joins, and one that isn't
+    must wait (`hold-off`). Any other is `out-of-sync`. Any number may ask at once: the
+    session is locked. Raises NotFound; BadInput for a tag ahead of the session's, or a job that
+    isn't in it.
+    """
+    ctx.authorize("sessions:action:create")
+    async with ctx.db.write() as session:
+        row = await locked(ctx, session, Session, session_id)
+        if tag > row.session_tag:
+            raise BadInput(
+                f"'current_tag' {tag} is too high: the session's is {row.session_tag}",
+                field="current_tag",
+            )
+        _state(row, job_id)
+        moment = int(time.time())
+        held = row.time_start is not None and moment - row.time_start <= row.hold_off
+        running = {"status": "running", "result": "", "time_started": moment}
+        if held and tag == row.session_tag:
+            return Outcome("hold-off", row.session_tag)
+        if held and tag == row.session_tag - 1:
+            _set_state(row, job_id, **_state(row, job_id) | running)
+            return Outcome("success", row.session_tag)
+        if held or tag != row.session_tag:
+            return Outcome("out-of-sync", row.session_tag)
+        # A new run: what the other jobs did in the last one doesn't count in it.
+        waiting = {"status": "", "result": ""}
+        states = {name: state | waiting for name, state in _states(row).items()}
+        states[job_id] |= running
+        change(
+            row,
+            session_tag=row.session_tag + 1,
+            time_start=moment,
+            status="running",
+            result=None,
+            job_states=documents.dump(states),
+        )
+        return Outcome("success", row.session_tag)
+
+
+async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcome:
+    """Record how a job's part of the run ended; the last one ends the run.
+
+    The session fails if one of its jobs did. Raises NotFound, and BadInput for a job that isn't in
+    the session.
+    """
+    ctx.authorize("sessions:action:create")
+    async with ctx.db.write() as session:
+        row = await locked(ctx, session, Session, session_id)
+        moment = int(time.time())
+        ended = {"status": "completed", "result": result, "time_ended": moment}
+        _set_state(row, job_id, **_state(row, job_id) | ended)
+        states = _states(row).values()
+        if row.status != "completed" and all(state["status"] == "completed" for state in states):
+            failed = any(state["result"] != "success" for state in states)
+            row.status, row.time_end = "completed", moment
+            row.result = "fail" if failed else "success"
+        return Outcome("success", row.session_tag)
 
 
 def search(text: str) -> Where:
     """Look for a text in descriptions; an id must be the whole text."""
-    return filters.search(
-        text,
-        ids=(COLUMNS.id,),
-        names=(COLUMNS.description,),
+    return filters.search(text, ids=(COLUMNS.id,), names=(COLUMNS.description,))
+
+
+def _draw(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
+    row = Session(
+        project_id=ctx.project_id,
+        id=session_id,
+        user_id=ctx.identity.user_id,
+        description=draft.description,
+        hold_off=draft.hold_off,
+        session_tag=draft.session_tag,
+        schedule=_scheduled(draft.schedule),
+        **draft.more,
     )
+    projections.fits(row)
+    return row
+
+
+def _scheduled(schedule: dict[str, Any]) -> str:
+    projections.job(schedule)
+    return documents.dump(schedule, what="'schedule'")
+
+
+def _states(row: Session) -> States:
+    states: States = orjson.loads(row.job_states)
+    return states
+
+
+def _state(row: Session, job_id: str) -> dict[str, Any]:
+    try:
+        return _states(row)[job_id]
+    except KeyError:
+        raise BadInput(f"job_id {shown(job_id)} not found in session", field="job_id") from None
+
+
+def _set_state(row: Session, job_id: str, **state: Any) -> None:
+    """Write what a job does; without anything, it is in the session no more."""
+    states = _states(row)
+    states.pop(job_id, None)
+    if state:
+        states[job_id] = state
+    change(row, job_states=documents.dump(states))

@@ -111,7 +111,7 @@ class Resource:
     id: str
     """The key of its id."""
     listing: Listing
-    get: Callable[[Context, str, Columns], Awaitable[Sequence[Any] | None]]
+    get: Callable[[Context, str, Columns], Awaitable[Row | None]]
     """Reads the columns of one item, which end the row."""
     dialects: Mapping[str, Shown]
     searched: Mapping[str, Column]
@@ -154,6 +154,12 @@ def with_nulls(text: str) -> Any:
     """Show a `freezer_action` as freezer-api 19 does: some keys are always there."""
     document = orjson.loads(text)
     return document | {key: None for key in _ALWAYS if key not in document}
+
+
+async def client_meant(ctx: Context, client_id: str, select: Columns) -> Row | None:
+    """Read what this id means in the project: its own client, else a central one."""
+    key = (ctx.project_id, client_id)
+    return (await clients.LISTING.meant(ctx, [key], select)).get(key)
 
 
 _A, _B, _C, _J = actions.COLUMNS, backups.COLUMNS, clients.COLUMNS, jobs.COLUMNS
@@ -308,7 +314,7 @@ CLIENTS = Resource(
     name="clients",
     id="client_id",
     listing=clients.LISTING,
-    get=clients.get,
+    get=clients.LISTING.get,
     dialects=dict.fromkeys(("documented", "freezer-19"), Shown(CLIENT, CLIENT)),
     searched=CLIENT.searched(),
     open=(),

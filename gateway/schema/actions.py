@@ -109,7 +109,7 @@ class Query:
     """What can be asked."""
 
     actions = connection("Action", LISTING, actions.search, "Actions, by id.")
-    action = by_rest_id("Action", LISTING.get, "actionId")
+    action = by_rest_id("Action", LISTING, "actionId")
 
 
 @strawberry.type

@@ -65,9 +65,9 @@ class Backup(Node):
     created_at: datetime = leaf(COLUMNS.created_at, "When it was registered.", sort=True)
     updated_at: datetime = leaf(COLUMNS.updated_at, "When it was last changed.", sort=True)
 
-    job = one("Job", jobs.LISTING.get_of, "job_id", "The job that made it, if it still exists.")
+    job = one("Job", jobs.LISTING, "job_id", "The job that made it, if it still exists.")
     client = one(
-        "Client", clients.get_of, "client_id", "The client it is of, if it is still registered."
+        "Client", clients.LISTING, "client_id", "The client it is of, if it is still registered."
     )
 
 
@@ -115,7 +115,7 @@ class Query:
     backups = connection(
         "Backup", LISTING, backups.search, "Backups, by name and time unless ordered otherwise."
     )
-    backup = by_rest_id("Backup", LISTING.get, "backupId")
+    backup = by_rest_id("Backup", LISTING, "backupId")
 
 
 @strawberry.type

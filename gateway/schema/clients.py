@@ -6,7 +6,7 @@ import strawberry
 
 from gateway.context import Parent
 from gateway.resolvers import backups, clients, jobs
-from gateway.resolvers.clients import COLUMNS, LISTING, ClientDraft, get
+from gateway.resolvers.clients import COLUMNS, LISTING, ClientDraft
 from gateway.schema.connections import connection
 from gateway.schema.mutations import DeleteInput, DeletePayload, input_of, key_of, target, written
 from gateway.schema.nodes import Info, Node, by_rest_id, leaf, node
@@ -79,7 +79,7 @@ class Query:
     clients = connection(
         "Client", LISTING, clients.search, "Clients, the central ones included, by id."
     )
-    client = by_rest_id("Client", get, "clientId")
+    client = by_rest_id("Client", LISTING, "clientId")
 
 
 @strawberry.type

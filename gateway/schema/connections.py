@@ -12,12 +12,13 @@ from gateway.errors import BadInput
 from gateway.filters import All, Where
 from gateway.paging import Page, Window, decode
 from gateway.resolvers import Columns, Listing, Owner
-from gateway.schema.nodes import NEEDS, VIEWS, Info, annotated, reference, selected
+from gateway.schema.nodes import NEEDS, VIEWS, Info, annotated, is_across, reference, selected
 from gateway.schema.wheres import condition, sorting
 from gateway.tables import Row
 
 Item = TypeVar("Item")
 NESTED_LIMIT = 10
+ALL_PROJECTS = "Look in all projects, not just the current one; for those who may."
 
 
 @dataclass
@@ -174,12 +175,15 @@ def connection(  # noqa: PLR0913 - what makes one list differ from another
         where: Any = None,
         order_by: Any = None,
         search_: str | None = None,
+        all_projects: bool = False,  # noqa: FBT001, FBT002 - Strawberry gives it by name
     ) -> Any:
         ctx, view = info.context, VIEWS[name]
         # What siblings ask is one question: asked in the same words, it is answered together.
-        asked = (id(info._raw_info.field_nodes[0]), name, owner)  # noqa: SLF001 - as in `selected`
+        across = all_projects or is_across(root)
+        from_ = listing.everywhere if across else listing
+        asked = (id(info._raw_info.field_nodes[0]), name, owner, across)  # noqa: SLF001 - as there
         if (question := ctx.selections.get(asked)) is None:
-            order = sorting(view, listing, order_by)
+            order = sorting(view, from_, order_by)
             first, last = _lengths(ctx, first, last, nested=owner is not None)
             question = ctx.selections[asked] = (
                 Window(
@@ -190,11 +194,11 @@ def connection(  # noqa: PLR0913 - what makes one list differ from another
                     None if before is None else decode(order, before, field="before"),
                 ),
                 _both(condition(view, where) if where else None, _searched(search, search_)),
-                (*selected(info, view, "edges.node", "nodes"), *extra),
+                (*selected(info, view, "edges.node", "nodes", across=across), *extra),
             )
         parent = (root.project_id, getattr(root, str(key))) if owner else None
         window, condition_, columns = question
-        slice_ = Slice(ctx, listing, window, condition_, columns, owner, parent)
+        slice_ = Slice(ctx, from_, window, condition_, columns, owner, parent)
         return (type_ or Connection)(slice=slice_)
 
     return strawberry.field(
@@ -245,7 +249,8 @@ def _arguments(name: str, *, nested: bool) -> dict[str, Any]:
     def argument(type_: Any, description: str, name: str | None = None) -> Any:
         return Annotated[type_, strawberry.argument(description=description, name=name)]
 
-    return {
+    across = {} if nested else {"all_projects": argument(bool, ALL_PROJECTS)}
+    return across | {
         "root": Any,
         "info": Info,
         "first": argument(

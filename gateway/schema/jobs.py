@@ -14,7 +14,15 @@ from gateway.resolvers.jobs import COLUMNS, LISTING, JobDraft
 from gateway.schema.actions import Action
 from gateway.schema.connections import Connection, Edge, connection
 from gateway.schema.enums import JobEvent, JobResult, JobStatus
-from gateway.schema.mutations import DeleteInput, DeletePayload, given, key_of, target, written
+from gateway.schema.mutations import (
+    DeleteInput,
+    DeletePayload,
+    given,
+    key_of,
+    present,
+    target,
+    written,
+)
 from gateway.schema.nodes import Info, Node, by_rest_id, fragment, leaf, node, one, part
 from gateway.schema.scalars import JSON
 from gateway.schema.wheres import order_of, where_of
@@ -113,9 +121,9 @@ class Job(Node):
         key="job_id",
     )
     client = one(
-        "Client", clients.get_of, "client_id", "The client it runs on, if it is still registered."
+        "Client", clients.LISTING, "client_id", "The client it runs on, if it is still registered."
     )
-    session = one("Session", sessions.LISTING.get_of, "session_id", "The session it belongs to.")
+    session = one("Session", sessions.LISTING, "session_id", "The session it belongs to.")
 
 
 JobScheduleWhere = where_of(JobSchedule)
@@ -124,7 +132,7 @@ JobOrder = order_of(Job)
 
 
 @strawberry.input(description="When a job runs; in an update, null takes a part of it away.")
-class JobScheduleInput:
+class ScheduleInput:
     """A schedule to write; the agent's documentation says how its parts go together."""
 
     interval: Maybe[str | None] = strawberry.field(
@@ -156,7 +164,7 @@ class JobScheduleInput:
 
 SCHEDULE_KEYS = {
     name: name if name in {"status", "result", "event"} else f"schedule_{name}"
-    for name in JobScheduleInput.__annotations__
+    for name in ScheduleInput.__annotations__
 }
 """A schedule's input fields, and the keys of the v2 document."""
 
@@ -172,7 +180,7 @@ class CreateJobInput:
         description="The id of the client to run it; without it the project's only client, if "
         "there is just one.",
     )
-    schedule: JobScheduleInput | None = strawberry.field(
+    schedule: ScheduleInput | None = strawberry.field(
         default=None, description="When it runs; once without it."
     )
     job_id: strawberry.ID | None = strawberry.field(
@@ -192,9 +200,7 @@ class UpdateJobInput:
     client_id: Maybe[strawberry.ID | None] = strawberry.field(
         description="The id of the client to run it; null for none."
     )
-    schedule: Maybe[JobScheduleInput] = strawberry.field(
-        description="What to change of when it runs."
-    )
+    schedule: Maybe[ScheduleInput] = strawberry.field(description="What to change of when it runs.")
     actions: Maybe[list[ActionDraft]] = strawberry.field(
         description="What it does, in this order; replaces all that it did."
     )
@@ -229,7 +235,7 @@ class Query:
     """What can be asked."""
 
     jobs = connection("Job", LISTING, jobs.search, "Jobs, by description unless ordered otherwise.")
-    job = by_rest_id("Job", LISTING.get, "jobId")
+    job = by_rest_id("Job", LISTING, "jobId")
 
 
 @strawberry.type
@@ -243,11 +249,7 @@ class Mutation:
             actions=input.actions,
             description=input.description,
             client_id=input.client_id,
-            schedule={
-                key: value
-                for key, value in (input.schedule.document() if input.schedule else {}).items()
-                if value is not None
-            },
+            schedule=present(input.schedule.document()) if input.schedule else {},
             job_id=input.job_id,
         )
         return JobPayload(key=key_of(await jobs.create(info.context, draft)))

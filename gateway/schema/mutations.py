@@ -1,5 +1,6 @@
 """What mutations have in common: drafts as inputs, patches, payloads that show what is now."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import strawberry
@@ -8,7 +9,7 @@ from strawberry import Some
 
 from gateway.context import Context, Parent
 from gateway.errors import NotFound
-from gateway.schema.nodes import VIEWS, Info, annotated, fetch, parse_id, reference, selected
+from gateway.schema.nodes import VIEWS, Info, annotated, fetch, parse_id, reference
 
 
 def input_of(draft: type, name: str, about: str, /, **fields: str) -> None:
@@ -18,14 +19,14 @@ def input_of(draft: type, name: str, about: str, /, **fields: str) -> None:
         field.description = fields[field.python_name]
 
 
-def target(ctx: Context, text: str, name: str) -> str:
+def target(ctx: Context, text: str, name: str, field: str = "id") -> str:
     """The id, as the catalogue knows it, of the item that a mutation is about.
 
     Raises BadInput for what is no global id of this type, NotFound for another project's.
     """
-    _, (project_id, item_id) = parse_id(text, "id", name)
+    _, (project_id, item_id) = parse_id(text, field, name)
     if project_id != ctx.project_id:
-        raise NotFound(f"no {name.lower()} with the id '{text}' in this project", field="id")
+        raise NotFound(f"no {name.lower()} with the id '{text}' in this project", field=field)
     return item_id
 
 
@@ -34,11 +35,16 @@ def given(patch: Any, *names: str) -> dict[str, Any]:
     return {name: value.value for name in names if isinstance(value := getattr(patch, name), Some)}
 
 
+def present(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a new document says: a null in it says nothing."""
+    return {key: value for key, value in document.items() if value is not None}
+
+
 def written(view: str, description: str) -> Any:
     """Declare the field of a payload that shows the item written; the payload has its `key`."""
 
     async def resolve(root: Any, info: Any) -> Any:
-        row = await fetch(info.context, VIEWS[view], root.key, selected(info, VIEWS[view]))
+        row = await fetch(info, VIEWS[view], root.key)
         if row is None:
             raise NotFound(f"the {view.lower()} was deleted meanwhile")
         return row

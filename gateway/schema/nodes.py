@@ -6,6 +6,7 @@ themselves. Each leaf knows its column, so that a selection of fields is also a 
 
 import base64
 import binascii
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -123,39 +124,32 @@ def part(type_: type, description: str) -> Any:
     )
 
 
-def one(
-    view: str,
-    get_of: Callable[..., Any],
-    key: str,
-    description: str,
-    *,
-    required: bool = False,
-) -> Any:
+def one(view: str, listing: Listing, key: str, description: str) -> Any:
     """Declare a relation to one: `key` is the leaf that holds the other's id."""
 
     async def resolve(root: Any, info: Any) -> Any:
         other = getattr(root, key)
         if other is None:
             return None
-        columns = selected(info, VIEWS[view])
-        return await info.context.batch(get_of, (root.project_id, other), columns)
+        across = is_across(root)
+        columns = selected(info, VIEWS[view], across=across)
+        meant = (listing.everywhere if across else listing).meant
+        return await info.context.batch(meant, (root.project_id, other), columns)
 
-    type_ = reference(view)
-    returns = type_ if required else Optional[type_]
     return strawberry.field(
-        resolver=annotated(resolve, root=Any, info=Info, returns=returns),
+        resolver=annotated(resolve, root=Any, info=Info, returns=Optional[reference(view)]),
         description=description,
         metadata={NEEDS: frozenset({key})},
     )
 
 
-def by_rest_id(view: str, get: Callable[..., Any], argument: str) -> Any:
+def by_rest_id(view: str, listing: Listing, argument: str) -> Any:
     """Declare the root field that finds one item by the id that REST clients know."""
 
     async def resolve(root: Any, info: Any, item_id: str) -> Any:  # noqa: ARG001 - there is no root
         if "\0" in item_id:
             raise BadInput(f"'{argument}' has a NUL character", field=argument)
-        return await get(info.context, item_id, selected(info, VIEWS[view]))
+        return await listing.get(info.context, item_id, selected(info, VIEWS[view]))
 
     about = strawberry.argument(name=argument, description="The id in the current project.")
     return strawberry.field(
@@ -186,8 +180,14 @@ _MODULES = {
 
 
 def annotated(function: Callable[..., Any], returns: Any, **parameters: Any) -> Any:
-    """Give a resolver the types that Strawberry is to read: they are known only at run time."""
+    """Give a resolver the types that Strawberry is to read: they are known only at run time.
+
+    A parameter that has none here is none of the schema's.
+    """
     function.__annotations__ = parameters | {"return": returns}
+    signature = inspect.signature(function)
+    shown_ = [given for name, given in signature.parameters.items() if name in parameters]
+    function.__signature__ = signature.replace(parameters=shown_)  # type: ignore[attr-defined]
     return function
 
 
@@ -290,16 +290,25 @@ def parse_id(text: str, field: str, name: str | None = None) -> tuple[View, Pare
 # Selections
 
 
-def selected(info: Any, view: View, *ways: str) -> Columns:
+_ACROSS: Column = sa.literal_column("1").label("across")
+
+
+def is_across(row: Any) -> bool:
+    """Tell whether a row was read across projects, so that what belongs to it may be, too."""
+    return hasattr(row, "across")
+
+
+def selected(info: Any, view: View, *ways: str, across: bool = False) -> Columns:
     """The columns that the selection under this field reads of the view's rows.
 
     `ways` are paths from the field to the rows, such as `edges.node` and `nodes`; none: the field's
-    own selection. Directives are not looked at: a column too many does no harm.
+    own selection. Rows that are read `across` projects say so. Directives are not looked at: a
+    column too many does no harm.
     """
     raw: GraphQLResolveInfo[Any] = info._raw_info  # noqa: SLF001 - the only way to the selection
     # Siblings of one selection share its syntax tree, and so does what is found in it.
     cache: dict[object, Columns] = info.context.selections
-    key = (id(raw.field_nodes[0]), view.name)
+    key = (id(raw.field_nodes[0]), view.name, across)
     if (columns := cache.get(key)) is None:
         found: list[FieldNode] = []
         for way in ways or ("",):
@@ -308,7 +317,10 @@ def selected(info: Any, view: View, *ways: str) -> Columns:
                 nodes = [n for n in _fields(nodes, raw.fragments) if n.name.value == step]
             found += nodes
         names = _leaves(found, view, raw.fragments) | {"project_id", view.key}
-        columns = cache[key] = view.columns(frozenset(names))
+        columns = cache[key] = (
+            *view.columns(frozenset(names)),
+            *((_ACROSS,) if across else ()),
+        )
     return columns
 
 
@@ -336,6 +348,9 @@ def _fields(nodes: Sequence[FieldNode], fragments: Mapping[str, Any]) -> Iterato
                 waiting[:0] = fragments[selection.name.value].selection_set.selections
 
 
-async def fetch(ctx: Context, view: View, key: Parent, columns: Columns) -> Row | None:
+async def fetch(info: Any, view: View, key: Parent, *, across: bool = False) -> Row | None:
     """The row of a global id, or None where the caller sees none; it knows its type."""
-    return await ctx.batch(view.listing.get_of, key, (*columns, TYPENAMES[view.name]))
+    listing = view.listing.everywhere if across else view.listing
+    columns = (*selected(info, view, across=across), TYPENAMES[view.name])
+    found: Row | None = await info.context.batch(listing.get_of, key, columns)
+    return found

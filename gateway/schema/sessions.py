@@ -3,12 +3,24 @@
 from datetime import datetime
 
 import strawberry
+from strawberry import Maybe
 
+from gateway.context import Parent
 from gateway.resolvers import jobs, sessions
-from gateway.resolvers.sessions import COLUMNS, LISTING
+from gateway.resolvers.sessions import COLUMNS, LISTING, Outcome, SessionDraft
 from gateway.schema.connections import connection
 from gateway.schema.enums import JobResult
-from gateway.schema.nodes import Node, by_rest_id, leaf, node
+from gateway.schema.jobs import ScheduleInput
+from gateway.schema.mutations import (
+    DeleteInput,
+    DeletePayload,
+    given,
+    key_of,
+    present,
+    target,
+    written,
+)
+from gateway.schema.nodes import Info, Node, by_rest_id, leaf, node
 from gateway.schema.scalars import JSON
 from gateway.schema.wheres import order_of, where_of
 
@@ -30,6 +42,9 @@ class Session(Node):
     time_started: datetime | None = leaf(COLUMNS.time_start, "When its last run began.", sort=True)
     time_ended: datetime | None = leaf(COLUMNS.time_end, "When its last run ended.", sort=True)
     schedule: JSON = leaf(COLUMNS.schedule, "When its jobs run, whole and as sent.")
+    job_states: JSON = leaf(
+        COLUMNS.job_states, "What each of its jobs does in the current run, by the job's id."
+    )
     version: int = leaf(COLUMNS.version, "Counts the changes since it was created.")
     created_at: datetime = leaf(COLUMNS.created_at, "When it was created.", sort=True)
     updated_at: datetime = leaf(COLUMNS.updated_at, "When it was last changed.", sort=True)
@@ -43,9 +58,163 @@ SessionWhere = where_of(Session, schedule="Conditions on the schedule; all must 
 SessionOrder = order_of(Session)
 
 
+@strawberry.input(description="A session to create; jobs are taken into it one by one.")
+class CreateSessionInput:
+    """A draft."""
+
+    description: str = strawberry.field(default="", description="Its name.")
+    hold_off: int = strawberry.field(
+        default=30, description="How long after its start jobs may join a run, in seconds."
+    )
+    schedule: ScheduleInput = strawberry.field(description="When its jobs run.")
+
+
+@strawberry.input(description="What to change of a session; what isn't given stays as it is.")
+class UpdateSessionInput:
+    """A patch."""
+
+    id: strawberry.ID = strawberry.field(description="The session's global id.")
+    expected_version: int | None = strawberry.field(
+        default=None, description="Change nothing if the session has another version."
+    )
+    description: Maybe[str] = strawberry.field(description="Its name.")
+    hold_off: Maybe[int] = strawberry.field(
+        description="How long after its start jobs may join a run, in seconds."
+    )
+    schedule: Maybe[ScheduleInput] = strawberry.field(
+        description="What to change of when its jobs run; jobs that are in it keep theirs."
+    )
+
+
+@strawberry.input(description="A session, and a job to take into it or out of it.")
+class SessionJobInput:
+    """Which of both."""
+
+    id: strawberry.ID = strawberry.field(description="The session's global id.")
+    job_id: strawberry.ID = strawberry.field(description="The job's global id.")
+
+
+@strawberry.input(description="A job's scheduler asks whether it may start with its session.")
+class StartSessionInput:
+    """Who asks."""
+
+    id: strawberry.ID = strawberry.field(description="The session's global id.")
+    job_id: strawberry.ID = strawberry.field(description="The job's global id.")
+    current_tag: int = strawberry.field(description="The run that the job last took part in.")
+
+
+@strawberry.input(description="A job's scheduler tells how its part of a session's run ended.")
+class EndSessionInput:
+    """Who tells."""
+
+    id: strawberry.ID = strawberry.field(description="The session's global id.")
+    job_id: strawberry.ID = strawberry.field(description="The job's global id.")
+    result: JobResult = strawberry.field(description="How it ended.")
+
+
+@strawberry.type(description="The session as it is now.")
+class SessionPayload:
+    """What a mutation wrote."""
+
+    key: strawberry.Private[Parent]
+    session = written("Session", "The session.")
+
+
+@strawberry.type(description="What became of a scheduler's wish.")
+class SessionActionPayload:
+    """The session, and whether the job may go on."""
+
+    key: strawberry.Private[Parent]
+    outcome: str = strawberry.field(
+        description="`success`, `hold-off` (wait for the next run) or `out-of-sync`."
+    )
+    session_tag: int = strawberry.field(description="The session's current run.")
+    session = written("Session", "The session.")
+
+
 @strawberry.type
 class Query:
     """What can be asked."""
 
     sessions = connection("Session", LISTING, sessions.search, "Sessions, by description.")
-    session = by_rest_id("Session", LISTING.get, "sessionId")
+    session = by_rest_id("Session", LISTING, "sessionId")
+
+
+@strawberry.type
+class Mutation:
+    """What can be changed."""
+
+    @strawberry.mutation(description="Create a session.")
+    async def create_session(self, info: Info, input: CreateSessionInput) -> SessionPayload:
+        """Create."""
+        draft = SessionDraft(
+            schedule=present(input.schedule.document()),
+            description=input.description,
+            hold_off=input.hold_off,
+        )
+        return SessionPayload(key=key_of(await sessions.create(info.context, draft)))
+
+    @strawberry.mutation(description="Change what is given of a session.")
+    async def update_session(self, info: Info, input: UpdateSessionInput) -> SessionPayload:
+        """Patch."""
+        changes = given(input, "description", "hold_off", "schedule")
+        if "schedule" in changes:
+            changes["schedule"] = changes["schedule"].document()
+        row = await sessions.update(
+            info.context,
+            target(info.context, input.id, "Session"),
+            changes,
+            expected_version=input.expected_version,
+        )
+        return SessionPayload(key=key_of(row))
+
+    @strawberry.mutation(description="Delete a session; its jobs are free again.")
+    async def delete_session(self, info: Info, input: DeleteInput) -> DeletePayload:
+        """Delete."""
+        await sessions.delete(info.context, target(info.context, input.id, "Session"))
+        return DeletePayload(deleted_id=input.id)
+
+    @strawberry.mutation(description="Take a job into a session; it gets the session's schedule.")
+    async def add_job_to_session(self, info: Info, input: SessionJobInput) -> SessionPayload:
+        """Add."""
+        session_id, job_id = _both(info, input)
+        await sessions.add_job(info.context, session_id, job_id)
+        return SessionPayload(key=(info.context.project_id, session_id))
+
+    @strawberry.mutation(
+        description="Take a job out of a session, and ask its scheduler to stop it."
+    )
+    async def remove_job_from_session(self, info: Info, input: SessionJobInput) -> SessionPayload:
+        """Remove."""
+        session_id, job_id = _both(info, input)
+        await sessions.remove_job(info.context, session_id, job_id)
+        return SessionPayload(key=(info.context.project_id, session_id))
+
+    @strawberry.mutation(description="Start a job with its session: each run starts exactly once.")
+    async def start_session(self, info: Info, input: StartSessionInput) -> SessionActionPayload:
+        """Start, or join."""
+        session_id, job_id = _both(info, input)
+        outcome = await sessions.start(info.context, session_id, job_id, input.current_tag)
+        return _acted(info, session_id, outcome)
+
+    @strawberry.mutation(description="Record how a job's part of a session's run ended.")
+    async def end_session(self, info: Info, input: EndSessionInput) -> SessionActionPayload:
+        """End."""
+        session_id, job_id = _both(info, input)
+        outcome = await sessions.end(info.context, session_id, job_id, input.result.value)
+        return _acted(info, session_id, outcome)
+
+
+def _both(info: Info, input: SessionJobInput | StartSessionInput | EndSessionInput) -> Parent:
+    return (
+        target(info.context, input.id, "Session"),
+        target(info.context, input.job_id, "Job", field="jobId"),
+    )
+
+
+def _acted(info: Info, session_id: str, outcome: Outcome) -> SessionActionPayload:
+    return SessionActionPayload(
+        key=(info.context.project_id, session_id),
+        outcome=outcome.result,
+        session_tag=outcome.session_tag,
+    )

@@ -74,6 +74,8 @@ class Keystone:
         """Make the projects and users, and enter the gateway in the catalogue."""
         self._admin_token = self.token("admin", "admin")
         self.roles = {role["name"]: role["id"] for role in self.admin("GET", "/roles")["roles"]}
+        found = self.admin("GET", "/users?name=admin")["users"]
+        self.users = {user["name"]: user["id"] for user in found}
         for name in ("alpha", "beta", "service"):
             made = self.admin("POST", "/projects", {"project": {"name": name}})
             self.projects[name] = made["project"]["id"]
@@ -121,7 +123,7 @@ class Keystone:
     def log_in(self, identity: Any, scope: Any = None, *, url: str | None = None) -> str:
         """Return a token for this proof of identity."""
         auth = {"identity": identity} | ({"scope": scope} if scope else {})
-        response = httpx.post(f"{url or self.url}/v3/auth/tokens", json={"auth": auth})
+        response = httpx.post(f"{url or self.url}/v3/auth/tokens", json={"auth": auth}, timeout=PATIENCE)
         response.raise_for_status()
         return response.headers["X-Subject-Token"]
 
@@ -136,6 +138,7 @@ class Keystone:
             f"{self.auth_url}/users/{self.users[user]}/application_credentials",
             json={"application_credential": given},
             headers={"X-Auth-Token": self.token(user, project)},
+            timeout=PATIENCE,
         )
         response.raise_for_status()
         made = response.json()["application_credential"]
@@ -152,6 +155,7 @@ class Keystone:
         response = httpx.delete(
             f"{self.auth_url}/auth/tokens",
             headers={"X-Auth-Token": self._admin_token, "X-Subject-Token": token},
+            timeout=PATIENCE,
         )
         response.raise_for_status()
 

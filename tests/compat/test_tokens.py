@@ -147,6 +147,8 @@ async def test_without_a_project_nothing_is_allowed(
     keystone: Keystone, authenticator: KeystoneAuthenticator, scope: Any
 ) -> None:
     # Keystone's administrator, who has every role everywhere.
+    everywhere = f"/domains/default/users/{keystone.users['admin']}"
+    keystone.admin("PUT", f"{everywhere}/roles/{keystone.roles['admin']}")
     token = keystone.token("admin", scope=scope)
     assert (await identify(authenticator, token)).project_id is None
     assert await permissions(authenticator, token) == set()
@@ -375,8 +377,9 @@ async def test_tokens_are_not_logged(
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    caplog.set_level("DEBUG")
     alice, nova = keystone.token("alice", "alpha"), keystone.token("nova", "service")
+    caplog.clear()
+    caplog.set_level("DEBUG")
     unknown = "gAAAAABrBG" + "y" * 173
     authenticator = make_authenticator()
     await identify(authenticator, alice, service=nova)

@@ -4,8 +4,7 @@ What needs tokens to show (the body of a 401) stands in the table of cases.
 """
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,8 +18,8 @@ from .project import BACKUP, JOB, Project
 
 pytestmark = pytest.mark.anyio
 
-ClientOf = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
-"""Starts the gateway with other settings: `client_of(max_limit=5)`, on the same database."""
+MakeClient = Callable[..., Awaitable[httpx.AsyncClient]]
+"""Starts the gateway with other settings: `make_client(max_limit=5)`, on the same database."""
 
 DOCUMENTED = {"backup_id", "user_id", "job_id", "backup_metadata", "client_id", "backup_uuid"}
 FREEZER_19 = {"project_id", "backup_id", "user_id", "status", "backup_metadata"}
@@ -119,13 +118,13 @@ async def test_backup_keys(project: Project) -> None:
     assert (await project.get(f"backups/{full}"))["backup_metadata"] == BACKUP | ids
 
 
-async def test_backup_keys_of_freezer_19(project: Project, client_of: ClientOf) -> None:
-    async with client_of(rest_dialect="freezer-19") as client:
-        there = Project(client, project.id)
-        backup = await there.backup(job_id="j", client_id="c", backup_uuid="u")
-        (listed,) = (await there.get("backups"))["backups"]
-        patched = (await there.ask("PATCH", f"backups/{backup}", {"status": "error"})).json()
-        shown = await there.get(f"backups/{backup}")
+async def test_backup_keys_of_freezer_19(project: Project, make_client: MakeClient) -> None:
+    client = await make_client(rest_dialect="freezer-19")
+    there = Project(client, project.id)
+    backup = await there.backup(job_id="j", client_id="c", backup_uuid="u")
+    (listed,) = (await there.get("backups"))["backups"]
+    patched = (await there.ask("PATCH", f"backups/{backup}", {"status": "error"})).json()
+    shown = await there.get(f"backups/{backup}")
     assert set(listed) == set(shown) == set(patched) == FREEZER_19
     assert listed | {"status": "error"} == shown == patched
 
@@ -237,13 +236,13 @@ def test_default_page_sizes() -> None:
     assert (fields["default_limit"].default, fields["max_limit"].default) == (100, 1000)
 
 
-async def test_page_sizes(project: Project, client_of: ClientOf) -> None:
+async def test_page_sizes(project: Project, make_client: MakeClient) -> None:
     for _ in range(7):
         await project.backup()
-    async with client_of(default_limit=3, max_limit=5) as client:
-        there = Project(client, project.id)
-        for query, size in (("", 3), ("?limit=", 3), ("?limit=4", 4), ("?limit=1000", 5)):
-            assert len((await there.get(f"backups{query}"))["backups"]) == size
+    client = await make_client(default_limit=3, max_limit=5)
+    there = Project(client, project.id)
+    for query, size in (("", 3), ("?limit=", 3), ("?limit=4", 4), ("?limit=1000", 5)):
+        assert len((await there.get(f"backups{query}"))["backups"]) == size
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "abc", "1.5", "1e3", "true", "null"])

@@ -1,0 +1,87 @@
+# Everything from a fresh checkout: `make serve` to try the gateway, `make test` to check it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+GATEWAY := $(BIN)/freezer-gateway
+# More arguments for pytest: make test ARGS='-k paging -x'
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## List what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(VENV)/.installed ## Make .venv with freezer-gateway in it
+
+.PHONY: serve
+serve: install playground-if-possible ## Serve the sample data, and say where to click
+	$(GATEWAY) demo
+	$(GATEWAY) serve
+
+.PHONY: test
+test: $(VENV)/.installed-dev ## Run the tests, on SQLite and on a throw-away PostgreSQL
+	$(BIN)/pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.installed-dev ## Check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.installed-dev ## Put the code into its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: schema
+schema: install ## Write schema.graphql from the code
+	$(GATEWAY) schema print --output schema.graphql
+
+.PHONY: schema-check
+schema-check: install ## Fail if schema.graphql isn't what the code says
+	$(GATEWAY) schema print | diff -u schema.graphql - \
+	  || { echo "schema.graphql is out of date: run 'make schema'"; exit 1; }
+
+.PHONY: readme
+readme: install ## Write the README's table of settings from the code
+	@{ sed '/<!-- settings -->/q' README.md; $(GATEWAY) settings --markdown; \
+	  sed -n '/<!-- end of settings -->/,$$p' README.md; } > README.md.new
+	@mv README.md.new README.md
+
+.PHONY: playground
+playground: install ## Build GraphiQL, if its sources changed
+	$(BIN)/python -m gateway.playground.build
+
+.PHONY: playground-if-possible
+playground-if-possible: install
+	@$(BIN)/python -m gateway.playground.build \
+	  || echo "GraphiQL isn't built; all else works without it"
+
+.PHONY: clean
+clean: ## Remove what was made here, but no data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/pip install --quiet --group dev
+	@touch $@
+
+# Debian has ensurepip in a package of its own.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "the gateway needs Python 3.11 or newer: make PYTHON=…"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update --quiet && apt-get install --quiet --yes python3-venv; \
+	  else \
+	    echo "Python's venv is missing: install it (Debian: apt-get install python3-venv)"; exit 1; \
+	  fi; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip

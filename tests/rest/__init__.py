@@ -1,0 +1,1 @@
+"""REST v2 as clients see it, on both databases."""
