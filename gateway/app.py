@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import sqlalchemy as sa
 import structlog
 from graphql import GraphQLError
 from starlette.applications import Starlette
@@ -27,11 +28,14 @@ from gateway.errors import BadInput, GatewayError, TooLarge, Unavailable
 from gateway.policy import Policy
 from gateway.schema import errors, graphql_app
 from gateway.settings import Settings
+from gateway.tables import Client, columns
 
 log = structlog.get_logger(__name__)
 
 GRAPHQL = "/graphql"
 HEALTHCHECK = "/healthcheck"
+MOST_PROJECTS = 100
+"""How many projects GraphiQL offers to choose from."""
 
 
 def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
@@ -42,7 +46,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     database = Database(settings)
     schema = Schema(database)
     app = Starlette(
-        routes=[*_graphql(settings), *rest_compat.routes(settings)],
+        routes=[*_graphql(settings, database), *rest_compat.routes(settings)],
         middleware=list(_middleware(settings, schema, any_host=any_host)),
         exception_handlers={HTTPException: _refused},
         lifespan=schema.lifespan,
@@ -69,20 +73,24 @@ def _authenticator(settings: Settings) -> Authenticator:
     return NoAuthenticator(settings)
 
 
-def _graphql(settings: Settings) -> Iterable[BaseRoute]:
+def _graphql(settings: Settings, database: Database) -> Iterable[BaseRoute]:
     """GraphQL, and for browsers that look for a page at its address, GraphiQL."""
     api = graphql_app(settings)
     page = playground.Playground()
-    config = playground.Config(
-        name="Freezer gateway",
-        version=__version__,
-        auth=settings.auth,
-        default_project=settings.project_id,
-    )
+
+    async def config() -> playground.Config:
+        return playground.Config(
+            name="Freezer gateway",
+            version=__version__,
+            auth=settings.auth,
+            default_project=settings.project_id if settings.auth == "none" else None,
+            projects=await _projects(settings, database),
+        )
 
     class Endpoint:
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            wanted = page.page(config) if playground.wants_page(Request(scope)) else api
+            wants_page = playground.wants_page(Request(scope))
+            wanted = page.page(await config()) if wants_page else api
             await wanted(scope, receive, send)
 
     async def without_slash(_request: Request) -> Response:
@@ -94,6 +102,17 @@ def _graphql(settings: Settings) -> Iterable[BaseRoute]:
         Route(f"{GRAPHQL}/", without_slash),
         Route(f"{GRAPHQL}/assets/{{name}}", page.asset, methods=["GET"]),
     ]
+
+
+async def _projects(settings: Settings, database: Database) -> Sequence[playground.Project]:
+    """The projects to choose from; with Keystone none, for nobody has logged in to get the page."""
+    if settings.auth == "keystone":
+        return ()
+    own = columns(Client)
+    query = sa.select(own.project_id).distinct().order_by(own.project_id).limit(MOST_PROJECTS)
+    with suppress(Unavailable):  # the page will say so itself, as soon as it asks for anything
+        return [playground.Project(row.project_id) for row in await database.rows(query)]
+    return ()
 
 
 def _middleware(settings: Settings, schema: "Schema", *, any_host: bool) -> Iterable[Middleware]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from strawberry.dataloader import DataLoader
 
@@ -15,6 +15,19 @@ Parent = tuple[str, str]
 """The project and the id of the item that others belong to."""
 
 
+class Trusts(Protocol):
+    """Keystone's trusts, for the caller of one request; whoever works by a trust acts for them."""
+
+    async def create(self, project_id: str) -> Mapping[str, str]:
+        """Trust the gateway with the caller's work: `trust_id` and `trustor_user_id`.
+
+        Raises Unprocessable where Keystone refuses, Unavailable where it doesn't answer.
+        """
+
+    async def delete(self, trust_id: str) -> None:
+        """Take the trust back; one that is gone, or a Keystone that is, is no error."""
+
+
 @dataclass
 class Context:
     """One request's identity and project, with the doors to the database and the rules."""
@@ -25,6 +38,8 @@ class Context:
     policy: Policy
     default_limit: int = 100
     max_limit: int = 1000
+    trusts: Trusts | None = None
+    """None where nobody is authenticated."""
     selections: dict[object, Any] = field(default_factory=dict, repr=False)
     """What has been worked out of the operation's selections, for the time it runs."""
     _loaders: dict[object, DataLoader[Any, Any]] = field(default_factory=dict, repr=False)

@@ -158,23 +158,26 @@ class Holds(sa.ColumnElement[bool]):
         )
 
     def on_sqlite(self) -> Column:
-        """As a subquery over the document's values, in one another where the way is long."""
-        return self._under(self.document, self.keys)
-
-    def _under(self, document: Column, keys: tuple[str, ...]) -> Column:
-        each = sa.func.json_tree if self.anywhere else sa.func.json_each
-        values = each(document).table_valued("key", "type", "atom", "value").alias(f"v{len(keys)}")
-        # Array elements have numbers for keys, which equal no text.
-        conditions = [values.c.key == keys[0]]
-        if len(keys) > 1:
-            inner = sa.case((values.c.type == "object", values.c.value), else_="{}")
-            conditions.append(self._under(inner, keys[1:]))
-        elif self.value is not PRESENT:
+        """As a subquery over the document's values, joined with those in the value above."""
+        within, tables = self.document, []
+        conditions: list[Column] = []
+        for depth, key in enumerate(self.keys):
+            each = sa.func.json_tree if self.anywhere and not depth else sa.func.json_each
+            values = (
+                each(within)
+                .table_valued("key", "type", "atom", "value", joins_implicitly=True)
+                .alias(f"v{depth}")
+            )
+            tables.append(values)
+            # Array elements have numbers for keys, which equal no text.
+            conditions.append(values.c.key == key)
+            within = sa.case((values.c.type == "object", values.c.value), else_="{}")
+        if self.value is not PRESENT:
             conditions.append(self._is_value(values.c.type, values.c.atom))
         found: sa.Select[Any] = (
-            sa.select(sa.literal_column("1")).select_from(values).where(*conditions)
+            sa.select(sa.literal_column("1")).select_from(*tables).where(*conditions)
         )
-        return found.correlate_except(values).exists()
+        return found.correlate_except(*tables).exists()
 
     def _is_value(self, kind: Column, atom: Column) -> Column:
         match self.value:

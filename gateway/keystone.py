@@ -104,14 +104,14 @@ class KeystoneAuthenticator:
         self._validate = validate or Middleware(settings, cache_time=shared)
         self._clock = clock
         self._cache_time = own
-        self._known = Remembered(settings.keystone_token_cache_size)
+        self.known = Remembered(settings.keystone_token_cache_size)
         # By themselves: guessed tokens must not push out those that are in use.
-        self._refused = Remembered(settings.keystone_token_cache_size)
+        self.refused = Remembered(settings.keystone_token_cache_size)
         self._asked: dict[bytes, asyncio.Task[Verdict]] = {}
         # Of their own: a Keystone that hangs must not take the threads of everything else.
         self._threads = ThreadPoolExecutor(THREADS, "keystone")
         # To log in and to ask, each perhaps twice, at the longest.
-        self._patience = 4 * settings.keystone_timeout
+        self.patience = 4 * settings.keystone_timeout
         self._uri = settings.keystone_www_authenticate_uri or settings.keystone_auth_url
 
     async def identify(self, headers: Headers, path: str, method: str) -> Identity:
@@ -124,7 +124,7 @@ class KeystoneAuthenticator:
         if tokens is None:
             raise Unauthenticated("a token in X-Auth-Token is required", uri=self._uri)
         key, now = tokens.key, self._clock()
-        verdict = self._known.get(key, now) or self._refused.get(key, now)
+        verdict = self.known.get(key, now) or self.refused.get(key, now)
         if verdict is None:
             verdict = await self._ask(key, tokens, path, method)
         if verdict.identity is None:
@@ -151,7 +151,7 @@ class KeystoneAuthenticator:
 
     async def _patiently(self, asked: asyncio.Task[Verdict]) -> Verdict:
         # A caller that goes away doesn't take the answer from the others who wait for it.
-        done, _ = await asyncio.wait({asked}, timeout=self._patience)
+        done, _ = await asyncio.wait({asked}, timeout=self.patience)
         if not done:
             raise Unavailable("Keystone doesn't answer")
         return asked.result()
@@ -161,11 +161,11 @@ class KeystoneAuthenticator:
         loop = asyncio.get_running_loop()
         verdict = await loop.run_in_executor(self._threads, self._validate, tokens, path, method)
         if verdict.reusable and verdict.identity is None:
-            self._refused.put(key, verdict, since + REFUSAL_SECONDS)
+            self.refused.put(key, verdict, since + REFUSAL_SECONDS)
         elif verdict.reusable:
             until = min(since + self._cache_time, verdict.expires_at)
             if until > self._clock():
-                self._known.put(key, verdict, until)
+                self.known.put(key, verdict, until)
         return verdict
 
 

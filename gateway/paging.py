@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.errors import BadInput, shown
-from gateway.tables import Row
+from gateway.tables import INT64, Row
 
 Column = sa.ColumnElement[Any]
 Key = tuple[Any, ...]
@@ -202,7 +202,7 @@ def decode(order: Order, cursor: str, *, field: str) -> Key:
         raise wrong
     try:
         return tuple(_value(sort, value) for sort, value in zip(order, values[1:], strict=True))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise wrong from None
 
 
@@ -218,7 +218,10 @@ def _value(sort: Sort, value: Any) -> Any:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
             raise ValueError(value)
-        return moment
+        # The ends of the calendar have no UTC.
+        return moment.astimezone(UTC)
     if type(value) is not kind or (kind is str and "\0" in value):
         raise TypeError(value)
+    if kind is int and not -INT64 <= value < INT64:
+        raise OverflowError(value)
     return value

@@ -234,6 +234,7 @@ def _understand(file: Path, name: Any, rule: Any) -> None:
     if re.search(r"\bhttps?:", text):
         # It would be asked in the middle of every request, and its answer remembered.
         raise ValueError(f"{file}: '{name}' asks another server, which the gateway can't do")
-    check = oslo.Rules.from_dict({name: rule})[name]
+    parsed: dict[str, Any] = {name: rule}
+    check = oslo.Rules.from_dict(parsed)[name]
     if "!" in str(check) and "!" not in text:
         raise ValueError(f"{file}: '{name}' can't be understood: {text}")

@@ -82,6 +82,11 @@ class UTCDateTime(sa.TypeDecorator[datetime]):
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
+    @property
+    def python_type(self) -> type[datetime]:
+        """What its values are, which a decorator doesn't tell by itself."""
+        return datetime
+
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
         """Store in UTC."""
         return value and value.astimezone(UTC)
@@ -187,7 +192,9 @@ class Job(SQLModel, table=True):
     session_id: str | None = text(ID_BYTES, default=None)
     session_tag: int = bigint(default=0)
     job_schedule: str = document()
+    # The trust by which a central client works for the project, and who gave it.
     user_credentials: str | None = document(default=None, nullable=True)
+    trust_id: str | None = text(ID_BYTES, default=None)
 
     status: str | None = text(NAME_BYTES, default=None)
     result: str | None = text(NAME_BYTES, default=None)
@@ -272,6 +279,7 @@ class Client(SQLModel, table=True):
         sa.Index(
             "ix_clients_central",
             "id",
+            unique=True,
             sqlite_where=sa.text("is_central"),
             postgresql_where=sa.text("is_central"),
         ),

@@ -28,7 +28,7 @@ from gateway.settings import Settings, load
 
 for variable in [name for name in os.environ if name.startswith("GATEWAY_")]:
     # The suite tests the defaults, and what it sets itself.
-    if variable != OWN_SERVER:
+    if not variable.startswith("GATEWAY_TEST_"):
         del os.environ[variable]
 
 
@@ -48,14 +48,33 @@ def postgres_url() -> Iterator[str]:
             yield url
 
 
+async def with_tables(server: Server) -> str:
+    """Make a database, run every migration on it, and return its URL."""
+    url = await server.create()
+    database = Database(load(database_url=url))
+    await migrations.upgrade(database)
+    await database.close()
+    return url
+
+
+@pytest.fixture(scope="session")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Sqlite:
+    """Return a folder that databases can be made in."""
+    return Sqlite(tmp_path_factory.mktemp("sqlite"))
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Sqlite | Postgres:
-    """Return a server that can make databases."""
+def server(request: pytest.FixtureRequest) -> Server:
+    """Return a server that can make databases, of each kind in turn."""
     if request.param == "sqlite":
-        return Sqlite(tmp_path_factory.mktemp("sqlite"))
+        return request.getfixturevalue("sqlite")
     return Postgres(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(scope="session")
+async def sqlite_template(sqlite: Sqlite) -> str:
+    """Return the URL of an SQLite file with the tables in it."""
+    return await with_tables(sqlite)
 
 
 @pytest.fixture(scope="session")
@@ -63,10 +82,7 @@ async def template(server: Server) -> AsyncIterator[str]:
     """Return the URL of a database with the tables in it, of which every test gets a copy."""
     if isinstance(server, Postgres) and OWN_SERVER not in os.environ:
         await server.hurry()
-    url = await server.create()
-    database = Database(load(database_url=url))
-    await migrations.upgrade(database)
-    await database.close()
+    url = await with_tables(server)
     yield url
     await server.close()
     await server.drop(url)

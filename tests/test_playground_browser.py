@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 import gateway
-from gateway.playground import DIST
+from gateway.playground import build as building
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,8 +149,8 @@ def browser() -> Iterator[Browser]:
     """Start the machine's Chromium, with a profile of its own."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     for missing in [
-        *(["Chromium is not installed"] if chromium is None else []),
-        *([] if (DIST / "index.html").is_file() else ["the page is not built: make playground"]),
+        *(["Chromium is not installed: make chromium"] if chromium is None else []),
+        *([] if building.is_current() else ["the page is not built: make playground"]),
     ]:
         if os.environ.get("CI"):
             pytest.fail(missing)
@@ -207,11 +207,11 @@ def test_a_first_visit(visit: Visit, artefacts: Path) -> None:
 
     # The explorer adds a field to the query, and the answer has it.
     page.get_by_label("Show GraphiQL Explorer").click()
-    field = page.locator(".graphiql-explorer-jobs .graphiql-explorer-nodes").first.locator(
-        ".graphiql-explorer-version"
-    )
+    fields = page.locator(".graphiql-explorer-jobs .graphiql-explorer-nodes").first
     assert "version" not in visit.text("operation.graphql")
-    field.first.locator("[data-field-name=version], span").first.click()
+    # Those before it are the versions of what belongs to a job.
+    field = fields.locator(".graphiql-explorer-version").last
+    field.locator("[data-field-name=version], span").first.click()
     page.wait_for_function(
         "() => /\\bversion\\b/.test(__MONACO.editor.getModels()"
         ".find(m => m.uri.path.endsWith('operation.graphql')).getValue())"
@@ -256,7 +256,7 @@ def test_a_link_brings_its_query_to_another_browser(
     visit.write("operation.graphql", document)
     visit.write("variables.json", '{ "n": 1 }')
     visit.write("request-headers.json", json.dumps({"X-Auth-Token": TOKEN}))
-    visit.page.get_by_role("button", name="Share").click()
+    visit.page.get_by_role("button", name="Share", exact=True).click()
     expect(visit.page.get_by_role("status").get_by_text("Link copied")).to_be_visible()
     link = visit.page.evaluate("navigator.clipboard.readText()")
     assert TOKEN not in link

@@ -50,22 +50,16 @@ async def test_a_job_gets_the_schedule_of_its_session(ctx: Context) -> None:
 
 async def test_fifty_schedulers_start_one_session_once(ctx: Context) -> None:
     session_id, ids = await of(ctx, 50)
-    outcomes = await asyncio.gather(
-        *(sessions.start(ctx, session_id, job_id, 0) for job_id in ids)
-    )
+    outcomes = await asyncio.gather(*(sessions.start(ctx, session_id, job_id, 0) for job_id in ids))
     # One begins the run; the others are a tag behind then, and join it.
     assert [outcome.result for outcome in outcomes] == ["success"] * 50
     row = await stored(ctx, session_id)
     assert (row.session_tag, row.status) == (1, "running")
     states = orjson.loads(row.job_states)
     assert {state["status"] for state in states.values()} == {"running"}
-    outcomes = await asyncio.gather(
-        *(sessions.start(ctx, session_id, job_id, 1) for job_id in ids)
-    )
+    outcomes = await asyncio.gather(*(sessions.start(ctx, session_id, job_id, 1) for job_id in ids))
     assert {outcome.result for outcome in outcomes} == {"hold-off"}
-    await asyncio.gather(
-        *(sessions.end(ctx, session_id, job_id, "success") for job_id in ids)
-    )
+    await asyncio.gather(*(sessions.end(ctx, session_id, job_id, "success") for job_id in ids))
     row = await stored(ctx, session_id)
     assert (row.status, row.result) == ("completed", "success")
 

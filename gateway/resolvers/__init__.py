@@ -41,8 +41,9 @@ class Listing:
     rule: str
     key: Owner
     order: Order
+    ties: Columns
+    """What completes any order of the list, so that no two of its rows are equal."""
     visible: Callable[[Context], Column]
-    is_everywhere: bool = False
 
     @cached_property
     def everywhere(self) -> Self:
@@ -50,9 +51,9 @@ class Listing:
         return replace(
             self,
             rule=f"{self.rule}_projects",
-            order=(Sort(self.key[0]), *self.order),
+            order=(Sort(self.key[0]), *(s for s in self.order if s.column is not self.key[0])),
+            ties=tuple(dict.fromkeys((*self.ties, self.key[0]))),
             visible=lambda _: sa.true(),
-            is_everywhere=True,
         )
 
     def sorted_by(self, *by: Sort) -> Order:
@@ -60,9 +61,8 @@ class Listing:
         if not by:
             return self.order
         # In the last key's direction, so that one index serves the whole order.
-        ties = (self.key[1], self.key[0]) if self.is_everywhere else (self.key[1],)
         named = {sort.column for sort in by}
-        return (*by, *(Sort(tie, by[-1].descending) for tie in ties if tie not in named))
+        return (*by, *(Sort(tie, by[-1].descending) for tie in self.ties if tie not in named))
 
     def query(self, ctx: Context, where: Where | None, select: Columns) -> sa.Select[Any]:
         """The whole list, narrowed by a condition. Raises Forbidden."""
@@ -173,6 +173,7 @@ def listing(
         rule=rule,
         key=(own.project_id, own.id),
         order=tuple(Sort(column) for column in order),
+        ties=order[-1:],
         visible=visible or (lambda ctx: own.project_id == ctx.project_id),
     )
 

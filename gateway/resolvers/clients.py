@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from gateway import documents, filters, projections, resolvers
 from gateway.context import Context, Parent
+from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.filters import Where
 from gateway.paging import Sort
 from gateway.projections import CAPABILITIES
@@ -43,16 +44,22 @@ LISTING = Clients(
     source=source(Client),
     rule="clients:get_all",
     key=(COLUMNS.project_id, COLUMNS.id),
-    order=(Sort(COLUMNS.id),),
+    # A project's own client may have the id of a central one.
+    order=(Sort(COLUMNS.id), Sort(COLUMNS.project_id)),
+    ties=(COLUMNS.id, COLUMNS.project_id),
     visible=visible,
 )
 
 
 @dataclass
 class ClientDraft:
-    """A host to register; capabilities that aren't given are all that the gateway knows."""
+    """A host to register; capabilities that aren't given are all that the gateway knows.
+
+    A central client serves every project, and its id is its alone.
+    """
 
     client_id: str
+    is_central: bool = False
     hostname: str | None = None
     description: str | None = None
     uuid: str | None = None
@@ -65,9 +72,10 @@ class ClientDraft:
 async def create(ctx: Context, draft: ClientDraft) -> Client:
     """Register a client, or update the description and capabilities given of a registered one.
 
-    Raises BadInput for an id that names no host, or a capability that nobody has.
+    Raises BadInput for an id that names no host, or a capability that nobody has; Conflict for the
+    id of another project's central client.
     """
-    ctx.authorize("clients:create")
+    ctx.authorize("clients:create_central" if draft.is_central else "clients:create")
     projections.client_identifier("client_id", draft.client_id)
     capabilities = {
         key: documents.dump(_capability(key, value))
@@ -82,14 +90,19 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
         user_id=ctx.identity.user_id,
         hostname=draft.hostname,
         description=draft.description,
+        is_central=draft.is_central,
         **values,
     )
     projections.fits(row)
-    taken = f"a client with the id '{row.id}' is being registered by someone else"
+    taken = f"a client with the id '{row.id}' is registered by another project"
     async with ctx.db.write(taken=taken) as session:
-        query = sa.select(Client).where(COLUMNS.project_id == row.project_id, COLUMNS.id == row.id)
-        known = (await session.execute(query.with_for_update())).scalar_one_or_none()
+        own = COLUMNS.project_id == row.project_id
+        query = sa.select(Client).where(COLUMNS.id == row.id, sa.or_(own, COLUMNS.is_central))
+        found = (await session.execute(query.with_for_update())).scalars().all()
+        known = next((client for client in found if client.project_id == row.project_id), None)
         if known is None:
+            if found:
+                raise Conflict(taken, field="client_id")
             session.add(row)
             return row
         description = {} if draft.description is None else {"description": draft.description}
@@ -107,14 +120,21 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
 async def delete(ctx: Context, client_id: str, *, expected_version: int | None = None) -> None:
     """Forget a client of the caller's project; its jobs and backups stay.
 
-    Raises NotFound and StaleVersion.
+    Raises NotFound, StaleVersion, and Forbidden for another project's central client.
     """
     ctx.authorize("clients:delete")
-    await resolvers.delete(ctx, Client, client_id, expected_version)
+    try:
+        await resolvers.delete(ctx, Client, client_id, expected_version)
+    except NotFound:
+        if await LISTING.get(ctx, client_id, (COLUMNS.id,)):
+            raise Forbidden(f"the client '{client_id}' is another project's") from None
+        raise
 
 
 def _capability(key: str, words: object) -> list[str]:
-    check = projections.one_of(CAPABILITIES[key])
+    # Schedulers may be newer than the gateway, and know storages and engines that it doesn't.
+    known = {"supported_actions", "supported_modes"}
+    check = projections.one_of(CAPABILITIES[key]) if key in known else projections.string
     return [check(key, word) for word in projections.sequence(key, words)]
 
 

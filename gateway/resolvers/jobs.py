@@ -94,8 +94,8 @@ async def create(ctx: Context, draft: JobDraft) -> Job:
     """
     ctx.authorize("jobs:create")
     row = _draw(ctx, draft)
+    await _settle(ctx, row)
     async with ctx.db.write(taken=f"a job with the id '{row.id}' exists already") as session:
-        row.client_id = row.client_id or await _only_client(ctx, session)
         session.add(row)
         await session.flush()
         await _assign(ctx, session, row, draft.actions)
@@ -109,8 +109,8 @@ async def replace(
     ctx.authorize("jobs:create")
     draft.job_id = job_id
     new = _draw(ctx, draft)
+    await _settle(ctx, new)
     async with ctx.db.write() as session:
-        new.client_id = new.client_id or await _only_client(ctx, session)
         await sessions.release(ctx, session, job_id, keep=new.session_id)
         row = await resolvers.put(ctx, session, new, expected_version)
         await _assign(ctx, session, row, draft.actions)
@@ -136,6 +136,7 @@ async def update(
     values |= {key: values[key] or None for key in ("client_id", "session_id") if key in values}
     if values.get("client_id"):
         projections.client_identifier("client_id", values["client_id"])
+        values |= await _entrusted(ctx, values["client_id"])
     drafts = changes.get("actions")
     async with ctx.db.write() as session:
         if "session_id" in values:
@@ -177,7 +178,9 @@ async def delete(ctx: Context, job_id: str, *, expected_version: int | None = No
     ctx.authorize("jobs:delete")
     async with ctx.db.write() as session:
         await sessions.release(ctx, session, job_id)
-        await resolvers.remove(ctx, session, Job, job_id, expected_version)
+        row = await locked(ctx, session, Job, job_id, expected_version)
+        await session.delete(row)
+    await _distrust(ctx, row.trust_id)
 
 
 def search(text: str) -> Where:
@@ -211,7 +214,8 @@ def _draw(ctx: Context, draft: JobDraft) -> Job:
         projections.identifier("session_id", draft.session_id)
     times = {"time_created": int(time.time()), "time_started": -1, "time_ended": -1}
     unsaid = {key: value for key, value in times.items() if key not in draft.schedule}
-    credentials = draft.user_credentials
+    # Whoever else brought credentials could make a scheduler work in somebody's name.
+    may_bring = "service" in ctx.identity.roles
     row = Job(
         project_id=ctx.project_id,
         id=draft.job_id or new_id(),
@@ -220,7 +224,7 @@ def _draw(ctx: Context, draft: JobDraft) -> Job:
         client_id=draft.client_id or None,
         session_id=draft.session_id or None,
         session_tag=draft.session_tag,
-        user_credentials=documents.dump(credentials) if credentials else None,
+        **_credentials(draft.user_credentials or {} if may_bring else {}),
         **projections.scheduled(draft.schedule | unsaid),
     )
     projections.fits(row)
@@ -240,7 +244,9 @@ async def _assign(
     ctx: Context, session: AsyncSession, job: Job, drafts: Sequence[ActionDraft]
 ) -> None:
     """Give a job its actions: those that exist by their ids, the others created."""
-    named = {draft.action_id for draft in drafts if draft.action_id}
+    named = {
+        projections.identifier("action_id", draft.action_id) for draft in drafts if draft.action_id
+    }
     own = actions.COLUMNS
     query = sa.select(Action).where(own.project_id == ctx.project_id, own.id.in_(named))
     known = {row.id: row for row in (await session.execute(query)).scalars()} if named else {}
@@ -273,8 +279,9 @@ def _check_same(row: Action, draft: ActionDraft) -> None:
     if draft.freezer_action is None:
         return
     stored = orjson.loads(row.freezer_action)
-    keys = (stored.keys() | draft.freezer_action.keys()) - {"_version", "user_id"}
-    if any(stored.get(key) != draft.freezer_action.get(key) for key in keys):
+    sent = projections.mapping("freezer_action", draft.freezer_action)
+    keys = (stored.keys() | sent.keys()) - {"_version", "user_id"}
+    if any(stored.get(key) != sent.get(key) for key in keys):
         raise Unprocessable(
             f"the action '{row.id}' exists with another definition: update the action, or leave "
             "out its id to create a new one",
@@ -291,10 +298,57 @@ async def _actions_of(session: AsyncSession, job: Job) -> Sequence[Action]:
     return (await session.execute(query)).scalars().all()
 
 
-async def _only_client(ctx: Context, session: AsyncSession) -> str | None:
+async def _settle(ctx: Context, row: Job) -> None:
+    """Settle on which client a new job runs, and by which trust."""
+    row.client_id = row.client_id or await _only_client(ctx)
+    if row.trust_id is None:
+        for key, value in (await _entrusted(ctx, row.client_id)).items():
+            setattr(row, key, value)
+
+
+async def _entrusted(ctx: Context, client_id: str | None) -> dict[str, str | None]:
+    """Columns of the trust by which a central client works for the caller; none for any other.
+
+    Each user of a project has one trust for all their jobs there.
+    """
+    if ctx.trusts is None or client_id is None:
+        return {}
+    client = await clients.LISTING.get(ctx, client_id, (clients.COLUMNS.is_central,))
+    if client is None or not client[-1]:
+        return {}
+    query = sa.select(COLUMNS.user_credentials).where(
+        COLUMNS.project_id == ctx.project_id, COLUMNS.trust_id.is_not(None)
+    )
+    given = [orjson.loads(found[0]) for found in await ctx.db.rows(query.distinct())]
+    own = [one for one in given if one.get("trustor_user_id") == ctx.identity.user_id]
+    return _credentials(own[0] if own else await ctx.trusts.create(ctx.project_id))
+
+
+def _credentials(credentials: Mapping[str, Any]) -> dict[str, str | None]:
+    trust_id = credentials.get("trust_id")
+    if not credentials:
+        return {}
+    return {
+        "user_credentials": documents.dump(dict(credentials)),
+        "trust_id": None if trust_id is None else projections.string("trust_id", trust_id),
+    }
+
+
+async def _distrust(ctx: Context, trust_id: str | None) -> None:
+    """Take a trust back when the last job that used it is gone."""
+    if ctx.trusts is None or trust_id is None:
+        return
+    query = sa.select(COLUMNS.id).where(
+        COLUMNS.project_id == ctx.project_id, COLUMNS.trust_id == trust_id
+    )
+    if await ctx.db.scalar(query.limit(1)) is None:
+        await ctx.trusts.delete(trust_id)
+
+
+async def _only_client(ctx: Context) -> str | None:
     query = sa.select(clients.COLUMNS.id).where(clients.COLUMNS.project_id == ctx.project_id)
-    found = (await session.execute(query.limit(2))).scalars().all()
-    return found[0] if len(found) == 1 else None
+    found = await ctx.db.rows(query.limit(2))
+    return found[0][0] if len(found) == 1 else None
 
 
 async def _check_client(

@@ -127,6 +127,12 @@ class Resource:
     parts: Mapping[str, Column] | None = None
     """Where a search finds a key of the actions that are part of the item."""
 
+    @property
+    def composite(self) -> frozenset[str]:
+        """The keys that hold other documents, and so equal no value."""
+        keys = self.dialects["documented"].entry.keys
+        return frozenset(key for key, one in keys.items() if isinstance(one, (Many, Document)))
+
 
 def blank(value: Any) -> Any:
     """Show nothing as an empty string."""

@@ -23,7 +23,7 @@ from gateway.rest_compat.documents import Resource
 from gateway.tables import INT64, JSONText
 
 KEYS = ("match", "match_not", "time_before", "time_after")
-MOST_COMPARISONS = 100
+MOST_COMPARISONS = 50
 
 _NOTHING = Either(())
 
@@ -99,7 +99,7 @@ class _Search:
 
     def holds(self, key: str, value: object) -> Where:
         """The key has this value, somewhere in the document; null also where there is no key."""
-        if isinstance(value, (list, dict)):
+        if isinstance(value, (list, dict)) or key in self.resource.composite:
             return _NOTHING
         if key in self.resource.searched:
             return _equals(self.resource.searched[key], value, blank=key in self.resource.blank)

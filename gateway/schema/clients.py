@@ -54,6 +54,7 @@ input_of(
     "RegisterClientInput",
     "A host to register, or what has changed of one.",
     client_id="Its id: a host name, after a prefix and `_` where it has one.",
+    is_central="Whether it serves every project; for those who may.",
     hostname="The host's name; it stays as it was first registered.",
     description="What it is for.",
     uuid="An id of the registration; a fresh one without it.",

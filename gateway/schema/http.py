@@ -16,7 +16,7 @@ from strawberry.types.graphql import OperationType
 
 from gateway import documents, projections
 from gateway.context import Contexts
-from gateway.errors import BadInput, Code, GatewayError, Unavailable, shown
+from gateway.errors import BadInput, Code, GatewayError, TooLarge, Unavailable, shown
 from gateway.schema import errors
 from gateway.schema.root import Schema
 
@@ -109,7 +109,8 @@ def _failure(request: Request, error: GatewayError) -> Response:
     shown_error = GraphQLError(error.message, original_error=error)
     errors.show(shown_error)
     body = {"errors": [shown_error.formatted]}
-    return _respond(request, _STATUS.get(error.code, 400), body, getattr(error, "headers", None))
+    status = 413 if isinstance(error, TooLarge) else _STATUS.get(error.code, 400)
+    return _respond(request, status, body, getattr(error, "headers", None))
 
 
 def _refusal(request: Request, status: int, message: str) -> Response:

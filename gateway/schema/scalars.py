@@ -1,5 +1,7 @@
 """The scalars of the schema, and how columns become them on their way out of the database."""
 
+import re
+from calendar import timegm
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NewType
@@ -18,20 +20,24 @@ JSON = NewType("JSON", object)
 """An open document: text on its way out, values on its way in."""
 BigInt = NewType("BigInt", int)
 
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
+
 
 class Epoch(sa.TypeDecorator[datetime]):
-    """Seconds since 1970 as an aware datetime; what is no time, such as -1, is null."""
+    """Seconds since 1970 as an aware datetime; null are -1, a scheduler's "not yet", and what is in
+    no calendar.
+    """
 
     impl = sa.BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:  # noqa: ARG002
-        """Count the seconds."""
-        return None if value is None else int(value.timestamp())
+        """Count the whole seconds."""
+        return None if value is None else timegm(value.utctimetuple())
 
     def process_result_value(self, value: int | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
         """Read the clock."""
-        if value is None or value < 0:
+        if value in {None, -1}:
             return None
         try:
             return datetime.fromtimestamp(value, UTC)
@@ -83,11 +89,10 @@ def _literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
 
 
 def _big_integer(value: object) -> int:
-    if isinstance(value, str) and value.lstrip("-").isascii() and value.lstrip("-").isdigit():
-        value = int(value) if len(value) < 21 else INT64  # noqa: PLR2004 - digits of 64 bits
-    if isinstance(value, bool) or not isinstance(value, int) or not -INT64 <= value < INT64:
+    number = int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else value
+    if isinstance(number, bool) or not isinstance(number, int) or not -INT64 <= number < INT64:
         raise BadInput(f"{shown(value)} is not an integer of 64 bits")
-    return value
+    return number
 
 
 def _moment(value: object) -> datetime:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Any, Optional, cast
 
 import strawberry
-from sqlalchemy import false
 
 from gateway.errors import BadInput
 from gateway.filters import PRESENT, All, Condition, Either, Expression, Holds, Not, Where
@@ -16,12 +15,14 @@ from gateway.resolvers import Column, Listing
 from gateway.schema.nodes import VIEWS, View
 from gateway.schema.scalars import JSON, BigInt, Epoch
 
+MOST_CONDITIONS = 500
 MOST_VALUES = 1000
+DEEPEST = 32
 
 OPERATORS: Mapping[str, tuple[str, str]] = {
     "eq": ("eq", "Equal to this; null finds what has no value."),
     "ne": ("ne", "Different from this, or no value at all."),
-    "in_": ("in", f"Equal to one of these, {MOST_VALUES} at most."),
+    "in_": ("in", f"Equal to one of these; a filter has {MOST_VALUES} in all at most."),
     "gt": ("gt", "Greater than this."),
     "gte": ("gte", "Greater than or equal to this."),
     "lt": ("lt", "Less than this."),
@@ -159,6 +160,36 @@ def _camel(name: str) -> str:
 
 def condition(view: View, given: Any) -> Where | None:
     """What a filter input means; None for one that says nothing. Raises BadInput."""
+    where = _narrowed(view, given)
+    if where is not None:
+        _check_size(where)
+    return where
+
+
+def _check_size(where: Where) -> None:
+    """Refuse what a database could not take in one statement."""
+    conditions = values = 0
+    waiting = [(where, 1)]
+    while waiting:
+        part, depth = waiting.pop()
+        if depth > DEEPEST:
+            raise BadInput(f"'where' is nested deeper than {DEEPEST} levels", field="where")
+        if isinstance(part, Not):
+            waiting.append((part.part, depth + 1))
+        elif isinstance(part, (All, Either)):
+            waiting += ((inner, depth + 1) for inner in part.parts)
+        else:
+            conditions += 1
+            values += len(part.value) if isinstance(getattr(part, "value", None), tuple) else 0
+    for what, count, most in (
+        ("conditions", conditions, MOST_CONDITIONS),
+        ("values in lists", values, MOST_VALUES),
+    ):
+        if count > most:
+            raise BadInput(f"'where' has {count} {what}, the limit is {most}", field="where")
+
+
+def _narrowed(view: View, given: Any) -> Where | None:
     parts = [
         part
         for item in fields(given)
@@ -191,7 +222,7 @@ def _parts(view: View, name: str, value: Any) -> Iterable[Where]:
 
 
 def _whole(view: View, given: Any) -> Where:
-    return condition(view, given) or All(())
+    return _narrowed(view, given) or All(())
 
 
 def _raw(column: Any) -> Column:
@@ -212,10 +243,6 @@ def _compared(name: str, column: Column, operator: str, value: Any) -> Where:
     ):
         raise BadInput(f"'{field}' has a NUL character", field=field)
     if isinstance(value, list):
-        if len(value) > MOST_VALUES:
-            raise BadInput(
-                f"'{field}' has {len(value)} values, the limit is {MOST_VALUES}", field=field
-            )
         value = tuple(value)
     if isinstance(column.type, Epoch) and operator != "isNull":
         return _seconds(column, operator, value)
@@ -229,10 +256,9 @@ def _seconds(column: Column, operator: str, value: Any) -> Where:
     if not value.microsecond:
         return Condition(column, operator, value)
     if operator in {"eq", "ne"}:
-        never = Expression(false())
-        return never if operator == "eq" else Not(never)
-    up = value.replace(microsecond=0) + timedelta(seconds=1)
-    return Condition(column, operator, up if operator in {"gte", "lt"} else value)
+        return All(()) if operator == "ne" else Either(())
+    # The column is compared with the whole second before.
+    return Condition(column, {"gte": "gt", "lt": "lte"}.get(operator, operator), value)
 
 
 def _held(column: Any, given: DocumentFilter) -> Where:

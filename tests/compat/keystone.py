@@ -37,7 +37,7 @@ key_repository = {folder}/credential
 [identity]
 password_hash_rounds = 4
 [cache]
-enabled = false
+backend = dogpile.cache.memory
 """
 
 USERS = {

@@ -271,16 +271,16 @@ async def test_clients_and_actions(ask: Ask) -> None:
     assert len(await actions(timeout=3)) == len(await actions(_all="night")) == 2
 
 
-async def test_a_hundred_comparisons(found: Found, ask: Ask) -> None:
-    assert await found(*[{f"k{n}": None} for n in range(100)]) == "abcdef"
-    assert await found({f"k{n}": None for n in range(100)}) == "abcdef"
+async def test_fifty_comparisons(found: Found, ask: Ask) -> None:
+    assert await found(*[{f"k{n}": None} for n in range(50)]) == "abcdef"
+    assert await found({f"k{n}": None for n in range(50)}) == "abcdef"
     for sought in (
-        {"match": [{f"k{n}": 1} for n in range(101)]},
-        {"match": [{f"k{n}": 1 for n in range(51)}], "match_not": [{str(n): 1 for n in range(50)}]},
-        {"match": [{"_all": json.dumps([{"x": 1}] * 60)}, {"_all": json.dumps([{"x": 1}] * 60)}]},
+        {"match": [{f"k{n}": 1} for n in range(51)]},
+        {"match": [{f"k{n}": 1 for n in range(50)}], "match_not": [{"x": 1}]},
+        {"match": [{"_all": json.dumps([{"x": 1}] * 30)}, {"_all": json.dumps([{"x": 1}] * 30)}]},
     ):
-        assert "100" in (await ask("GET jobs", sought, 400)).json()["description"]
-    await ask("GET jobs", {"match": [{f"k{n}": None} for n in range(100)]})
+        assert "50" in (await ask("GET jobs", sought, 400)).json()["description"]
+    await ask("GET jobs", {"match": [{f"k{n}": None} for n in range(50)]})
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,7 @@ def _jobs() -> None:
         _number("session_tag"),
         _document("job_schedule"),
         _document("user_credentials", null=True),
+        _text("trust_id", null=True),
         _text("status", null=True),
         _text("result", null=True),
         _text("event", null=True),
@@ -209,6 +210,7 @@ def _clients() -> None:
         "ix_clients_central",
         "clients",
         ["id"],
+        unique=True,
         sqlite_where=sa.text("is_central"),
         postgresql_where=sa.text("is_central"),
     )
