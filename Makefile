@@ -43,7 +43,8 @@ schema: install ## Write schema.graphql from the code
 
 .PHONY: schema-check
 schema-check: install ## Fail if schema.graphql isn't what the code says
-	$(GATEWAY) schema print | diff -u schema.graphql - \
+	@$(GATEWAY) schema print --output $(VENV)/schema.graphql
+	@diff -u schema.graphql $(VENV)/schema.graphql \
 	  || { echo "schema.graphql is out of date: run 'make schema'"; exit 1; }
 
 .PHONY: readme

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from tomllib import TOMLDecodeError
@@ -16,11 +17,12 @@ import uvicorn
 from pydantic import SecretStr, ValidationError
 
 from gateway import __version__, demo, logs, migrations, settings
+from gateway import policy as rules
 from gateway.app import create_app
 from gateway.auth import loopback
 from gateway.db import Database
-from gateway.errors import GatewayError, Unavailable, shown
-from gateway.schema import create_schema
+from gateway.errors import BadInput, GatewayError, Unavailable, shown
+from gateway.schema import changes, create_schema
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -47,9 +49,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 db = typer.Typer(no_args_is_help=True, help="The database's schema: `upgrade` and `check`.")
+policy = typer.Typer(no_args_is_help=True, help="The rules: who may do what.")
 schema = typer.Typer(no_args_is_help=True, help="The GraphQL schema, as a text.")
 app.add_typer(db, name="db")
 app.add_typer(schema, name="schema")
+app.add_typer(policy, name="policy")
 
 
 def main() -> None:
@@ -117,11 +121,16 @@ def serve(
     chosen = _settings(config, host=host, port=port)
     if chosen.auth == "none":
         _guard(chosen, insecure=insecure_no_auth)
+    try:
+        application = create_app(chosen, any_host=insecure_no_auth)
+    except (OSError, ValueError) as error:
+        # The file of rules, or a certificate.
+        _fail(str(error))
     _run(chosen, _ready_if_it_answers)
     listener = _listener(chosen.host, chosen.port)
     server = _Server(
         uvicorn.Config(
-            create_app(chosen, any_host=insecure_no_auth),
+            application,
             access_log=False,
             forwarded_allow_ips=list(chosen.trusted_proxies),
             lifespan="on",
@@ -171,6 +180,55 @@ def schema_print(
         output.write_text(text, encoding="utf-8")
 
 
+@schema.command("check")
+def schema_check(
+    old: Annotated[
+        Path,
+        typer.Argument(
+            help="An earlier schema, as `schema print` wrote it.",
+            metavar="OLD.graphql",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    *,
+    changelog: Annotated[
+        Path | None,
+        typer.Option(
+            help="Let pass what the first section of this file announces.",
+            metavar="CHANGELOG.md",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+) -> None:
+    """List what has changed since an earlier schema and could harm those who use it.
+
+    **Breaking** changes make documents fail that worked. If there are any, so does this command:
+    all but those whose line here stands, word for word, in the change log's first section.
+    **Dangerous** ones, such as a new value of an enum, may surprise a program.
+    """
+    try:
+        found = changes.compare(old.read_text(encoding="utf-8"), create_schema(Settings()).as_str())
+    except (BadInput, UnicodeDecodeError) as error:
+        _fail(f"{old}: {error}")
+    said = changes.announced(changelog.read_text(encoding="utf-8")) if changelog else ""
+    for change in found.breaking:
+        typer.echo(f"breaking: {change}{' (announced)' if change in said else ''}")
+    for change in found.dangerous:
+        typer.echo(f"dangerous: {change}")
+    if not (found.breaking or found.dangerous):
+        typer.echo("nothing that could harm anybody has changed")
+    if any(change not in said for change in found.breaking):
+        raise typer.Exit(1)
+
+
+@policy.command("sample")
+def policy_sample() -> None:
+    """Print the default rules, explained, as a file to change and name in GATEWAY_POLICY_FILE."""
+    typer.echo(rules.sample(), nl=False)
+
+
 @app.command("demo")
 def load_demo(config: Config = None) -> None:
     """Fill the database with a believable estate to try things on.
@@ -184,7 +242,9 @@ def load_demo(config: Config = None) -> None:
         await _ready(database)
         return await demo.load(database)
 
-    typer.echo(_run(_settings(config), load))
+    added = _run(_settings(config), load)
+    counts = ", ".join(f"{count} {kind}" for kind, count in asdict(added).items())
+    typer.echo(f"added {counts}" if added else "the sample data is there already")
 
 
 @app.command("settings")
@@ -263,7 +323,7 @@ def _listener(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
-        _fail(f"can't listen on {host} port {port}: {error.strerror}", code=1)
+        _fail(f"can't listen on {host} port {port}: {str(error.strerror).split(' (')[0]}", code=1)
 
 
 def _settings(config: Path | None, **given: object) -> Settings:

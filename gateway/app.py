@@ -26,7 +26,7 @@ from gateway.context import Contexts
 from gateway.db import Database
 from gateway.errors import BadInput, GatewayError, TooLarge, Unavailable
 from gateway.policy import Policy
-from gateway.schema import errors, graphql_app
+from gateway.schema import GraphQLApp, errors, graphql_app
 from gateway.settings import Settings
 from gateway.tables import Client, columns
 
@@ -45,8 +45,9 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     """
     database = Database(settings)
     schema = Schema(database)
+    api = graphql_app(settings)
     app = Starlette(
-        routes=[*_graphql(settings, database), *rest_compat.routes(settings)],
+        routes=[*_graphql(settings, database, api), *rest_compat.routes(settings)],
         middleware=list(_middleware(settings, schema, any_host=any_host)),
         exception_handlers={HTTPException: _refused},
         lifespan=schema.lifespan,
@@ -54,6 +55,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     # Every address is spelled out in the routes, with and without its slash.
     app.router.redirect_slashes = False
     app.state.settings = settings
+    app.state.graphql = api
     app.state.contexts = Contexts(
         database,
         Policy(settings.policy_file),
@@ -73,9 +75,8 @@ def _authenticator(settings: Settings) -> Authenticator:
     return NoAuthenticator(settings)
 
 
-def _graphql(settings: Settings, database: Database) -> Iterable[BaseRoute]:
+def _graphql(settings: Settings, database: Database, api: GraphQLApp) -> Iterable[BaseRoute]:
     """GraphQL, and for browsers that look for a page at its address, GraphiQL."""
-    api = graphql_app(settings)
     page = playground.Playground()
 
     async def config() -> playground.Config:

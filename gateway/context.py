@@ -1,5 +1,6 @@
 """What a resolver knows of its request: who asks, for which project, of which database."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -43,6 +44,7 @@ class Context:
     selections: dict[object, Any] = field(default_factory=dict, repr=False)
     """What has been worked out of the operation's selections, for the time it runs."""
     _loaders: dict[object, DataLoader[Any, Any]] = field(default_factory=dict, repr=False)
+    _under_way: set["asyncio.Future[Any]"] = field(default_factory=set, repr=False)
 
     def authorize(self, rule: str) -> None:
         """Pass, or raise Forbidden. The first line of every resolver."""
@@ -67,8 +69,26 @@ class Context:
                 return [found.get(key) for key in keys]
 
             loader = self._loaders[function, arguments] = DataLoader(load_fn=load, cache=False)
-        found: Found | None = await loader.load(key)
+        found: Found | None = await asyncio.shield(self.under_way(loader.load(key)))
         return found
+
+    def under_way(self, reading: Awaitable[Found]) -> "asyncio.Future[Found]":
+        """Begin to read, so that `settle` knows of it."""
+        future = asyncio.ensure_future(reading)
+        self._under_way.add(future)
+        future.add_done_callback(self._settled)
+        return future
+
+    def _settled(self, future: "asyncio.Future[Any]") -> None:
+        self._under_way.discard(future)
+        if not future.cancelled():
+            # Looked at, so that a failure that nobody waited for isn't called unseen.
+            future.exception()
+
+    async def settle(self) -> None:
+        """Wait for what is being read, though an error elsewhere has ended the operation."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
 
 
 @dataclass(frozen=True)

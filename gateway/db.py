@@ -1,5 +1,6 @@
 """The database: `rows` reads, `write` is one transaction, and a dead one is `Unavailable`."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -51,6 +52,15 @@ class Database:
         A connection that died while it was idle is replaced once, unseen: reading twice does no
         harm. Raises Unavailable when the database doesn't answer.
         """
+        reading = asyncio.ensure_future(self._rows(statement, parameters))
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            # An error elsewhere ended the operation. The connection still has to come home.
+            await asyncio.wait([reading])
+            raise
+
+    async def _rows(self, statement: sa.Executable, parameters: Any) -> Sequence[Row]:
         with _translated():
             for last_try in (False, True):
                 try:

@@ -66,6 +66,7 @@ class Remembered:
         self._verdicts: OrderedDict[bytes, tuple[float, Verdict]] = OrderedDict()
 
     def __len__(self) -> int:
+        """How many there are."""
         return len(self._verdicts)
 
     def get(self, key: bytes, now: float) -> Verdict | None:

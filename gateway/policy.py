@@ -104,7 +104,7 @@ class Policy:
         self._read_at = time.monotonic()
         self._seen = _stamp(file)
         self._enforcer = _enforcer(file)
-        self._allowed: dict[tuple[str, Identity, str], bool] = {}
+        self.remembered: dict[tuple[str, Identity, str], bool] = {}
 
     def check(self, rule: str, identity: Identity, project_id: str) -> None:
         """Let the caller pass, or raise Forbidden; `project_id` is whose items it is about.
@@ -121,11 +121,11 @@ class Policy:
         if self._file is not None and time.monotonic() - self._read_at > REREAD_SECONDS:
             self._reread()
         asked = (rule, identity, project_id)
-        allowed = self._allowed.get(asked)
+        allowed = self.remembered.get(asked)
         if allowed is None:
-            if len(self._allowed) >= REMEMBERED:
-                self._allowed.clear()
-            allowed = self._allowed[asked] = self._decide(rule, identity, project_id)
+            if len(self.remembered) >= REMEMBERED:
+                self.remembered.clear()
+            allowed = self.remembered[asked] = self._decide(rule, identity, project_id)
         return allowed
 
     def permissions(self, identity: Identity, project_id: str) -> list[str]:
@@ -158,7 +158,7 @@ class Policy:
         except (OSError, ValueError) as error:
             log.error("policy file not taken over", file=str(self._file), error=str(error))  # noqa: TRY400
         else:
-            self._allowed.clear()
+            self.remembered.clear()
             log.info("policy file read", file=str(self._file))
 
 

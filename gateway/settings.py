@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Names = Field(
         (),
-        description="Addresses or networks whose `X-Forwarded-*` headers are believed, "
+        description="Addresses or networks whose `X-Forwarded-For` and `-Proto` are believed, "
         "comma-separated.",
     )
     cors_origins: Names = Field(
@@ -167,7 +167,7 @@ class Settings(BaseSettings):
         description="Most nodes that a GraphQL operation could return, by its page lengths.",
     )
     graphql_max_aliases: int = Field(
-        50, ge=0, description="Most aliased fields in a GraphQL document."
+        50, ge=0, description="Most aliased fields in a GraphQL operation."
     )
     graphql_max_tokens: int = Field(5000, ge=1, description="Longest GraphQL document, in tokens.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

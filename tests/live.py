@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,22 +25,37 @@ class LiveGateway:
     process: subprocess.Popen[bytes]
 
 
+PROGRAM = (sys.executable, "-m", "gateway")
+"""The gateway of this checkout."""
+
+
 def command(*arguments: str) -> list[str]:
     """Return the command line of the gateway with these arguments."""
-    return [sys.executable, "-m", "gateway", *arguments]
+    return [*PROGRAM, *arguments]
 
 
 @contextmanager
-def live(folder: Path, *, sample_data: bool = True, **settings: str) -> Iterator[LiveGateway]:
-    """Run a gateway that keeps its files in the folder; settings are `database_url="…"`."""
+def live(
+    folder: Path,
+    *arguments: str,
+    program: Sequence[str] = PROGRAM,
+    sample_data: bool = True,
+    **settings: str,
+) -> Iterator[LiveGateway]:
+    """Run a gateway that keeps its files in the folder.
+
+    The arguments are those of `serve`, the settings are `database_url="…"`.
+    """
     given = {"database_url": f"sqlite:///{folder}/live.sqlite3", "log_format": "json"} | settings
     variables = {f"GATEWAY_{name.upper()}": value for name, value in given.items()}
     environment = os.environ | variables
     if sample_data:
-        subprocess.run(command("demo"), env=environment, check=True)
+        subprocess.run([*program, "demo"], env=environment, check=True)
     log = folder / "gateway.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command("serve", "--port", "0"), env=environment, stderr=output)
+        process = subprocess.Popen(
+            [*program, "serve", "--port", "0", *arguments], env=environment, stderr=output
+        )
     try:
         yield LiveGateway(_ready(process, log), log, process)
     finally:

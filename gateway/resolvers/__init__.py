@@ -107,7 +107,7 @@ class Listing:
         """The rows of these projects and ids; those that aren't there are left out."""
         wanted = parents(ctx, keys)
         query = self.query(ctx, None, (*labelled(wanted), *select))
-        rows = await ctx.db.rows(query.where(*_belongs(self.key, wanted)))
+        rows = await ctx.db.rows(query.where(*belongs(self.key, wanted)))
         return {(row[0], row[1]): row for row in rows}
 
     async def find_of(  # noqa: PLR0913, PLR0917 - a batch's arguments have no names
@@ -121,7 +121,7 @@ class Listing:
     ) -> Mapping[Parent, Page]:
         """One page for each parent, also where it is empty."""
         wanted = parents(ctx, keys)
-        query = self.query(ctx, where, select).where(*_belongs(owner, wanted))
+        query = self.query(ctx, where, select).where(*belongs(owner, wanted))
         statement = (_numbered if ctx.db.is_sqlite else _lateral)(wanted, query, window)
         rows: dict[Parent, list[Row]] = defaultdict(list)
         for row in await ctx.db.rows(statement):
@@ -135,7 +135,7 @@ class Listing:
         wanted = parents(ctx, keys)
         key = (wanted.c.of_project, wanted.c.of_id)
         query = self.query(ctx, where, (*key, sa.func.count()))
-        rows = await ctx.db.rows(query.where(*_belongs(owner, wanted)).group_by(*key))
+        rows = await ctx.db.rows(query.where(*belongs(owner, wanted)).group_by(*key))
         return dict.fromkeys(keys, 0) | {(row[0], row[1]): row[2] for row in rows}
 
     async def reaches_of(  # noqa: PLR0913, PLR0917 - a batch's arguments have no names
@@ -153,7 +153,7 @@ class Listing:
             return dict.fromkeys(keys, False)
         wanted = parents(ctx, keys)
         key = (wanted.c.of_project, wanted.c.of_id)
-        query = self.query(ctx, where, key).where(*_belongs(owner, wanted), beyond)
+        query = self.query(ctx, where, key).where(*belongs(owner, wanted), beyond)
         rows = await ctx.db.rows(query.distinct())
         return dict.fromkeys(keys, False) | {(row[0], row[1]): True for row in rows}
 
@@ -192,7 +192,8 @@ def parents(ctx: Context, keys: Sequence[Parent]) -> sa.FromClause:
     return pairs.render_derived()
 
 
-def _belongs(owner: Owner, of: sa.FromClause) -> tuple[Column, Column]:
+def belongs(owner: Owner, of: sa.FromClause) -> tuple[Column, Column]:
+    """What makes a row one of these parents' own."""
     return owner[0] == of.c.of_project, owner[1] == of.c.of_id
 
 

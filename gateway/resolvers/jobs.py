@@ -136,7 +136,14 @@ async def update(
     values |= {key: values[key] or None for key in ("client_id", "session_id") if key in values}
     if values.get("client_id"):
         projections.client_identifier("client_id", values["client_id"])
-        values |= await _entrusted(ctx, values["client_id"])
+    if "client_id" in values:
+        query = sa.select(COLUMNS.client_id).where(
+            COLUMNS.project_id == ctx.project_id, COLUMNS.id == job_id
+        )
+        if values["client_id"] != await ctx.db.scalar(query):
+            # Another client works by another trust, or by none.
+            values |= {"user_credentials": None, "trust_id": None}
+            values |= await _entrusted(ctx, values["client_id"])
     drafts = changes.get("actions")
     async with ctx.db.write() as session:
         if "session_id" in values:
@@ -146,12 +153,15 @@ async def update(
             schedule = documents.merged(orjson.loads(row.job_schedule), changes["schedule"] or {})
             values |= projections.scheduled(schedule)
         moved = values.get("client_id", row.client_id) != row.client_id
+        trust_id = row.trust_id
         change(row, **values)
         projections.fits(row)
         if drafts is not None:
             await _assign(ctx, session, row, drafts)
         elif moved:
             await _check_client(ctx, session, row, await _actions_of(session, row))
+    if row.trust_id != trust_id:
+        await _distrust(ctx, trust_id)
     return row
 
 
@@ -247,8 +257,8 @@ async def _assign(
     named = {
         projections.identifier("action_id", draft.action_id) for draft in drafts if draft.action_id
     }
-    own = actions.COLUMNS
-    query = sa.select(Action).where(own.project_id == ctx.project_id, own.id.in_(named))
+    wanted = resolvers.parents(ctx, [(ctx.project_id, action_id) for action_id in named])
+    query = sa.select(Action).where(*resolvers.belongs(actions.LISTING.key, wanted))
     known = {row.id: row for row in (await session.execute(query)).scalars()} if named else {}
     rows = []
     for draft in drafts:
@@ -306,7 +316,7 @@ async def _settle(ctx: Context, row: Job) -> None:
             setattr(row, key, value)
 
 
-async def _entrusted(ctx: Context, client_id: str | None) -> dict[str, str | None]:
+async def _entrusted(ctx: Context, client_id: str | None) -> dict[str, Any]:
     """Columns of the trust by which a central client works for the caller; none for any other.
 
     Each user of a project has one trust for all their jobs there.
@@ -324,7 +334,7 @@ async def _entrusted(ctx: Context, client_id: str | None) -> dict[str, str | Non
     return _credentials(own[0] if own else await ctx.trusts.create(ctx.project_id))
 
 
-def _credentials(credentials: Mapping[str, Any]) -> dict[str, str | None]:
+def _credentials(credentials: Mapping[str, Any]) -> dict[str, Any]:
     trust_id = credentials.get("trust_id")
     if not credentials:
         return {}

@@ -1,7 +1,8 @@
 """REST v2 on one screen: every route, and what each kind of failure is answered with."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 
@@ -13,6 +14,7 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from gateway import errors
+from gateway.context import Context
 from gateway.errors import GatewayError, shown
 from gateway.resolvers import actions, backups, clients, jobs
 from gateway.rest_compat import handlers
@@ -22,7 +24,8 @@ from gateway.rest_compat.requests import BadParameter, Call, accepts
 from gateway.settings import Settings
 
 ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
-    # Below /v2/{project_id}: the path, the method, the rule, the endpoint.
+    # Below /v2/{project_id}: the path, the method, the rule (or rules, one of which must let the
+    # caller in), the endpoint.
     ("/backups", "GET", "backups:get_all", lists(BACKUPS)),
     ("/backups", "POST", "backups:create", handlers.create_backup),
     ("/backups/{id}", "GET", "backups:get", shows(BACKUPS)),
@@ -42,7 +45,7 @@ ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
     ("/actions/{id}", "PATCH", "actions:update", handlers.update_action),
     ("/actions/{id}", "DELETE", "actions:delete", deletes(ACTIONS, actions.delete)),
     ("/clients", "GET", "clients:get_all", lists(CLIENTS)),
-    ("/clients", "POST", "clients:create", handlers.register_client),
+    ("/clients", "POST", "clients:create clients:create_central", handlers.register_client),
     ("/clients/{id}", "GET", "clients:get", shows(CLIENTS)),
     ("/clients/{id}", "DELETE", "clients:delete", deletes(CLIENTS, clients.delete)),
 )
@@ -91,8 +94,17 @@ async def serve(settings: Settings, rule: str, endpoint: Endpoint, request: Requ
         request.path_params["project_id"],
         method=request.method,
     )
-    ctx.authorize(rule)
+    _let_in(ctx, rule.split())
     return await endpoint(Call(request, ctx, settings))
+
+
+def _let_in(ctx: Context, rules: Sequence[str]) -> None:
+    """Raise Forbidden, unless one of the rules lets the caller pass."""
+    for rule in rules[:-1]:
+        with suppress(errors.Forbidden):
+            ctx.authorize(rule)
+            return
+    ctx.authorize(rules[-1])
 
 
 async def versions(settings: Settings, request: Request) -> Response:
@@ -168,8 +180,11 @@ class Path(Route):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match the path without superfluous slashes."""
-        path = re.sub("/+", "/", scope["path"])
-        return super().matches({**scope, "path": path.rstrip("/") or "/"})
+        path = scope["path"]
+        if "//" in path or path.endswith("/"):
+            path = re.sub("/+", "/", path).rstrip("/") or "/"
+            return super().matches({**scope, "path": path})
+        return super().matches(scope)
 
     async def answer(self, request: Request) -> Response:
         """Answer by the method. Raises HTTPException for a method or media type there isn't."""
@@ -200,11 +215,8 @@ def render(error: Exception) -> Response:
     """Write an error as v2 does: {"title", "description"}; an unexpected one keeps its secrets."""
     headers: dict[str, str] = {}
     if isinstance(error, HTTPException):
-        status, title, description = (
-            error.status_code,
-            HTTPStatus(error.status_code).phrase,
-            error.detail,
-        )
+        status, title = error.status_code, HTTPStatus(error.status_code).phrase
+        description = error.detail
         headers |= error.headers or {}
     else:
         status, title = next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)

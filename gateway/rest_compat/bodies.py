@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.context import Context
-from gateway.errors import BadInput, Forbidden, shown
+from gateway.errors import BadInput, shown
 from gateway.projections import (
     CAPABILITIES,
     FREEZER_ACTION,
@@ -104,7 +104,7 @@ _CLIENT: Mapping[str, Check] = {
     **dict.fromkeys(CAPABILITIES, sequence),
 }
 
-_CREDENTIALS = ("trust_id", "trustor_user_id")
+_CREDENTIALS: dict[str, Check] = {"trust_id": string, "trustor_user_id": string}
 
 
 def backup_draft(body: Body) -> BackupDraft:
@@ -132,6 +132,7 @@ def job_draft(ctx: Context, body: Body) -> JobDraft:
     if "job_actions" not in body:
         raise BadInput("'job_actions' is a required property", field="job_actions")
     check(body, _NEW_JOB, closed="job")
+    check(body.get("user_credentials") or {}, _CREDENTIALS)
     _check_project(ctx, body)
     return JobDraft(
         actions=_entries(body["job_actions"]),
@@ -142,7 +143,7 @@ def job_draft(ctx: Context, body: Body) -> JobDraft:
         job_id=body.get("job_id"),
         session_id=body.get("session_id"),
         session_tag=body.get("session_tag", 0),
-        user_credentials=_credentials(ctx, body.get("user_credentials")),
+        user_credentials=body.get("user_credentials"),
     )
 
 
@@ -198,9 +199,7 @@ def client_draft(body: Body) -> ClientDraft:
     if "client_id" not in _some(body):
         raise BadInput("'client_id' is a required property", field="client_id")
     check(body, _CLIENT)
-    if body.get("is_central"):
-        raise BadInput("'is_central': central clients need Keystone", field="is_central")
-    return ClientDraft(**{key: body[key] for key in _CLIENT if key in body and key != "is_central"})
+    return ClientDraft(**{key: body[key] for key in _CLIENT if key in body})
 
 
 def event(body: Body) -> JobEvent:
@@ -259,15 +258,3 @@ def _action(body: Body) -> ActionDraft:
         max_retries_interval=body.get("max_retries_interval"),
         mandatory=body.get("mandatory"),
     )
-
-
-def _credentials(ctx: Context, credentials: Body | None) -> Body | None:
-    if not credentials:
-        return None
-    if "service" not in ctx.identity.roles:
-        raise Forbidden("only the role 'service' may bring 'user_credentials'")
-    check(credentials, dict.fromkeys(_CREDENTIALS, string), closed="user_credentials")
-    for key in _CREDENTIALS:
-        if key not in credentials:
-            raise BadInput(f"'{key}' is a required property", field=key)
-    return credentials

@@ -4,17 +4,16 @@ One `Document` per resource names its keys and their columns: it is the SELECT l
 and where a search looks for a key.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from gateway.context import Context
 from gateway.filters import Where
 from gateway.projections import CAPABILITIES
 from gateway.resolvers import Column, Columns, Listing, actions, backups, clients, jobs
-from gateway.tables import Row, JSONText
+from gateway.tables import JSONText
 
 OMITTED = object()
 """In place of a value: the key is left out."""
@@ -111,8 +110,6 @@ class Resource:
     id: str
     """The key of its id."""
     listing: Listing
-    get: Callable[[Context, str, Columns], Awaitable[Row | None]]
-    """Reads the columns of one item, which end the row."""
     dialects: Mapping[str, Shown]
     searched: Mapping[str, Column]
     """Where a search finds a key; any other is looked for in `open`."""
@@ -160,12 +157,6 @@ def with_nulls(text: str) -> Any:
     """Show a `freezer_action` as freezer-api 19 does: some keys are always there."""
     document = orjson.loads(text)
     return document | {key: None for key in _ALWAYS if key not in document}
-
-
-async def client_meant(ctx: Context, client_id: str, select: Columns) -> Row | None:
-    """Read what this id means in the project: its own client, else a central one."""
-    key = (ctx.project_id, client_id)
-    return (await clients.LISTING.meant(ctx, [key], select)).get(key)
 
 
 _A, _B, _C, _J = actions.COLUMNS, backups.COLUMNS, clients.COLUMNS, jobs.COLUMNS
@@ -266,7 +257,6 @@ BACKUPS = Resource(
     name="backups",
     id="backup_id",
     listing=backups.LISTING,
-    get=backups.LISTING.get,
     dialects={
         "documented": Shown(BACKUP, BACKUP),
         "freezer-19": Shown(
@@ -284,7 +274,6 @@ JOBS = Resource(
     name="jobs",
     id="job_id",
     listing=jobs.LISTING,
-    get=jobs.LISTING.get,
     dialects={
         "documented": Shown(JOB, JOB),
         "freezer-19": Shown(_JOB_19, _JOB_19),
@@ -303,7 +292,6 @@ ACTIONS = Resource(
     name="actions",
     id="action_id",
     listing=actions.LISTING,
-    get=actions.LISTING.get,
     dialects={
         "documented": Shown(ACTION, ACTION),
         "freezer-19": Shown(
@@ -320,7 +308,6 @@ CLIENTS = Resource(
     name="clients",
     id="client_id",
     listing=clients.LISTING,
-    get=clients.LISTING.get,
     dialects=dict.fromkeys(("documented", "freezer-19"), Shown(CLIENT, CLIENT)),
     searched=CLIENT.searched(),
     open=(),

@@ -1,6 +1,7 @@
 """The endpoints of REST v2: each parses a call, asks one resolver, and writes the answer."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -8,7 +9,7 @@ from starlette.responses import Response
 
 from gateway.errors import NotFound, StaleVersion, shown
 from gateway.paging import Window
-from gateway.resolvers import actions, backups, clients, jobs
+from gateway.resolvers import Listing, actions, backups, clients, jobs
 from gateway.rest_compat import bodies
 from gateway.rest_compat.documents import (
     ACTIONS,
@@ -27,25 +28,27 @@ Endpoint = Callable[[Call], Awaitable[Response]]
 
 def lists(resource: Resource) -> Endpoint:
     """Return the endpoint that lists a resource."""
-
-    async def endpoint(call: Call) -> Response:
-        where, sent = await call.search(resource)
-        window = await call.window(resource)
-        document = call.shown(resource).entry
-        page = await resource.listing.find(call.ctx, window, where, document.columns)
-        entries = await _whole(call, document, [document.of(row) for row in page.rows])
-        following = call.next_page(resource, page, sent)
-        headers = {"Link": f'<{following}>; rel="next"'} if following else {}
-        return answer({resource.name: entries}, **headers)
-
-    return endpoint
+    return partial(find, resource, resource.listing)
 
 
 async def find_jobs(call: Call) -> Response:
     """List the jobs of the project, or, for those who may see them, of all projects."""
-    if call.flag("all_projects"):
-        call.ctx.authorize("jobs:get_all_projects")
-    return await lists(JOBS)(call)
+    if not call.flag("all_projects"):
+        return await find(JOBS, JOBS.listing, call)
+    call.ctx.authorize(JOBS.listing.everywhere.rule)
+    return await find(JOBS, JOBS.listing.everywhere, call)
+
+
+async def find(resource: Resource, listing: Listing, call: Call) -> Response:
+    """Answer with one page of a list."""
+    where, sent = await call.search(resource)
+    window = await call.window(listing)
+    document = call.shown(resource).entry
+    page = await listing.find(call.ctx, window, where, document.columns)
+    entries = await _whole(call, document, [document.of(row) for row in page.rows])
+    following = call.next_page(resource, page, sent)
+    headers = {"Link": f'<{following}>; rel="next"'} if following else {}
+    return answer({resource.name: entries}, **headers)
 
 
 def shows(resource: Resource) -> Endpoint:
@@ -54,7 +57,7 @@ def shows(resource: Resource) -> Endpoint:
     async def endpoint(call: Call) -> Response:
         document = call.shown(resource).item
         select = (*document.columns, resource.listing.source.c.version)
-        row = await resource.get(call.ctx, call.item_id, select)
+        row = await resource.listing.get(call.ctx, call.item_id, select)
         if row is None:
             raise NotFound(f"no {resource.name[:-1]} with the id {shown(call.item_id)}")
         items = [document.of(row, len(row) - len(select))]
@@ -178,7 +181,7 @@ async def expected(call: Call, resource: Resource, *, creates: bool = False) -> 
         return versions[0]
     if versions is None and not (creates and call.must_exist):
         return None
-    row = await resource.get(call.ctx, call.item_id, (resource.listing.source.c.version,))
+    row = await resource.listing.get(call.ctx, call.item_id, (resource.listing.source.c.version,))
     if versions is None:
         if row is None:
             raise StaleVersion(
@@ -198,13 +201,15 @@ async def _whole(
     part = many.document
     window = Window(jobs.ACTIONS.order, first=INT64 // 2)
     keys = [(item["project_id"], item["job_id"]) for item in items]
-    pages = await jobs.ACTIONS.find_of(
-        call.ctx, keys, jobs.ACTIONS_OF_JOB, window, None, part.columns
-    )
+    # Jobs of another project are there only for those who may read all projects.
+    own = all(project == call.ctx.project_id for project, _ in keys)
+    listing = jobs.ACTIONS if own else jobs.ACTIONS.everywhere
+    pages = await listing.find_of(call.ctx, keys, jobs.ACTIONS_OF_JOB, window, None, part.columns)
+    hidden = () if _may_see_credentials(call) else ("user_credentials",)
     for item, key in zip(items, keys, strict=True):
         item["job_actions"] = [part.of(row, len(key)) for row in pages[key].rows]
-        if not _may_see_credentials(call):
-            item.pop("user_credentials", None)
+        for name in hidden:
+            item.pop(name, None)
     return items
 
 

@@ -16,8 +16,9 @@ from starlette.requests import ClientDisconnect, Request
 from gateway import documents
 from gateway.context import Context
 from gateway.errors import BadInput, shown
-from gateway.filters import Where
+from gateway.filters import All, Condition, Where
 from gateway.paging import Key, Page, Window
+from gateway.resolvers import Listing
 from gateway.rest_compat import searches
 from gateway.rest_compat.documents import Resource, Shown
 from gateway.settings import Settings
@@ -123,24 +124,31 @@ class Call:
             raise BadParameter("search", "there is a search in the body as well")
         return searches.compiled(resource, documents.parse(parameter, what="'search'")), ""
 
-    async def window(self, resource: Resource) -> Window:
+    async def window(self, listing: Listing) -> Window:
         """Return the part of the list that is asked for."""
         limit = self.number("limit", 1) or self.ctx.default_limit
         offset = self.number("offset", 0)
         marker = self.query.get("marker")
         if marker is not None and offset is not None:
             raise BadParameter("marker", f"there is an offset as well, {offset}")
-        after = None if marker is None else await self._position(resource, marker)
+        after = None if marker is None else await self._position(listing, marker)
         first = min(limit, self.ctx.max_limit)
-        return Window(resource.listing.order, first=first, after=after, offset=offset or 0)
+        return Window(listing.order, first=first, after=after, offset=offset or 0)
 
-    async def _position(self, resource: Resource, marker: str) -> Key:
-        """Where the item of this id stands in the list."""
-        order = tuple(sort.column for sort in resource.listing.order)
-        found = await resource.get(self.ctx, marker, order) if possible_id(marker) else None
-        if found is None:
-            raise BadParameter("marker", f"{shown(marker)} is no item of this list")
-        return tuple(found[-len(order) :])
+    async def _position(self, listing: Listing, marker: str) -> Key:
+        """Where the item stands in the list that the marker names: `id`, or `project:id`."""
+        parts = marker.split(":", 1)
+        if all(possible_id(part) for part in parts):
+            named = zip(reversed(listing.key), reversed(parts), strict=False)
+            where = All(tuple(Condition(column, "eq", part) for column, part in named))
+            page = await listing.find(self.ctx, Window(listing.order, first=1), where, ())
+            if page.more:
+                raise BadParameter(
+                    "marker", f"{shown(marker)} is in several projects, say project:{marker}"
+                )
+            if page.rows:
+                return page.key(page.rows[0])
+        raise BadParameter("marker", f"{shown(marker)} is no item of this list")
 
     def address(self, *parts: str) -> str:
         """Where clients reach what these parts of a path name, as an absolute URL."""
@@ -157,8 +165,11 @@ class Call:
         if "offset" in self.query:
             query.append(("offset", str(page.next_offset())))
         else:
-            # Every order ends with the id.
-            query.append(("marker", page.key(page.rows[-1])[-1]))
+            columns = [sort.column for sort in page.window.order]
+            last = dict(zip(columns, page.key(page.rows[-1]), strict=True))
+            # With its project, where the list may hold two items of one id.
+            named = [last[column] for column in resource.listing.key if column in last]
+            query.append(("marker", ":".join(named)))
         address = f"{self.address(self.ctx.project_id, resource.name)}?{urlencode(query)}"
         # A body may ask for more than an address can; servers refuse very long ones.
         return address if len(address) <= LONGEST_LINK else None

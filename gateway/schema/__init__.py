@@ -7,7 +7,7 @@ from gateway.settings import Settings
 
 def graphql_app(settings: Settings) -> GraphQLApp:
     """Make the endpoint, an ASGI application that reads `app.state.contexts`."""
-    return GraphQLApp(create_schema(settings))
+    return GraphQLApp(create_schema(settings), settings)
 
 
 __all__ = ["GraphQLApp", "Schema", "create_schema", "graphql_app"]

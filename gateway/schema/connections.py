@@ -1,7 +1,7 @@
 """Relay connections: a field that reads one page of a list, of the catalogue or of a parent."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Optional, TypeVar, cast
 
@@ -12,12 +12,23 @@ from gateway.errors import BadInput
 from gateway.filters import All, Where
 from gateway.paging import Page, Window, decode
 from gateway.resolvers import Columns, Listing, Owner
-from gateway.schema.nodes import NEEDS, VIEWS, Info, annotated, is_across, reference, selected
+from gateway.schema.nodes import (
+    SPEC,
+    VIEWS,
+    Info,
+    List,
+    annotated,
+    is_across,
+    place,
+    reference,
+    selected,
+)
 from gateway.schema.wheres import condition, sorting
 from gateway.tables import Row
 
 Item = TypeVar("Item")
 NESTED_LIMIT = 10
+OPTIONAL = ("first", "after", "last", "before", "where", "order_by", "search_")
 ALL_PROJECTS = "Look in all projects, not just the current one; for those who may."
 
 
@@ -37,8 +48,8 @@ class Slice:
     async def page(self) -> Page:
         """The page: read once, whichever of the connection's fields ask for it."""
         if self._page is None:
-            self._page = asyncio.ensure_future(self._read())
-        return await self._page
+            self._page = self.ctx.under_way(self._read())
+        return await asyncio.shield(self._page)
 
     async def _read(self) -> Page:
         if self.parent is None:
@@ -158,58 +169,54 @@ def connection(  # noqa: PLR0913 - what makes one list differ from another
     type_: Any = None,
     extra: Columns = (),
 ) -> Any:
-    """Declare a field that is a list of views: of the catalogue, or with `owner`, of a row.
+    """Declare a field that is a `List`; a connection of a type of its own gives it as `type_`."""
+    spec = List(name, listing, search, owner, key, extra)
 
-    `owner` are the columns of the list that hold the parent's project and id, `key` the leaf of the
-    parent that holds its id. A connection of a type of its own gives it as `type_`, and as `extra`
-    the columns that its edges read.
-    """
-
-    async def resolve(  # noqa: PLR0913, PLR0917 - Relay's arguments
-        root: Any,
-        info: Any,
-        first: int | None = None,
-        after: str | None = None,
-        last: int | None = None,
-        before: str | None = None,
-        where: Any = None,
-        order_by: Any = None,
-        search_: str | None = None,
-        all_projects: bool = False,  # noqa: FBT001, FBT002 - Strawberry gives it by name
-    ) -> Any:
-        ctx, view = info.context, VIEWS[name]
+    async def resolve(root: Any, info: Any, **arguments: Any) -> Any:
+        ctx = info.context
+        across = arguments.pop("all_projects", False) or is_across(root)
         # What siblings ask is one question: asked in the same words, it is answered together.
-        across = all_projects or is_across(root)
-        from_ = listing.everywhere if across else listing
-        asked = (id(info._raw_info.field_nodes[0]), name, owner, across)  # noqa: SLF001 - as there
-        if (question := ctx.selections.get(asked)) is None:
-            order = sorting(view, from_, order_by)
-            first, last = _lengths(ctx, first, last, nested=owner is not None)
-            question = ctx.selections[asked] = (
-                Window(
-                    order,
-                    first,
-                    last,
-                    None if after is None else decode(order, after, field="after"),
-                    None if before is None else decode(order, before, field="before"),
-                ),
-                _both(condition(view, where) if where else None, _searched(search, search_)),
-                (*selected(info, view, "edges.node", "nodes", across=across), *extra),
-            )
+        asked = (place(info), name, owner, across)
+        if (known := ctx.selections.get(asked)) is None:
+            columns = (*selected(info, VIEWS[name], "edges.node", "nodes", across=across), *extra)
+            known = (question(ctx, spec, arguments, across=across), columns)
+            ctx.selections[asked] = known
+        (from_, window, where), columns = known
         parent = (root.project_id, getattr(root, str(key))) if owner else None
-        window, condition_, columns = question
-        slice_ = Slice(ctx, from_, window, condition_, columns, owner, parent)
+        slice_ = Slice(ctx, from_, window, where, columns, owner, parent)
         return (type_ or Connection)(slice=slice_)
 
     return strawberry.field(
         resolver=annotated(
             resolve,
             returns=type_ or Connection[reference(name)],  # type: ignore[misc]
+            defaults=dict.fromkeys(OPTIONAL) | {"all_projects": False},
             **_arguments(name, nested=owner is not None),
         ),
         description=description,
-        metadata={NEEDS: frozenset({key} if key else ())},
+        metadata={SPEC: spec},
     )
+
+
+Question = tuple[Listing, Window, Where | None]
+
+
+def question(ctx: Context, spec: List, arguments: Mapping[str, Any], *, across: bool) -> Question:
+    """What a field's arguments ask: which list, which part of it, which items. Raises BadInput."""
+    view = VIEWS[spec.view]
+    listing = spec.listing.everywhere if across else spec.listing
+    order = sorting(view, listing, arguments.get("order_by"))
+    first, last = _lengths(
+        ctx, arguments.get("first"), arguments.get("last"), nested=spec.owner is not None
+    )
+    after, before = (
+        None if (cursor := arguments.get(field_)) is None else decode(order, cursor, field=field_)
+        for field_ in ("after", "before")
+    )
+    where = arguments.get("where")
+    text = arguments.get("search_")
+    conditions = (condition(view, where) if where else None, _searched(spec.search, text))
+    return listing, Window(order, first, last, after, before), _both(*conditions)
 
 
 def _searched(search: Callable[[str], Where], text: str | None) -> Where | None:
@@ -250,7 +257,7 @@ def _arguments(name: str, *, nested: bool) -> dict[str, Any]:
         return Annotated[type_, strawberry.argument(description=description, name=name)]
 
     across = {} if nested else {"all_projects": argument(bool, ALL_PROJECTS)}
-    return across | {
+    return {
         "root": Any,
         "info": Info,
         "first": argument(
@@ -270,4 +277,4 @@ def _arguments(name: str, *, nested: bool) -> dict[str, Any]:
             "A text to look for: an id exactly, a name anywhere in it, whatever the case.",
             "search",
         ),
-    }
+    } | across

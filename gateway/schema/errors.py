@@ -7,6 +7,7 @@ from gateway.errors import Code, GatewayError
 
 log = structlog.get_logger(__name__)
 
+LONGEST = 1000
 MASK = "something went wrong on the server; its log has the details under the request's id"
 
 
@@ -20,9 +21,12 @@ def show(error: GraphQLError) -> None:
         extensions["code"] = cause.code.value
         if cause.field:
             extensions["field"] = cause.field
-    elif cause is None or isinstance(cause, GraphQLError) or _is_input_error(cause):
+    elif cause is None or isinstance(cause, GraphQLError) or _is_input_error(error, cause):
         # What graphql-core itself finds: syntax, validation, values of a wrong type.
         extensions["code"] = Code.BAD_USER_INPUT.value
+        if len(error.message) > LONGEST:
+            # It quotes whatever it was given.
+            error.message = f"{error.message[:LONGEST]}…"
     else:
         log.error("unexpected error", path=error.path, exc_info=cause)
         error.message = MASK
@@ -33,5 +37,7 @@ def show(error: GraphQLError) -> None:
     error.extensions = extensions
 
 
-def _is_input_error(cause: BaseException) -> bool:
-    return type(cause).__module__.startswith("strawberry.exceptions")
+def _is_input_error(error: GraphQLError, cause: BaseException) -> bool:
+    # Values are read before anything has a path, and Python reads no integer of 5000 digits.
+    unreadable = isinstance(cause, ValueError) and error.path is None and error.nodes is not None
+    return unreadable or type(cause).__module__.startswith("strawberry.exceptions")

@@ -15,10 +15,12 @@ from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from gateway import documents, projections
-from gateway.context import Contexts
+from gateway.context import Context, Contexts
 from gateway.errors import BadInput, Code, GatewayError, TooLarge, Unavailable, shown
 from gateway.schema import errors
+from gateway.schema.plan import Plans
 from gateway.schema.root import Schema
+from gateway.settings import Settings
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -34,8 +36,9 @@ _STATUS = {
 class GraphQLApp:
     """The endpoint: an ASGI application for one address."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, settings: Settings) -> None:
         self.schema = schema
+        self.plans = Plans(schema, settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -52,21 +55,39 @@ class GraphQLApp:
             return _refusal(request, 415, f"the body must be {JSON}, not {shown(media_type)}")
         contexts: Contexts = request.app.state.contexts
         try:
-            ctx = await contexts.open(request.headers, request.url.path)
-            query, variables, name = await _operation(request)
+            ctx = await contexts.open(request.headers, request.scope["path"], method=request.method)
+            return await self._run(request, ctx, *await _operation(request))
+        except GatewayError as error:
+            return _failure(request, error)
+
+    async def _run(
+        self,
+        request: Request,
+        ctx: Context,
+        query: str,
+        variables: dict[str, Any],
+        name: str | None,
+    ) -> Response:
+        data = await self.plans.run(ctx, query, name, variables)
+        if data is not None:
+            return _respond(request, 200, {"data": data})
+        method = cast("HTTPMethod", request.method)
+        try:
             result = await self.schema.execute(
                 query,
                 variables,
                 context_value=ctx,
                 operation_name=name,
-                allowed_operation_types=OperationType.from_http(cast("HTTPMethod", request.method)),
+                allowed_operation_types=OperationType.from_http(method),
             )
-        except GatewayError as error:
-            return _failure(request, error)
         except (CannotGetOperationTypeError, MissingQueryError):
-            return _failure(request, BadInput(f"no operation is named {shown(name)}"))
+            raise BadInput(f"no operation is named {shown(name)}", field="operationName") from None
         except InvalidOperationTypeError:
             return _refusal(request, 405, "GET runs queries only: send mutations by POST")
+        if result.errors:
+            await ctx.settle()
+        else:
+            self.plans.admit(query, name)
         return _result(request, result)
 
 
@@ -109,8 +130,10 @@ def _failure(request: Request, error: GatewayError) -> Response:
     shown_error = GraphQLError(error.message, original_error=error)
     errors.show(shown_error)
     body = {"errors": [shown_error.formatted]}
-    status = 413 if isinstance(error, TooLarge) else _STATUS.get(error.code, 400)
-    return _respond(request, status, body, getattr(error, "headers", None))
+    headers = {}
+    if isinstance(error, Unauthenticated) and error.uri:
+        headers["WWW-Authenticate"] = f'Keystone uri="{error.uri}"'
+    return _respond(request, _STATUS.get(error.code, 400), body, headers)
 
 
 def _refusal(request: Request, status: int, message: str) -> Response:

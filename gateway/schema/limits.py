@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from graphql import (
     FieldNode,
@@ -13,37 +13,31 @@ from graphql import (
     GraphQLNamedType,
     GraphQLSchema,
     InlineFragmentNode,
-    IntValueNode,
-    ListValueNode,
-    NullValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     ValueNode,
-    VariableNode,
     get_named_type,
+    value_from_ast_untyped,
 )
 from strawberry.extensions import SchemaExtension
 
 from gateway.errors import BadInput
 from gateway.schema.connections import page_length
+from gateway.settings import Settings
+from gateway.tables import INT64
 
 Sets = tuple[tuple[GraphQLNamedType, SelectionSetNode], ...]
 """Selections on the same item, each with the type it is on."""
 
 
-class NodeLimit(SchemaExtension):
-    """Refuse an operation that could return too many nodes, by the lengths of its pages.
+class Limits(SchemaExtension):
+    """Refuse an operation that is nested too deep, has too many aliases, or too many nodes."""
 
-    A page inside a page counts as often as the outer one is long; a connection of which neither
-    edges nor nodes are selected returns none.
-    """
-
-    def __init__(self, most: int, default_limit: int) -> None:
-        self.most = most
-        self.default_limit = default_limit
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
 
     def on_execute(self) -> Iterator[None]:
-        """Count, now that the variables are known."""
+        """Count, now that the variables are known, and fragments are known to have no cycles."""
         context = self.execution_context
         document = context.graphql_document
         if document is None:
@@ -58,21 +52,73 @@ class NodeLimit(SchemaExtension):
                 or (definition.name and definition.name.value == context.operation_name)
             ):
                 operation = definition
-        root = schema.get_root_type(operation.operation)
-        variables = _defaults(operation) | (context.variables or {})
-        counter = Counter(schema, fragments, variables, self.default_limit)
-        nodes = counter.count(((root, operation.selection_set),)) if root else 0
-        if nodes > self.most:
-            message = (
-                f"this operation could return {nodes} nodes, the limit is {self.most}: "
-                "ask for shorter pages"
-            )
-            raise GraphQLError(message, original_error=BadInput(message))
+        settings = self.settings
+        depth, aliases = Shape(fragments).of(operation.selection_set)
+        _refuse("is nested", depth, "levels deep", settings.graphql_max_depth)
+        _refuse("has", aliases, "aliases", settings.graphql_max_aliases)
+        refuse_many(settings, schema, fragments, operation, context.variables or {})
         yield
 
 
+def refuse_many(
+    settings: Settings,
+    schema: GraphQLSchema,
+    fragments: Mapping[str, FragmentDefinitionNode],
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, Any],
+) -> None:
+    """Raise GraphQLError for an operation that could return too many nodes by these variables."""
+    root = schema.get_root_type(operation.operation)
+    given = _defaults(operation) | dict(variables)
+    counter = Counter(schema, fragments, given, settings.default_limit)
+    nodes = counter.count(((root, operation.selection_set),)) if root else 0
+    advice = ": ask for shorter pages"
+    _refuse("could return", nodes, "nodes", settings.graphql_max_nodes, advice)
+
+
+def _refuse(verb: str, count: int, what: str, most: int, advice: str = "") -> None:
+    if count > most:
+        number = str(count) if count < INT64 else "countless"
+        message = f"this operation {verb} {number} {what}, the limit is {most}{advice}"
+        raise GraphQLError(message, original_error=BadInput(message))
+
+
+class Shape:
+    """Tells how deep a selection is and how many aliases it has; looks at each fragment once."""
+
+    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
+        self.fragments = fragments
+        self._known: dict[str, tuple[int, int]] = {}
+
+    def of(self, selections: SelectionSetNode | None) -> tuple[int, int]:
+        """The levels of fields, and the fields that have aliases.
+
+        Introspection doesn't count: graphql-core limits its depth.
+        """
+        depth = aliases = 0
+        for selection in selections.selections if selections else ():
+            if isinstance(selection, FragmentSpreadNode):
+                name = selection.name.value
+                if name not in self._known:
+                    self._known[name] = self.of(self.fragments[name].selection_set)
+                below, inner = self._known[name]
+            elif isinstance(selection, FieldNode):
+                if selection.name.value.startswith("__"):
+                    continue
+                below, inner = self.of(selection.selection_set)
+                below, inner = below + 1, inner + (selection.alias is not None)
+            else:
+                below, inner = self.of(cast("InlineFragmentNode", selection).selection_set)
+            depth, aliases = max(depth, below), aliases + inner
+        return depth, aliases
+
+
 class Counter:
-    """Counts the nodes that a selection could return; looks at each selection once."""
+    """Counts the nodes that a selection could return, by the lengths of its pages.
+
+    A page inside a page counts as often as the outer one is long; a connection of which only the
+    total is selected has none. Each selection is looked at once.
+    """
 
     def __init__(
         self,
@@ -98,9 +144,8 @@ class Counter:
             if not inner:
                 continue
             if "first" in definition.args:
-                items = self._items(inner)
                 length = self._page(nodes[0], nested=parent is not self.schema.query_type)
-                total += length * (1 + self.count(items)) if items else 0
+                total += length * (1 + self.count(self._items(inner))) if self._reads(inner) else 0
             elif "ids" in definition.args:
                 total += self._ids(nodes[0]) * (1 + self.count(inner))
             else:
@@ -111,8 +156,8 @@ class Counter:
     def _fields(
         self, sets: Sets
     ) -> Iterator[tuple[GraphQLNamedType, GraphQLField, list[FieldNode]]]:
-        """The fields of one item; those of one name in the response are one field."""
-        groups: dict[str, list[tuple[GraphQLNamedType, FieldNode]]] = defaultdict(list)
+        """The fields of one item; those of one type and name in the response are one field."""
+        groups: dict[tuple[str, str], list[tuple[GraphQLNamedType, FieldNode]]] = defaultdict(list)
         seen: set[str] = set()
         waiting = list(sets)
         while waiting:
@@ -120,7 +165,7 @@ class Counter:
             for selection in selections.selections:
                 if isinstance(selection, FieldNode):
                     name = (selection.alias or selection.name).value
-                    groups[name].append((parent, selection))
+                    groups[parent.name, name].append((parent, selection))
                 elif isinstance(selection, InlineFragmentNode):
                     waiting.append((self._on(selection, parent), selection.selection_set))
                 elif isinstance(selection, FragmentSpreadNode) and selection.name.value not in seen:
@@ -139,6 +184,11 @@ class Counter:
         condition = fragment.type_condition
         return self.schema.type_map[condition.name.value] if condition else parent
 
+    def _reads(self, connection: Sets) -> bool:
+        """Whether a connection needs its page, and not just its total."""
+        named = {nodes[0].name.value for _, _, nodes in self._fields(connection)}
+        return bool(named - {"totalCount"})
+
     def _items(self, connection: Sets) -> Sets:
         """The selections on a connection's items, by way of its edges or straight."""
         items: list[tuple[GraphQLNamedType, SelectionSetNode]] = []
@@ -155,20 +205,18 @@ class Counter:
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
         for name in ("first", "last"):
             length = self._value(given[name]) if name in given else None
-            if isinstance(length, int):
-                return max(length, 0)
+            # JSON has one kind of number: 10.0 is an Int as well.
+            if isinstance(length, int | float):
+                return max(int(length), 0)
         return page_length(self.default_limit, nested=nested)
 
     def _ids(self, node: FieldNode) -> int:
-        ids = self._value(node.arguments[0].value if node.arguments else NullValueNode())
-        return len(ids) if isinstance(ids, list | tuple) else 1
+        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        ids = self._value(given["ids"])
+        return len(ids) if isinstance(ids, list) else 1
 
     def _value(self, value: ValueNode) -> Any:
-        if isinstance(value, VariableNode):
-            return self.variables.get(value.name.value)
-        if isinstance(value, IntValueNode):
-            return int(value.value)
-        return value.values if isinstance(value, ListValueNode) else None
+        return value_from_ast_untyped(value, self.variables)
 
 
 def _inner(definition: GraphQLField, nodes: list[FieldNode]) -> Sets:
@@ -178,7 +226,7 @@ def _inner(definition: GraphQLField, nodes: list[FieldNode]) -> Sets:
 
 def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
     return {
-        definition.variable.name.value: int(definition.default_value.value)
+        definition.variable.name.value: value_from_ast_untyped(definition.default_value)
         for definition in operation.variable_definitions or ()
-        if isinstance(definition.default_value, IntValueNode)
+        if definition.default_value is not None
     }

@@ -8,7 +8,7 @@ import base64
 import binascii
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from types import UnionType
@@ -31,7 +31,8 @@ from strawberry.types.field import StrawberryField
 
 from gateway.context import Context, Parent
 from gateway.errors import BadInput, shown
-from gateway.resolvers import Column, Columns, Listing
+from gateway.filters import Where
+from gateway.resolvers import Column, Columns, Listing, Owner
 from gateway.schema.scalars import Epoch, Int32, Vocabulary
 from gateway.tables import Row
 
@@ -67,6 +68,64 @@ class Leaf:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A field that groups more columns of the same row under a type of their own."""
+
+    view: str
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A field that is a relation to one: `key` is the leaf that holds the other's id."""
+
+    view: str
+    listing: Listing
+    key: str
+
+
+@dataclass(frozen=True, eq=False)
+class List:
+    """A field that is a list of views: of the catalogue, or with an owner, of a row.
+
+    `owner` are the columns of the list that hold the parent's project and id, `key` the leaf of the
+    parent that holds its id; `extra` are columns that the connection's edges read.
+    """
+
+    view: str
+    listing: Listing
+    search: Callable[[str], Where]
+    owner: Owner | None
+    key: str | None
+    extra: Columns
+
+
+@dataclass(frozen=True, eq=False)
+class ByRestId:
+    """A root field that finds one item by the id that REST clients know."""
+
+    view: str
+    listing: Listing
+    argument: str
+
+    def checked(self, item_id: str) -> str:
+        """Return an id that an item could have; raise BadInput for any other."""
+        if "\0" in item_id:
+            raise BadInput(f"'{self.argument}' has a NUL character", field=self.argument)
+        return item_id
+
+
+@dataclass(frozen=True)
+class ByGlobalId:
+    """A root field that finds one item, or many, by global ids."""
+
+    many: bool
+
+
+SPEC = "spec"
+"""Under this key, a field's metadata say which of these it is."""
+
+
+@dataclass(frozen=True)
 class View:
     """A type of the schema and the list that its rows come from."""
 
@@ -93,8 +152,6 @@ VIEWS: dict[str, View] = {}
 TYPENAMES: dict[str, Column] = {}
 """Each view's name as a column: a row of `node` must say what it is."""
 
-_LEAF, NEEDS, _PART = "leaf", "needs", "part"
-
 
 def leaf(
     column: Column,
@@ -110,7 +167,7 @@ def leaf(
     """
     by = column if sort is True else None if sort is False else sort
     return strawberry.field(
-        description=description, name=name, metadata={_LEAF: Leaf(column, by, filtered)}
+        description=description, name=name, metadata={SPEC: Leaf(column, by, filtered)}
     )
 
 
@@ -120,7 +177,7 @@ def part(type_: type, description: str) -> Any:
     return strawberry.field(
         resolver=resolver,
         description=description,
-        metadata={_PART: type_.__strawberry_definition__.name},  # type: ignore[attr-defined]
+        metadata={SPEC: Part(type_.__strawberry_definition__.name)},  # type: ignore[attr-defined]
     )
 
 
@@ -139,17 +196,17 @@ def one(view: str, listing: Listing, key: str, description: str) -> Any:
     return strawberry.field(
         resolver=annotated(resolve, root=Any, info=Info, returns=Optional[reference(view)]),
         description=description,
-        metadata={NEEDS: frozenset({key})},
+        metadata={SPEC: Reference(view, listing, key)},
     )
 
 
 def by_rest_id(view: str, listing: Listing, argument: str) -> Any:
     """Declare the root field that finds one item by the id that REST clients know."""
+    spec = ByRestId(view, listing, argument)
 
     async def resolve(root: Any, info: Any, item_id: str) -> Any:  # noqa: ARG001 - there is no root
-        if "\0" in item_id:
-            raise BadInput(f"'{argument}' has a NUL character", field=argument)
-        return await listing.get(info.context, item_id, selected(info, VIEWS[view]))
+        columns = selected(info, VIEWS[view])
+        return await listing.get(info.context, spec.checked(item_id), columns)
 
     about = strawberry.argument(name=argument, description="The id in the current project.")
     return strawberry.field(
@@ -161,6 +218,7 @@ def by_rest_id(view: str, listing: Listing, argument: str) -> Any:
             returns=Optional[reference(view)],
         ),
         description=f"The {view.lower()} that REST clients know by this id; null if there is none.",
+        metadata={SPEC: spec},
     )
 
 
@@ -179,15 +237,30 @@ _MODULES = {
 }
 
 
-def annotated(function: Callable[..., Any], returns: Any, **parameters: Any) -> Any:
-    """Give a resolver the types that Strawberry is to read: they are known only at run time.
+def annotated(
+    function: Callable[..., Any],
+    returns: Any,
+    *,
+    defaults: Mapping[str, object] | None = None,
+    **parameters: Any,
+) -> Any:
+    """Give a resolver the signature that Strawberry is to read: it is known only at run time.
 
-    A parameter that has none here is none of the schema's.
+    The resolver takes its arguments by their names; one without a default is required.
     """
     function.__annotations__ = parameters | {"return": returns}
-    signature = inspect.signature(function)
-    shown_ = [given for name, given in signature.parameters.items() if name in parameters]
-    function.__signature__ = signature.replace(parameters=shown_)  # type: ignore[attr-defined]
+    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                annotation=type_,
+                default=(defaults or {}).get(name, inspect.Parameter.empty),
+            )
+            for name, type_ in parameters.items()
+        ],
+        return_annotation=returns,
+    )
     return function
 
 
@@ -228,17 +301,17 @@ def _register(cls: type, listing: Listing | None, key: str) -> None:
     parts: dict[str, str] = {}
     for field in definition.fields:
         name = _graphql_name(field)
-        if leaf := field.metadata.get(_LEAF):
-            kind = _kind(cls.__annotations__[field.python_name])
-            own[field.python_name] = Leaf(
-                _as(leaf.column, kind).label(field.python_name), leaf.sort, leaf.filtered, kind
-            )
-            needs[name] = frozenset({field.python_name})
-        elif group := field.metadata.get(_PART):
-            parts[name] = group
-            inner |= VIEWS[group].leaves
-        else:
-            needs[name] = field.metadata.get(NEEDS, frozenset())
+        match field.metadata.get(SPEC):
+            case Leaf() as leaf:
+                kind = _kind(cls.__annotations__[field.python_name])
+                column = _as(leaf.column, kind).label(field.python_name)
+                own[field.python_name] = replace(leaf, column=column, kind=kind)
+                needs[name] = frozenset({field.python_name})
+            case Part(group):
+                parts[name] = group
+                inner |= VIEWS[group].leaves
+            case Reference(key=other) | List(key=other) if other:
+                needs[name] = frozenset({other})
     VIEWS[definition.name] = View(definition.name, key, listing, own, inner | own, needs, parts)  # type: ignore[arg-type]
     TYPENAMES[definition.name] = sa.literal_column(f"'{definition.name}'").label("typename")
 
@@ -290,7 +363,12 @@ def parse_id(text: str, field: str, name: str | None = None) -> tuple[View, Pare
 # Selections
 
 
-_ACROSS: Column = sa.literal_column("1").label("across")
+ACROSS: Column = sa.literal_column("1").label("across")
+
+
+def place(info: Any) -> tuple[int, ...]:
+    """Where in the operation a field stands: siblings share it, and what is found out there."""
+    return tuple(id(node) for node in info._raw_info.field_nodes)  # noqa: SLF001 - the only way to it
 
 
 def is_across(row: Any) -> bool:
@@ -306,9 +384,8 @@ def selected(info: Any, view: View, *ways: str, across: bool = False) -> Columns
     column too many does no harm.
     """
     raw: GraphQLResolveInfo[Any] = info._raw_info  # noqa: SLF001 - the only way to the selection
-    # Siblings of one selection share its syntax tree, and so does what is found in it.
     cache: dict[object, Columns] = info.context.selections
-    key = (id(raw.field_nodes[0]), view.name, across)
+    key = (*place(info), view.name, across)
     if (columns := cache.get(key)) is None:
         found: list[FieldNode] = []
         for way in ways or ("",):
@@ -319,7 +396,7 @@ def selected(info: Any, view: View, *ways: str, across: bool = False) -> Columns
         names = _leaves(found, view, raw.fragments) | {"project_id", view.key}
         columns = cache[key] = (
             *view.columns(frozenset(names)),
-            *((_ACROSS,) if across else ()),
+            *((ACROSS,) if across else ()),
         )
     return columns
 
@@ -335,7 +412,8 @@ def _leaves(nodes: Sequence[FieldNode], view: View, fragments: Mapping[str, Any]
 
 
 def _fields(nodes: Sequence[FieldNode], fragments: Mapping[str, Any]) -> Iterator[FieldNode]:
-    """The fields selected under these, through fragments of whatever type."""
+    """The fields selected under these, through fragments of whatever type, each looked at once."""
+    spread: set[str] = set()
     for field in nodes:
         waiting = list(field.selection_set.selections) if field.selection_set else []
         while waiting:
@@ -344,7 +422,8 @@ def _fields(nodes: Sequence[FieldNode], fragments: Mapping[str, Any]) -> Iterato
                 yield selection
             elif isinstance(selection, InlineFragmentNode):
                 waiting[:0] = selection.selection_set.selections
-            elif isinstance(selection, FragmentSpreadNode):
+            elif isinstance(selection, FragmentSpreadNode) and selection.name.value not in spread:
+                spread.add(selection.name.value)
                 waiting[:0] = fragments[selection.name.value].selection_set.selections
 
 

@@ -5,21 +5,15 @@ from typing import Annotated, Any
 
 import strawberry
 from graphql import GraphQLError, Undefined
-from strawberry.extensions import (
-    MaxAliasesLimiter,
-    MaxTokensLimiter,
-    ParserCache,
-    QueryDepthLimiter,
-    ValidationCache,
-)
+from strawberry.extensions import MaxTokensLimiter, ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 from strawberry.types import ExecutionContext
 
 from gateway.schema import actions, backups, clients, errors, jobs, sessions
 from gateway.schema.connections import ALL_PROJECTS
-from gateway.schema.limits import NodeLimit
-from gateway.schema.nodes import Info, Node, fetch, parse_id
+from gateway.schema.limits import Limits
+from gateway.schema.nodes import SPEC, ByGlobalId, Info, Node, fetch, parse_id
 from gateway.schema.scalars import SCALARS
 from gateway.settings import Settings
 
@@ -36,6 +30,9 @@ class Viewer:
     user: strawberry.ID = strawberry.field(description="Their id.")
     user_name: str = strawberry.field(description="Their name.")
     roles: list[str] = strawberry.field(description="Their roles in the project.")
+    permissions: list[str] = strawberry.field(
+        description="What they may do in the project, as rules of the policy: `jobs:create`…"
+    )
 
 
 @strawberry.type
@@ -51,16 +48,23 @@ class Root:
             user=strawberry.ID(identity.user_id),
             user_name=identity.user_name,
             roles=sorted(identity.roles),
+            permissions=info.context.policy.permissions(identity, info.context.project_id),
         )
 
-    @strawberry.field(description="The item of a global id; null if you can't see one.")
+    @strawberry.field(
+        description="The item of a global id; null if you can't see one.",
+        metadata={SPEC: ByGlobalId(many=False)},
+    )
     async def node(self, info: Info, id: Id, *, all_projects: Across = False) -> Node | None:
         """Look one up."""
         view, key = parse_id(id, "id")
         found: Any = await fetch(info, view, key, across=all_projects)
         return found  # type: ignore[no-any-return]  # a row in place of a view
 
-    @strawberry.field(description="The items of global ids, in their order; null where none is.")
+    @strawberry.field(
+        description="The items of global ids, in their order; null where none is.",
+        metadata={SPEC: ByGlobalId(many=True)},
+    )
     async def nodes(
         self, info: Info, ids: Ids, *, all_projects: Across = False
     ) -> list[Node | None]:
@@ -110,9 +114,7 @@ def create_schema(settings: Settings) -> Schema:
         types=(backups.Backup, jobs.Job, actions.Action, clients.Client, sessions.Session),
         extensions=[
             lambda: MaxTokensLimiter(settings.graphql_max_tokens),
-            lambda: MaxAliasesLimiter(settings.graphql_max_aliases),
-            lambda: QueryDepthLimiter(settings.graphql_max_depth),
-            lambda: NodeLimit(settings.graphql_max_nodes, settings.default_limit),
+            lambda: Limits(settings),
             lambda: ParserCache(maxsize=256),
             lambda: ValidationCache(maxsize=256),
         ],

@@ -123,7 +123,9 @@ class Keystone:
     def log_in(self, identity: Any, scope: Any = None, *, url: str | None = None) -> str:
         """Return a token for this proof of identity."""
         auth = {"identity": identity} | ({"scope": scope} if scope else {})
-        response = httpx.post(f"{url or self.url}/v3/auth/tokens", json={"auth": auth}, timeout=PATIENCE)
+        response = httpx.post(
+            f"{url or self.url}/v3/auth/tokens", json={"auth": auth}, timeout=PATIENCE
+        )
         response.raise_for_status()
         return response.headers["X-Subject-Token"]
 
@@ -248,7 +250,7 @@ def _bootstrapped() -> Path:
 
 
 def _configure(folder: Path, url: str, expiration: int) -> Path:
-    name = "keystone.conf" if expiration == 3600 else f"keystone-{expiration}.conf"  # noqa: PLR2004
+    name = "keystone.conf" if expiration == 3600 else f"keystone-{expiration}.conf"
     file = folder / name
     file.write_text(CONFIGURATION.format(folder=folder, url=url, expiration=expiration))
     return file

@@ -128,7 +128,10 @@ async def test_fresh_job(ask: Ask) -> None:
 async def test_actions_stand_in_their_order(ask: Ask) -> None:
     entries = [{"freezer_action": ACTION | {"n": n}, "mandatory": n == 2} for n in range(12)]
     job_id = (await ask("POST jobs", {"job_actions": entries}, 201)).json()["job_id"]
-    for job in ((await ask("GET jobs")).json()["jobs"][0], (await ask(f"GET jobs/{job_id}")).json()):
+    for job in (
+        (await ask("GET jobs")).json()["jobs"][0],
+        (await ask(f"GET jobs/{job_id}")).json(),
+    ):
         shown = job["job_actions"]
         assert [action["freezer_action"]["n"] for action in shown] == list(range(12))
         assert [action["mandatory"] for action in shown].index(True) == 2
@@ -240,7 +243,10 @@ async def test_user_credentials_are_shown_where_stored(ask: Ask) -> None:
     credentials = {"trust_id": "t", "trustor_user_id": "u"}
     body = JOB_BODY | {"user_credentials": credentials}
     job_id = (await ask("POST jobs", body, 201)).json()["job_id"]
-    for job in ((await ask("GET jobs")).json()["jobs"][0], (await ask(f"GET jobs/{job_id}")).json()):
+    for job in (
+        (await ask("GET jobs")).json()["jobs"][0],
+        (await ask(f"GET jobs/{job_id}")).json(),
+    ):
         assert job["user_credentials"] == credentials
 
 
@@ -275,5 +281,3 @@ async def test_statements_do_not_grow_with_the_page(
     with recorder:
         await ask("GET jobs?marker=j000")
     assert len(recorder) == (3 if size > 1 else 2)
-
-

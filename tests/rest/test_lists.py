@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from conftest import MakeClient
 
 from gateway.context import Context
-from gateway.tables import Backup, Job, columns
+from gateway.tables import Action, Backup, Job, JobAction, columns
 
 from .conftest import Ask, asking
 
@@ -196,16 +196,47 @@ async def test_markers(ctx: Context, ask: Ask, ask_other: Ask) -> None:
 
 
 async def test_all_projects(ctx: Context, ask: Ask) -> None:
-    await insert(ctx, Job, [job(1), job(2, project_id="p2")])
+    rows = [job(n, project_id=f"p{n % 3}") for n in range(6)]
+    # One id, twice: a marker must tell which.
+    rows += [job(0, project_id="p1"), job(0, project_id="p2")]
+    await insert(ctx, Job, rows)
+    action = {"user_id": "u", "freezer_action": "{}", "id": "a"}
+    for project in ("p0", "p1", "p2"):
+        await insert(ctx, Action, [action | {"project_id": project}])
+        link = {"project_id": project, "job_id": "j0000", "position": 0, "action_id": "a"}
+        await insert(ctx, JobAction, [link])
+    expected = sorted((r["project_id"], r["description"].encode(), r["id"]) for r in rows)
     for word in ("true", "True", "t", "yes", "y", "1", "on"):
-        await ask(f"GET jobs?all_projects={word}")
+        listed = (await ask(f"GET jobs?all_projects={word}")).json()["jobs"]
+        assert len(listed) == len(rows)
+    assert [item["job_actions"][0]["project_id"] for item in listed if item["job_actions"]] == [
+        "p0",
+        "p1",
+        "p2",
+    ]
+    for size in (1, 2, 5):
+        seen: list[tuple[str, bytes, str]] = []
+        path = f"jobs?all_projects=True&limit={size}"
+        while path:
+            response = await ask(f"GET {path}")
+            seen += [
+                (item["project_id"], item["description"].encode(), item["job_id"])
+                for item in response.json()["jobs"]
+            ]
+            path = following(response).partition("/v2/p1/")[2]
+        assert seen == expected
+    rest = (await ask("GET jobs?all_projects=1&marker=j0005")).json()["jobs"]
+    assert len(rest) == len(expected) - 1 - [item[2] for item in expected].index("j0005")
+    for marker in ("j0000", "p3:j0000", "p1:", ":j0005", "nobody"):
+        said = (await ask(f"GET jobs?all_projects=1&marker={marker}", status=400)).json()
+        assert marker in said["description"]
     for word in ("false", "False", "f", "no", "n", "0", "off", ""):
         jobs = (await ask(f"GET jobs?all_projects={word}")).json()["jobs"]
-        assert [item["job_id"] for item in jobs] == ["j0001"]
+        assert {item["project_id"] for item in jobs} == {"p1"}
     for word in ("TRUE", "junk", "2", "true,false"):
-        said = (await ask(f"GET jobs?all_projects={word}", status=400)).json()["description"]
-        assert "all_projects" in said
-        assert word in said
+        said = (await ask(f"GET jobs?all_projects={word}", status=400)).json()
+        assert "all_projects" in said["description"]
+        assert word in said["description"]
 
 
 async def test_projects_are_apart(ctx: Context, ask: Ask, ask_other: Ask) -> None:

@@ -18,14 +18,14 @@ METADATA = {
     "a": {"hostname": "Alpha", "n": 1, "time_stamp": 10, "job_id": "j1"},
     "b": {"hostname": "beta", "n": 1.0, "time_stamp": 20, "deep": [{"x": [{"y": "z"}]}]},
     "c": {"hostname": "gamma", "n": "1", "time_stamp": 30, "x": None, "job_id": ""},
-    "d": {"hostname": "delta", "n": True, 'q"\\u00e9\'': "é'\"\\\n", "job_id": "j2"},
+    "d": {"hostname": "delta", "n": True, "q\"\\u00e9'": "é'\"\\\n", "job_id": "j2"},
     "e": {"hostname": "x-alpha", "n": False, "x": {"y": "z", "n": 1}, "big": 2**63 - 1},
     "f": {"hostname": "phi", "n": 1.5, "": 0, "0": "zero", "list": ["zero", 7]},
 }
 
 
 @pytest.fixture
-async def found(ask: Ask) -> AsyncIterator[Found]:
+async def found(ask: Ask) -> Found:
     """Return a function that searches six backups, and returns the names of those it found."""
     for name, metadata in METADATA.items():
         await ask("POST backups", {"backup_name": name, "container": "Box", **metadata}, 201)
@@ -36,7 +36,7 @@ async def found(ask: Ask) -> AsyncIterator[Found]:
         assert (await ask(f"GET backups?search={quote(json.dumps(sought))}")).json() == in_body
         return "".join(item["backup_metadata"]["backup_name"] for item in in_body["backups"])
 
-    yield search
+    return search
 
 
 async def test_keys_at_any_depth(found: Found) -> None:
@@ -47,7 +47,7 @@ async def test_keys_at_any_depth(found: Found) -> None:
     assert await found({"y": "z"}, {"hostname": "beta"}) == "b"
     assert await found({"y": "z", "hostname": "beta"}) == "b"
     assert await found({"hostname": "beta"}, {"hostname": "gamma"}) == ""
-    assert await found({'q"\\u00e9\'': "é'\"\\\n"}) == "d"
+    assert await found({"q\"\\u00e9'": "é'\"\\\n"}) == "d"
     assert await found({"": 0}) == "f"
     assert await found({"0": "zero"}) == "f"
     # The elements of an array have no keys.
@@ -155,7 +155,7 @@ ACTION = {"action": "backup", "mode": "fs", "backup_name": "Nightly", "container
 
 
 @pytest.fixture
-async def jobs(ask: Ask) -> AsyncIterator[Found]:
+async def jobs(ask: Ask) -> Found:
     """Return a function that searches three jobs, and returns the descriptions of those found."""
     await ask("POST clients", {"client_id": "host-1"}, 201)
     await ask("POST clients", {"client_id": "host-2"}, 201)
@@ -185,7 +185,7 @@ async def jobs(ask: Ask) -> AsyncIterator[Found]:
         listed = (await ask("GET jobs/?limit=10&offset=0&all_projects=False", sought)).json()
         return "".join(item["description"] for item in listed["jobs"])
 
-    yield search
+    return search
 
 
 async def test_the_schedulers_poll(jobs: Found) -> None:

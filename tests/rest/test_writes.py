@@ -281,7 +281,16 @@ async def test_events(ask: Ask) -> None:
         assert job_schedule["event"] == event
         assert job_schedule["schedule_interval"] == "5 minutes"
     assert job_schedule["current_pid"] == 0
-    for body in (b"", {}, [], "start", None, {"fly": None}, {"remove": None}, {"fly": 1, "stop": 1}):
+    for body in (
+        b"",
+        {},
+        [],
+        "start",
+        None,
+        {"fly": None},
+        {"remove": None},
+        {"fly": 1, "stop": 1},
+    ):
         await ask(f"POST {path}/event", body, 400)
     assert "gone" in (await ask("POST jobs/gone/event", {"stop": 1}, 404)).json()["description"]
 
@@ -361,9 +370,12 @@ async def test_clients_register_again(ask: Ask) -> None:
     assert again.headers["ETag"] == '"1"'
     assert (await shown(ask, "clients/n"))["client"]["description"] == "two"
     await ask("POST clients", {"client_id": "n", "is_central": False}, 201)
-    assert "is_central" in (
-        await ask("POST clients", {"client_id": "n", "is_central": "yes"}, 400)
-    ).json()["description"]
+    assert (
+        "is_central"
+        in (await ask("POST clients", {"client_id": "n", "is_central": "yes"}, 400)).json()[
+            "description"
+        ]
+    )
 
 
 async def test_central_clients_are_seen_by_every_project(ctx: Context, ask_other: Ask) -> None:
@@ -381,7 +393,26 @@ async def test_central_clients_are_seen_by_every_project(ctx: Context, ask_other
     assert (await shown(ask_other, "clients/central")) == listed[0]
     assert (await shown(ask_other, "clients?marker=central"))["clients"] == listed[1:]
     await ask_other("GET clients/own", status=404)
-    await ask_other("DELETE clients/central", status=404)
+    await ask_other("DELETE clients/central", status=403)
+    await ask_other("POST clients", {"client_id": "central"}, 409)
+    # A client of one's own that was there before has the same id; the page may end between them.
+    async with ctx.db.write() as session:
+        session.add(Client(project_id="p2", id="central", user_id="u", **words))
+    page = await ask_other("GET clients?limit=1")
+    assert page.json()["clients"] == listed[:1]
+    address = page.links["next"]["url"].partition("/v2/p2/")[2]
+    projects = [item["project_id"] for item in (await shown(ask_other, address))["clients"]]
+    assert projects == ["p2"]
+    assert (await shown(ask_other, "clients/central"))["project_id"] == "p2"
+    said = await ask_other("GET clients?marker=central", status=400)
+    assert "project:central" in said.json()["description"]
+
+
+async def test_central_clients_are_registered(ask: Ask, ask_other: Ask) -> None:
+    await ask("POST clients", {"client_id": "c", "is_central": True}, 201)
+    assert (await shown(ask_other, "clients/c"))["client"]["is_central"] is True
+    job_id = await make(ask_other, "jobs", client_id="c")
+    assert (await shown(ask_other, f"jobs/{job_id}"))["client_id"] == "c"
 
 
 async def test_changes_at_the_same_time(ask: Ask) -> None:

@@ -1,0 +1,747 @@
+"""Compiled selections: an operation over views, planned once, from rows straight to the response.
+
+graphql-core itself collects the fields, so that fragments, aliases, merging and directives are its
+own. Each selection on a view becomes the columns to select and one generated function from rows to
+dictionaries; each relation below it is one statement for all its parents. What has no plan runs
+the ordinary way, and gives the same answer.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLEnumType,
+    GraphQLError,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    VariableNode,
+    Visitor,
+    get_named_type,
+    parse,
+    visit,
+)
+from graphql.execution.collect_fields import (
+    FieldDetails,
+    FragmentDetails,
+    collect_fields,
+    collect_subfields,
+)
+from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
+from strawberry.types.arguments import convert_arguments
+
+from gateway.context import Context, Parent
+from gateway.errors import GatewayError, Unavailable
+from gateway.paging import Page
+from gateway.resolvers import Columns
+from gateway.schema.connections import question
+from gateway.schema.limits import refuse_many
+from gateway.schema.nodes import (
+    ACROSS,
+    SPEC,
+    VIEWS,
+    ByGlobalId,
+    ByRestId,
+    Leaf,
+    List,
+    Reference,
+    View,
+    global_id,
+    parse_id,
+)
+from gateway.settings import Settings
+from gateway.tables import Row
+
+Group = list[FieldDetails]
+Built = list[dict[str, Any]]
+
+AS_THEY_ARE = {"ID", "String", "Int", "BigInt", "Boolean", "DateTime"}
+"""Scalars whose columns hold what the response shows."""
+
+
+MOST_KNOWN = 512
+"""How many operations are remembered, and how many variants of each."""
+
+
+class NotPlannableError(Exception):
+    """Something that only plain execution can do."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One request under way: whose it is, and its variables."""
+
+    ctx: Context
+    variables: VariableValues
+
+
+async def _together(*awaitables: Awaitable[Any]) -> list[Any]:
+    """The results of all of them, or the first failure when the last of them is done.
+
+    None is left behind: it would hold a connection that nobody waits for.
+    """
+    results = await asyncio.gather(*awaitables, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
+
+
+class Shape:
+    """A selection on one row: what each key of the response reads, and the children it shows."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.names = {"project_id", view.key} if view.key else set()
+        self.children: list[Child] = []
+        self._sources: list[tuple[str, Callable[[Scope], str]]] = []
+
+    def constant(self, key: str, value: str) -> None:
+        """Show the same for every row."""
+        self._sources.append((key, lambda _: repr(value)))
+
+    def id(self, key: str) -> None:
+        """Show the global id."""
+        view = self.view
+        self._sources.append(
+            (key, lambda s: f"{s(global_id)}({view.name!r}, {s.parent(view.key)})")
+        )
+
+    def leaf(self, key: str, name: str, type_: Any) -> None:
+        """Show a column. Raises NotPlannableError for one whose type has no short way out."""
+        self.names.add(name)
+        if isinstance(type_, GraphQLEnumType):
+            members = {value.value: word for word, value in type_.values.items()}
+            self._sources.append((key, lambda s: f"{s(members)}.get({s.column(name)})"))
+        elif type_.name == "JSON":
+            self._sources.append((key, lambda s: f"{s(orjson.Fragment)}({s.column(name)})"))
+        elif type_.name in AS_THEY_ARE:
+            self._sources.append((key, lambda s: s.column(name)))
+        else:
+            raise NotPlannableError
+
+    def part(self, key: str, inner: "Shape") -> None:
+        """Show more columns of the same row, in an object of their own."""
+        self.names |= inner.names
+        self._sources.append((key, inner.code))
+
+    def child(self, key: str, name: str, child: "Child") -> None:
+        """Show what belongs to the row; `name` is the column that holds the child's key."""
+        self.names.add(name)
+        number = len(self.children)
+        self.children.append(child)
+        child.name = name
+        self._sources.append((key, lambda s: f"c{number}.get(({s.parent(name)}))"))
+
+    def code(self, scope: "Scope") -> str:
+        """Write the dictionary of a row `r` as an expression."""
+        return "{" + ", ".join(f"{key!r}: {source(scope)}" for key, source in self._sources) + "}"
+
+    def compile(self, index: Mapping[str, int]) -> Callable[..., Built]:
+        """Make the function of rows, and of what each child found, to dictionaries."""
+        scope = Scope(index)
+        found = "".join(f", c{number}" for number in range(len(self.children)))
+        source = f"def build(rows{found}):\n    return [{self.code(scope)} for r in rows]"
+        # The text is made of this module's own words, column numbers and quoted response keys.
+        exec(source, scope.values)  # noqa: S102
+        build: Callable[..., Built] = scope.values["build"]
+        return build
+
+
+class Scope:
+    """The columns that generated code reads, and the values that it refers to."""
+
+    def __init__(self, index: Mapping[str, int]) -> None:
+        self.index = index
+        self.values: dict[str, Any] = {}
+
+    def __call__(self, value: object) -> str:
+        """Keep a value, and return its name in the code."""
+        name = f"v{len(self.values)}"
+        self.values[name] = value
+        return name
+
+    def column(self, name: str) -> str:
+        """Read a column."""
+        return f"r[{self.index[name]}]"
+
+    def parent(self, name: str) -> str:
+        """Read the row's project, and the column that holds an id in it."""
+        return f"{self.column('project_id')}, {self.column(name)}"
+
+
+class Rows:
+    """The rows of a level: their columns, and the shapes that are made of them."""
+
+    def __init__(self, view: View, shapes: Sequence[Shape], base: int) -> None:
+        names = {"project_id", view.key}.union(*(shape.names for shape in shapes))
+        self.columns: Columns = view.columns(frozenset(names))
+        # What was read for many parents begins with the parent's project and id.
+        self.index = {str(column.key): base + at for at, column in enumerate(self.columns)}
+        self.shapes = tuple((shape.compile(self.index), tuple(shape.children)) for shape in shapes)
+
+    def select(self, *, across: bool) -> Columns:
+        """The columns to read; of all projects where the parents were."""
+        return (*self.columns, ACROSS) if across else self.columns
+
+    async def build(self, run: Run, rows: Sequence[Row], *, across: bool) -> list[Built]:
+        """Make every shape of these rows, with all that is below them."""
+        return [
+            build(
+                rows,
+                *await _together(
+                    *(child.load(run, self._keys(child, rows), across=across) for child in children)
+                ),
+            )
+            for build, children in self.shapes
+        ]
+
+    def _keys(self, child: "Child", rows: Sequence[Row]) -> list[Parent]:
+        project, other = self.index["project_id"], self.index[child.name]
+        return list(
+            dict.fromkeys((row[project], row[other]) for row in rows if row[other] is not None)
+        )
+
+
+class Arguments:
+    """A field's arguments, ready to be given to its resolver."""
+
+    def __init__(self, schema: Any, definition: GraphQLField, group: Group) -> None:
+        self.schema = schema
+        self.definition = definition
+        self.node = group[0].node
+        self.field = definition.extensions["strawberry-definition"]
+
+    def of(self, run: Run) -> dict[str, Any]:
+        """Their values in this run. Raises GraphQLError and BadInput as plain execution would."""
+        values = get_argument_values(self.definition, self.node, run.variables)
+        if not values:
+            return {}
+        converter = self.schema.schema_converter
+        return convert_arguments(
+            values, self.field.arguments, converter.scalar_registry, self.schema.config
+        )
+
+
+@dataclass
+class ToOne:
+    """A relation to one."""
+
+    spec: Reference
+    rows: Rows
+    name: str = ""
+
+    async def load(
+        self, run: Run, keys: list[Parent], *, across: bool
+    ) -> Mapping[Parent, dict[str, Any]]:
+        """Find what each key means, together."""
+        if not keys:
+            return {}
+        listing = self.spec.listing.everywhere if across else self.spec.listing
+        found = await listing.meant(run.ctx, keys, self.rows.select(across=across))
+        (built,) = await self.rows.build(run, list(found.values()), across=across)
+        return dict(zip(found, built, strict=True))
+
+
+@dataclass
+class ToMany:
+    """A connection, of the catalogue or of many parents at once."""
+
+    spec: List
+    arguments: Arguments
+    outline: "Outline"
+    rows: Rows
+    name: str = ""
+
+    async def load(
+        self, run: Run, keys: list[Parent], *, across: bool
+    ) -> Mapping[Parent, dict[str, Any]]:
+        """Read the pages of all parents together."""
+        asked = question(run.ctx, self.spec, self.arguments.of(run), across=across)
+        listing, window, where = asked
+        owner = self.spec.owner
+        if not keys or owner is None:
+            return {}
+        ctx, columns = run.ctx, (*self.rows.select(across=across), *self.spec.extra)
+
+        async def pages() -> Mapping[Parent, Page]:
+            if not self.outline.pages:
+                return {}
+            return await listing.find_of(ctx, keys, owner, window, where, columns)
+
+        async def counts() -> Mapping[Parent, int]:
+            return await listing.count_of(ctx, keys, owner, where) if self.outline.total else {}
+
+        async def reaches(*, forwards: bool) -> Mapping[Parent, bool]:
+            return await listing.reaches_of(ctx, keys, owner, window, where, forwards)
+
+        found, total = await _together(pages(), counts())
+        beyond = await self._beyond(found.values(), reaches)
+        rows = [row for page in found.values() for row in page.rows]
+        built = await self.rows.build(run, rows, across=across)
+        shown, start = {}, 0
+        for key in keys:
+            page = found.get(key)
+            end = start + (len(page.rows) if page else 0)
+            facts = {side: known.get(key) for side, known in beyond.items()}
+            slices = [shape[start:end] for shape in built]
+            shown[key] = self.outline.show(page, slices, total.get(key), facts)
+            start = end
+        return shown
+
+    async def root(self, run: Run) -> dict[str, Any]:
+        """Read one page of the catalogue."""
+        arguments = self.arguments.of(run)
+        across = arguments.pop("all_projects", False)
+        listing, window, where = question(run.ctx, self.spec, arguments, across=across)
+        ctx, columns = run.ctx, (*self.rows.select(across=across), *self.spec.extra)
+
+        async def page() -> Page | None:
+            return await listing.find(ctx, window, where, columns) if self.outline.pages else None
+
+        async def count() -> int | None:
+            return await listing.count(ctx, where) if self.outline.total else None
+
+        async def reaches(*, forwards: bool) -> Mapping[None, bool]:
+            return {None: await listing.reaches(ctx, window, where, forwards=forwards)}
+
+        found, total = await _together(page(), count())
+        beyond = await self._beyond([found] if found else [], reaches)
+        built = await self.rows.build(run, found.rows if found else (), across=across)
+        facts = {side: known.get(None) for side, known in beyond.items()}
+        return self.outline.show(found, built, total, facts)
+
+    async def _beyond(
+        self, pages: Any, reaches: Callable[..., Any]
+    ) -> dict[str, Mapping[Any, bool]]:
+        """What only the database knows of the lists before and after the pages."""
+        found: dict[str, Mapping[Any, bool]] = {}
+        for side in self.outline.sides:
+            known = "has_next" if side == "hasNextPage" else "has_previous"
+            if any(getattr(page, known) is None for page in pages):
+                found[side] = await reaches(forwards=side == "hasNextPage")
+        return found
+
+
+Child = ToOne | ToMany
+
+
+class Outline:
+    """What is selected of a connection, in the order of the response."""
+
+    def __init__(self) -> None:
+        self.shapes: list[Shape] = []
+        self.pages = False
+        """Whether the page itself is read."""
+        self.total = False
+        self.sides: set[str] = set()
+        """The facts of `pageInfo` that are asked for."""
+        self._keys: list[tuple[str, Callable[..., Any]]] = []
+
+    def constant(self, key: str, value: str) -> None:
+        """Show the same always."""
+        self._keys.append((key, lambda *_: value))
+
+    def count(self, key: str) -> None:
+        """Show how many there are."""
+        self.total = True
+        self._keys.append((key, lambda _page, _built, total, _facts: total))
+
+    def nodes(self, key: str, shape: Shape) -> None:
+        """Show the items."""
+        at = self._shape(shape)
+        self._keys.append((key, lambda _page, built, *_: built[at]))
+
+    def edges(self, key: str, parts: Sequence[tuple[str, str, Any]]) -> None:
+        """Show the items with their places: for each key `cursor`, `node`, or what else it is."""
+        self.pages = True
+        ways: list[tuple[str, Callable[..., Any]]] = []
+        for part, kind, what in parts:
+            if kind == "node":
+                at = self._shape(what)
+                ways.append((part, lambda _page, _row, items, at=at: items[at]))
+            elif kind == "cursor":
+                ways.append((part, lambda page, row, _items: page.cursor(row)))
+            elif kind == "constant":
+                ways.append((part, lambda *_, what=what: what))
+            else:
+                ways.append((part, lambda _page, row, _items, what=what: getattr(row, what)))
+
+        def show(page: Page, built: list[Built], *_: object) -> Built:
+            items = zip(*built, strict=True) if built else [()] * len(page.rows)
+            return [
+                {part: way(page, row, item) for part, way in ways}
+                for row, item in zip(page.rows, items, strict=True)
+            ]
+
+        self._keys.append((key, show))
+
+    def page_info(self, key: str, parts: Sequence[tuple[str, str, str]]) -> None:
+        """Show where the page lies."""
+        self.pages = True
+        self.sides |= {name for _, name, _ in parts} & {"hasNextPage", "hasPreviousPage"}
+
+        def show(page: Page, _built: object, _total: object, facts: Mapping[str, Any]) -> Any:
+            known: dict[str, Callable[[], object]] = {
+                "hasNextPage": lambda: page.has_next,
+                "hasPreviousPage": lambda: page.has_previous,
+                "startCursor": lambda: page.cursor(page.rows[0]) if page.rows else None,
+                "endCursor": lambda: page.cursor(page.rows[-1]) if page.rows else None,
+            }
+            shown = {}
+            for part, name, constant in parts:
+                value = known[name]() if name in known else constant
+                shown[part] = bool(facts.get(name)) if value is None and name in facts else value
+            return shown
+
+        self._keys.append((key, show))
+
+    def show(
+        self,
+        page: Page | None,
+        built: list[Built],
+        total: int | None,
+        facts: Mapping[str, bool | None],
+    ) -> dict[str, Any]:
+        """Make the connection of a page."""
+        return {key: way(page, built, total, facts) for key, way in self._keys}
+
+    def _shape(self, shape: Shape) -> int:
+        self.pages = True
+        self.shapes.append(shape)
+        return len(self.shapes) - 1
+
+
+@dataclass
+class ById:
+    """A root field that finds one item by its REST id."""
+
+    spec: ByRestId
+    arguments: Arguments
+    rows: Rows
+
+    async def root(self, run: Run) -> dict[str, Any] | None:
+        """Find it."""
+        item_id = self.spec.checked(self.arguments.of(run)["item_id"])
+        key = (run.ctx.project_id, item_id)
+        found = await self.spec.listing.meant(run.ctx, [key], self.rows.columns)
+        (built,) = await self.rows.build(run, list(found.values()), across=False)
+        return built[0] if built else None
+
+
+@dataclass
+class ByIds:
+    """The root fields `node` and `nodes`: what they select depends on the types of the ids."""
+
+    planner: "Planner"
+    group: Group
+    spec: ByGlobalId
+    arguments: Arguments
+    _rows: dict[str, Rows] = field(default_factory=dict)
+
+    async def root(self, run: Run) -> Any:
+        """Find them, those of a type together."""
+        arguments = self.arguments.of(run)
+        across = arguments.get("all_projects", False)
+        texts = arguments["ids"] if self.spec.many else [arguments["id"]]
+        wanted = [parse_id(text, "ids" if self.spec.many else "id") for text in texts]
+        keys: dict[str, list[Parent]] = {}
+        for view, key in wanted:
+            keys.setdefault(view.name, []).append(key)
+        found = dict(
+            zip(
+                keys,
+                await _together(
+                    *(self._find(run, name, of, across=across) for name, of in keys.items())
+                ),
+                strict=True,
+            )
+        )
+        shown = [found[view.name].get(key) for view, key in wanted]
+        return shown if self.spec.many else shown[0]
+
+    async def _find(
+        self, run: Run, name: str, keys: list[Parent], *, across: bool
+    ) -> Mapping[Parent, dict[str, Any]]:
+        view = VIEWS[name]
+        if name not in self._rows:
+            self._rows[name] = self.planner.rows(name, self.group)
+        rows = self._rows[name]
+        listing = view.listing.everywhere if across else view.listing
+        found = await listing.get_of(run.ctx, keys, rows.select(across=across))
+        (built,) = await rows.build(run, list(found.values()), across=across)
+        return dict(zip(found, built, strict=True))
+
+
+@dataclass
+class Constant:
+    """A root field that is the same always."""
+
+    value: str
+
+    async def root(self, _run: Run) -> str:
+        """Return it."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An operation, ready to be run."""
+
+    fields: tuple[tuple[str, ToMany | ById | ByIds | Constant], ...]
+
+    async def run(self, ctx: Context, variables: VariableValues) -> dict[str, Any]:
+        """The operation's data. Raises GatewayError and GraphQLError."""
+        run = Run(ctx, variables)
+        found = await _together(*(field.root(run) for _, field in self.fields))
+        return dict(zip((key for key, _ in self.fields), found, strict=True))
+
+
+class Planner:
+    """Makes plans of one operation, for the directives that hold under given variables."""
+
+    def __init__(
+        self,
+        schema: Any,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        operation: OperationDefinitionNode,
+        variables: VariableValues,
+    ) -> None:
+        self.strawberry = schema
+        self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - graphql-core's own
+        self.operation = operation
+        self.variables = variables
+        self.fragments = {name: FragmentDetails(node) for name, node in fragments.items()}
+
+    def plan(self) -> Plan:
+        """Plan the operation. Raises NotPlannableError."""
+        root = self.schema.query_type
+        if self.operation.operation is not OperationType.QUERY or root is None:
+            raise NotPlannableError
+        collected = collect_fields(
+            self.schema, self.fragments, self.variables, root, self.operation
+        )
+        groups = collected.grouped_field_set
+        return Plan(tuple((key, self._root(root, group)) for key, group in groups.items()))
+
+    def rows(self, name: str, group: Group) -> Rows:
+        """Plan a selection on rows that are read by their keys."""
+        shape = self._shape(name, group)
+        return Rows(VIEWS[name], [shape], base=2)
+
+    def _root(self, root: GraphQLObjectType, group: Group) -> ToMany | ById | ByIds | Constant:
+        name = group[0].node.name.value
+        if name == "__typename":
+            return Constant(root.name)
+        definition, spec = self._field(root, name)
+        arguments = Arguments(self.strawberry, definition, group)
+        if isinstance(spec, List):
+            return self._many(definition, spec, group)
+        if isinstance(spec, ByRestId):
+            return ById(spec, arguments, self.rows(spec.view, group))
+        if isinstance(spec, ByGlobalId):
+            return ByIds(self, group, spec, arguments)
+        raise NotPlannableError
+
+    def _many(self, definition: GraphQLField, spec: List, group: Group) -> ToMany:
+        kind: Any = get_named_type(definition.type)
+        outline = Outline()
+        for key, name, below in self._below(kind, group):
+            if name == "__typename":
+                outline.constant(key, kind.name)
+            elif name == "totalCount":
+                outline.count(key)
+            elif name == "nodes":
+                outline.nodes(key, self._shape(spec.view, below))
+            elif name == "edges":
+                outline.edges(key, list(self._edge(kind, spec, below)))
+            elif name == "pageInfo":
+                info: Any = get_named_type(kind.fields[name].type)
+                parts = [(part, what, info.name) for part, what, _ in self._below(info, below)]
+                outline.page_info(key, parts)
+            else:
+                raise NotPlannableError
+        rows = Rows(VIEWS[spec.view], outline.shapes, base=2 if spec.owner else 0)
+        return ToMany(spec, Arguments(self.strawberry, definition, group), outline, rows)
+
+    def _edge(self, kind: Any, spec: List, group: Group) -> Any:
+        edge: Any = get_named_type(kind.fields["edges"].type)
+        for key, name, below in self._below(edge, group):
+            if name == "node":
+                yield key, name, self._shape(spec.view, below)
+            elif name == "__typename":
+                yield key, "constant", edge.name
+            else:
+                # An edge's own fields are called as the columns that the connection adds.
+                yield key, name, name
+
+    def _shape(self, name: str, group: Group) -> Shape:
+        view = VIEWS[name]
+        kind = self.schema.type_map[name]
+        shape = Shape(view)
+        for key, name_, below in self._below(kind, group):
+            if name_ == "__typename":
+                shape.constant(key, name)
+                continue
+            if name_ == "id" and view.key:
+                shape.id(key)
+                continue
+            definition, spec = self._field(kind, name_)
+            if isinstance(spec, Leaf):
+                python_name = definition.extensions["strawberry-definition"].python_name
+                shape.leaf(key, python_name, get_named_type(definition.type))
+            elif isinstance(spec, List):
+                shape.child(key, str(spec.key), self._many(definition, spec, below))
+            elif isinstance(spec, Reference):
+                rows = self.rows(spec.view, below)
+                shape.child(key, spec.key, ToOne(spec, rows))
+            elif name_ in view.parts:
+                shape.part(key, self._shape(view.parts[name_], below))
+            else:
+                raise NotPlannableError
+        return shape
+
+    def _below(self, kind: Any, group: Group) -> Any:
+        """The fields selected on an object: the response's key, the field's name, its nodes."""
+        collected = collect_subfields(
+            self.schema, self.fragments, self.variables, self.operation, kind, group
+        )
+        for key, below in collected.grouped_field_set.items():
+            yield key, below[0].node.name.value, below
+
+    @staticmethod
+    def _field(kind: Any, name: str) -> tuple[GraphQLField, Any]:
+        definition = kind.fields.get(name)
+        if definition is None:
+            raise NotPlannableError
+        field = definition.extensions["strawberry-definition"]
+        return definition, field.metadata.get(SPEC)
+
+
+class Plans:
+    """The operations that have run without errors, each planned when it comes again.
+
+    What an operation must pass before it runs (syntax, validation, depth, aliases, tokens) it
+    passed when it was admitted, and its text is the same. What depends on variables is checked at
+    every run.
+    """
+
+    def __init__(self, schema: Any, settings: Settings) -> None:
+        self.schema = schema
+        self.settings = settings
+        self.hits = 0
+        """How many operations a plan has answered."""
+        self._known: OrderedDict[tuple[str, str | None], Prepared | None] = OrderedDict()
+
+    def admit(self, query: str, name: str | None) -> None:
+        """Remember an operation that ran without errors."""
+        self._known.setdefault((query, name), None)
+        if len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
+
+    async def run(
+        self, ctx: Context, query: str, name: str | None, variables: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """The operation's data, or None where it has to run the ordinary way.
+
+        Raises Unavailable; any other failure is left to the ordinary way to find and show.
+        """
+        key = (query, name)
+        if key not in self._known:
+            return None
+        self._known.move_to_end(key)
+        prepared = self._known[key]
+        if prepared is None:
+            prepared = self._known[key] = Prepared(self.schema, self.settings, query, name)
+        try:
+            coerced = prepared.coerced(variables)
+            plan = prepared.plan(coerced)
+            if plan is None:
+                return None
+            prepared.check(variables)
+            data = await plan.run(ctx, coerced)
+        except Unavailable:
+            raise
+        except (GatewayError, GraphQLError, NotPlannableError):
+            return None
+        self.hits += 1
+        return data
+
+
+class Prepared:
+    """One operation: its syntax tree, and its plans by the directives that hold."""
+
+    def __init__(self, schema: Any, settings: Settings, query: str, name: str | None) -> None:
+        self.schema = schema
+        self.settings = settings
+        self.document = parse(query, no_location=True)
+        self.fragments: dict[str, FragmentDefinitionNode] = {}
+        for definition in self.document.definitions:
+            if isinstance(definition, FragmentDefinitionNode):
+                self.fragments[definition.name.value] = definition
+            elif isinstance(definition, OperationDefinitionNode) and (
+                name is None or (definition.name and definition.name.value == name)
+            ):
+                self.operation = definition
+        self._switches = _switches(self.document)
+        self._plans: dict[tuple[Any, ...], Plan | None] = {}
+        self._checked: set[tuple[Any, ...]] = set()
+
+    def coerced(self, variables: dict[str, Any]) -> VariableValues:
+        """The variables' values. Raises GraphQLError."""
+        found = get_variable_values(
+            self.schema._schema,  # noqa: SLF001 - graphql-core's own
+            self.operation.variable_definitions or (),
+            variables,
+        )
+        if isinstance(found, list):
+            raise found[0]
+        return found
+
+    def plan(self, variables: VariableValues) -> Plan | None:
+        """The plan under these variables; None for an operation that has none."""
+        key = tuple(variables.coerced.get(name) for name in self._switches)
+        if key not in self._plans:
+            planner = Planner(self.schema, self.fragments, self.operation, variables)
+            try:
+                self._plans[key] = planner.plan()
+            except NotPlannableError:
+                self._plans[key] = None
+        return self._plans[key]
+
+    def check(self, variables: dict[str, Any]) -> None:
+        """Raise GraphQLError for more nodes than an operation may return."""
+        lengths = tuple(
+            (name, len(value) if isinstance(value, list) else value)
+            for name, value in variables.items()
+            if isinstance(value, int | list)
+        )
+        if lengths not in self._checked:
+            graphql_schema = self.schema._schema  # noqa: SLF001 - graphql-core's own
+            refuse_many(self.settings, graphql_schema, self.fragments, self.operation, variables)
+            if len(self._checked) >= MOST_KNOWN:
+                self._checked.clear()
+            self._checked.add(lengths)
+
+
+def _switches(document: DocumentNode) -> list[str]:
+    """The variables that `@skip` and `@include` depend on."""
+    names: set[str] = set()
+
+    class Directives(Visitor):
+        def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+            for argument in node.arguments or ():
+                if isinstance(argument.value, VariableNode):
+                    names.add(argument.value.name.value)
+
+    visit(document, Directives())
+    return sorted(names)

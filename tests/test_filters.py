@@ -1,0 +1,363 @@
+"""Filters: every operator, alone and in trees, finds what the same condition finds in Python."""
+
+import itertools
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import orjson
+import pytest
+from clients import GraphQL
+from hypothesis import given
+from hypothesis import strategies as st
+from lists import WORDS, Fields, examples, fresh_project, store
+
+from gateway.db import Database
+from gateway.tables import Action, Backup, Job
+
+pytestmark = pytest.mark.anyio
+
+Holds = Callable[[Any, Any], bool]
+Condition = tuple[dict[str, Any], Callable[[Fields], bool]]
+"""A filter's input, and what it means."""
+
+EQUALITY: Mapping[str, Holds] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "in": lambda value, wanted: value is not None and value in wanted,
+    "isNull": lambda value, wanted: (value is None) == wanted,
+}
+ORDER: Mapping[str, Holds] = {
+    "gt": lambda value, wanted: value is not None and value > wanted,
+    "gte": lambda value, wanted: value is not None and value >= wanted,
+    "lt": lambda value, wanted: value is not None and value < wanted,
+    "lte": lambda value, wanted: value is not None and value <= wanted,
+}
+TEXT: Mapping[str, Holds] = {
+    "contains": lambda value, wanted: value is not None and wanted in value,
+    "startsWith": lambda value, wanted: value is not None and value.startswith(wanted),
+}
+
+SECONDS = (-100, 0, 1, 2, 1_700_000_000, 253_402_300_799)
+MOMENTS = [
+    datetime.fromtimestamp(second, UTC).replace(microsecond=micro).astimezone(zone)
+    for second, micro, zone in itertools.product(
+        SECONDS[:-1], (0, 1, 500_000, 999_999), (UTC, timezone(timedelta(hours=-9.5)))
+    )
+] + [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)]
+
+FIELDS: Mapping[str, tuple[str, Sequence[Any], Sequence[Any], Mapping[str, Holds]]] = {
+    "backupName": ("backup_name", WORDS, WORDS, EQUALITY | ORDER | TEXT),
+    "hostname": ("hostname", [*WORDS, None], WORDS, EQUALITY | ORDER | TEXT),
+    "jobId": ("job_id", ["", "a", "1", "é", None], ["", "a", "1", 1, "é"], EQUALITY),
+    "status": (
+        "status",
+        ["available", "creating", "error"],
+        ["AVAILABLE", "CREATING", "DELETED"],
+        EQUALITY,
+    ),
+    "level": ("level", [-2, 0, 1, 2**31 - 1, None], [-(2**31), -2, 0, 1, 5], EQUALITY | ORDER),
+    "compressedSize": (
+        "compressed_size",
+        [-(2**63), 0, 2**53, 2**53 + 1, 2**63 - 1, None],
+        [-(2**63), 0, "0", 2**53 + 1, str(2**53 + 1), 2**63 - 1],
+        EQUALITY | ORDER,
+    ),
+    "timeStamp": ("time_stamp", [*SECONDS, None], MOMENTS, EQUALITY | ORDER),
+    "createdAt": ("created_at", MOMENTS, MOMENTS, EQUALITY | ORDER),
+}
+"""By the field's name: its column, values in it, values to look for, and how to look for them."""
+
+
+def rows() -> Iterator[Fields]:
+    """Backups that have every value of every column."""
+    for number in range(max(len(values) for _, values, _, _ in FIELDS.values())):
+        row = {column: values[number % len(values)] for column, values, _, _ in FIELDS.values()}
+        yield {
+            "id": f"id{number}",
+            "user_id": "u",
+            "backup_metadata": "{}",
+            "sort_time": row["time_stamp"] or 0,
+        } | row
+
+
+ROWS = list(rows())
+
+
+def sent(value: Any) -> Any:
+    """The value as a client sends it."""
+    if isinstance(value, list):
+        return [sent(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def meant(field: str, value: Any) -> Any:
+    """The value as it compares with those of rows."""
+    if isinstance(value, list):
+        return [meant(field, item) for item in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if field == "compressedSize":
+        return int(value)
+    if field == "status":
+        return value.lower().encode()
+    return str(value).encode() if isinstance(value, str) or field == "jobId" else value
+
+
+def known(field: str, row: Fields) -> Any:
+    """The value of a row, as it is to be compared."""
+    value = row[FIELDS[field][0]]
+    if field == "timeStamp" and value is not None:
+        return datetime.fromtimestamp(value, UTC)
+    return value.encode() if isinstance(value, str) else value
+
+
+def condition(field: str, name: str, value: Any) -> Condition:
+    """One condition on a field."""
+    compare, wanted = FIELDS[field][3][name], meant(field, value)
+    return {field: {name: sent(value)}}, lambda row: compare(known(field, row), wanted)
+
+
+def every(field: str) -> Iterator[Condition]:
+    """Every operator of a field, with every value."""
+    _, _, values, operators = FIELDS[field]
+    for name in operators:
+        wanted: list[Any] = list(values)
+        if name == "isNull":
+            wanted = [True, False]
+        elif name == "in":
+            wanted = [[], [values[0]], list(values[1:3]), [*values] * 10]
+        elif name in {"eq", "ne"}:
+            wanted.append(None)
+        yield from (condition(field, name, value) for value in wanted)
+
+
+def _both(parts: list[Condition]) -> Condition:
+    return {"and": [part[0] for part in parts]}, lambda row: all(part[1](row) for part in parts)
+
+
+def _either(parts: list[Condition]) -> Condition:
+    return {"or": [part[0] for part in parts]}, lambda row: any(part[1](row) for part in parts)
+
+
+def _not(part: Condition) -> Condition:
+    return {"not": part[0]}, lambda row: not part[1](row)
+
+
+TREES = st.recursive(
+    st.sampled_from([condition for field in FIELDS for condition in every(field)]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(_both)
+        | st.lists(inner, max_size=3).map(_either)
+        | inner.map(_not)
+    ),
+    max_leaves=8,
+)
+
+
+async def found(
+    graphql: GraphQL, project: str, wheres: Sequence[Any], kind: str = "Backup"
+) -> list[set[str]]:
+    """The ids that each of the filters finds, many asked for in one operation."""
+    field, key = f"{kind.lower()}s", f"{kind.lower()}Id"
+    ids = []
+    for batch in _batches(wheres):
+        variables = {f"w{number}": where for number, where in enumerate(batch)}
+        declared = ", ".join(f"${name}: {kind}Where" for name in variables)
+        asked = " ".join(
+            f"{name}: {field}(where: ${name}, first: 100) {{ totalCount nodes {{ {key} }} }}"
+            for name in variables
+        )
+        body = await graphql(f"query({declared}) {{ {asked} }}", variables, project=project)
+        assert "errors" not in body, body
+        for name in variables:
+            page = body["data"][name]
+            ids.append({node[key] for node in page["nodes"]})
+            assert page["totalCount"] == len(page["nodes"])
+    return ids
+
+
+def _batches(items: Sequence[Any], size: int = 40) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+async def test_every_operator_of_a_field_finds_what_python_finds(
+    graphql: GraphQL, database: Database, field: str
+) -> None:
+    await store(database, Backup, "p1", ROWS)
+    wanted = list(every(field))
+    answers = await found(graphql, "p1", [where for where, _ in wanted])
+    for (where, holds), ids in zip(wanted, answers, strict=True):
+        assert ids == {row["id"] for row in ROWS if holds(row)}, where
+
+
+@examples
+@given(wanted=st.lists(TREES, min_size=1, max_size=8))
+async def test_trees_of_conditions_find_what_python_finds(
+    graphql: GraphQL, database: Database, wanted: list[Condition]
+) -> None:
+    project = fresh_project()
+    await store(database, Backup, project, ROWS)
+    answers = await found(graphql, project, [where for where, _ in wanted])
+    for (where, holds), ids in zip(wanted, answers, strict=True):
+        assert ids == {row["id"] for row in ROWS if holds(row)}, where
+
+
+async def test_conditions_on_one_field_must_all_hold(graphql: GraphQL, database: Database) -> None:
+    await store(database, Backup, "p1", ROWS)
+    where = {"level": {"gte": 0, "ne": 1}, "hostname": {"isNull": False, "contains": "a"}}
+    (ids,) = await found(graphql, "p1", [where])
+    assert ids == {
+        row["id"]
+        for row in ROWS
+        if row["level"] in {0, 2**31 - 1} and row["hostname"] and "a" in row["hostname"]
+    }
+
+
+async def test_what_says_nothing_finds_everything(graphql: GraphQL, database: Database) -> None:
+    await store(database, Backup, "p1", ROWS)
+    nothing = ({}, {"level": {}}, {"level": None}, {"and": []}, {"not": {"or": []}}, {"and": None})
+    for ids in await found(graphql, "p1", nothing):
+        assert len(ids) == len(ROWS)
+    assert await found(graphql, "p1", [{"or": []}, {"not": {}}, {"or": [{"not": {}}]}]) == [set()] * 3
+
+
+async def test_a_yes_or_no(graphql: GraphQL, database: Database) -> None:
+    numbers = {"user_id": "u", "freezer_action": "{}", "max_retries": 1, "max_retries_interval": 1}
+    await store(
+        database, Action, "p1", [numbers | {"id": f"{yes}", "mandatory": yes} for yes in (True, False)]
+    )
+    wheres = [{"mandatory": {name: value}} for name in ("eq", "ne") for value in (True, False, None)]
+    yes, no, both = {"True"}, {"False"}, {"True", "False"}
+    assert await found(graphql, "p1", wheres, "Action") == [yes, no, set(), no, yes, both]
+
+
+async def test_a_part_of_a_job(graphql: GraphQL, database: Database) -> None:
+    jobs = [
+        {"id": f"{n}", "user_id": "u", "description": "", "job_schedule": "{}"}
+        | {"schedule_interval": interval, "time_started": time}
+        for n, (interval, time) in enumerate([("1 days", 5), ("2 days", None), (None, 7)])
+    ]
+    await store(database, Job, "p1", jobs)
+    wheres = [
+        {"schedule": {"interval": {"startsWith": "1"}}},
+        {"schedule": {"interval": {"ne": "1 days"}, "timeStarted": {"isNull": False}}},
+        {"schedule": {"not": {"timeStarted": {"gt": "1970-01-01T00:00:06"}}}},
+    ]
+    assert await found(graphql, "p1", wheres, "Job") == [{"0"}, {"2"}, {"0", "1"}]
+
+
+# Open documents
+
+KEYS = ["a", "b", "", "a.b", 'a"b', "a'b", "a\\b", "$", "*", "0", "[0]", "é", "😀", "\n", "\x01"]
+SCALARS = [None, True, False, 0, 1, 1.0, -0.5, 0.1, 1e300, 2**53 + 1, -(2**63), "", "1", "é😀", '"', "true"]
+VALUES = st.sampled_from(SCALARS)
+DOCUMENTS = st.dictionaries(
+    st.sampled_from(KEYS),
+    st.recursive(
+        VALUES | st.just([1, {"a": 1}]),
+        lambda inner: st.dictionaries(st.sampled_from(KEYS), inner, max_size=3),
+        max_leaves=4,
+    ),
+    max_size=4,
+)
+ABSENT = object()
+
+
+def at(document: Any, path: Sequence[str]) -> Any:
+    """What is there at the end of the path, through objects only."""
+    for key in path:
+        if not isinstance(document, dict) or key not in document:
+            return ABSENT
+        document = document[key]
+    return document
+
+
+def same(value: Any, wanted: Any) -> bool:
+    """Whether two JSON values are the same; null is also what isn't there."""
+    if wanted is None:
+        return value is None or value is ABSENT
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    return not isinstance(value, (dict, list)) and value is not ABSENT and value == wanted
+
+
+@examples
+@given(
+    documents=st.lists(DOCUMENTS, max_size=6),
+    wanted=st.lists(
+        st.tuples(st.lists(st.sampled_from(KEYS), min_size=1, max_size=3), VALUES), max_size=12
+    ),
+)
+async def test_a_value_inside_a_document(
+    graphql: GraphQL,
+    database: Database,
+    documents: list[dict[str, Any]],
+    wanted: list[tuple[list[str], Any]],
+) -> None:
+    project = fresh_project()
+    plain = {"user_id": "u", "backup_name": "n", "status": "error", "sort_time": 0}
+    stored = [
+        plain | {"id": f"{n}", "backup_metadata": orjson.dumps(document).decode()}
+        for n, document in enumerate(documents)
+    ]
+    await store(database, Backup, project, stored)
+    # Ways that lead somewhere are rare among random ones.
+    ways = [(path, value) for document in documents for path, value in leaves(document)]
+    wanted = wanted + ways[:20]
+    wheres = [{"metadata": [{"path": path, "eq": value}]} for path, value in wanted]
+    answers = await found(graphql, project, wheres)
+    for (path, value), ids in zip(wanted, answers, strict=True):
+        expected = {f"{n}" for n, doc in enumerate(documents) if same(at(doc, path), value)}
+        assert ids == expected, (path, value)
+
+
+def leaves(document: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[list[str], Any]]:
+    for key, value in document.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        elif not isinstance(value, list):
+            yield [*path, key], value
+
+
+async def test_conditions_on_documents_in_the_query_itself(
+    graphql: GraphQL, database: Database
+) -> None:
+    plain = {"user_id": "u", "backup_name": "n", "status": "error", "sort_time": 0}
+    documents = {"one": '{"a":{"b":1},"c":null}', "two": '{"a":{"b":"1"},"c":true}'}
+    await store(
+        database,
+        Backup,
+        "p1",
+        [plain | {"id": name, "backup_metadata": text} for name, text in documents.items()],
+    )
+    for text, expected in (
+        ('{path: ["a", "b"], eq: 1}', {"one"}),
+        ('{path: ["a", "b"], eq: 1.0}', {"one"}),
+        ('{path: ["a", "b"], eq: "1"}', {"two"}),
+        ('{path: ["c"], eq: null}', {"one"}),
+        ('{path: ["c"], eq: true}', {"two"}),
+        ('{path: ["a", "b"], eq: 1}, {path: ["c"], eq: true}', set()),
+    ):
+        body = await graphql(f"{{ backups(where: {{metadata: [{text}]}}) {{ nodes {{ backupId }} }} }}")
+        assert {node["backupId"] for node in body["data"]["backups"]["nodes"]} == expected, text
+
+
+async def test_a_filter_as_large_as_it_may_be(graphql: GraphQL, database: Database) -> None:
+    await store(database, Backup, "p1", ROWS)
+    deep: dict[str, Any] = {"level": {"eq": 1}}
+    for _ in range(30):
+        deep = {"not": deep}
+    way = {"path": ["a"] * 32, "eq": 1}
+    wheres = [
+        {"or": [{"level": {"eq": 1}}] * 500},
+        {"and": [{"level": {"eq": 1}}] * 500},
+        {"level": {"in": [1] * 1000}},
+        deep,
+        {"level": {"eq": 1}, "not": {"metadata": [way] * 10}},
+    ]
+    expected = {row["id"] for row in ROWS if row["level"] == 1}
+    assert await found(graphql, "p1", wheres) == [expected] * len(wheres)
