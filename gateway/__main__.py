@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -15,6 +16,7 @@ import structlog
 import typer
 import uvicorn
 from pydantic import SecretStr, ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from gateway import __version__, demo, logs, migrations, settings
 from gateway import policy as rules
@@ -312,9 +314,15 @@ def _run(chosen: Settings, job: Callable[[Database], Awaitable[Result]]) -> Resu
             await database.close()
 
     try:
+        if chosen.database.get_backend_name() == "sqlite":
+            sqlite3.connect(str(chosen.database.database)).close()
         return asyncio.run(run())
     except GatewayError as error:
         _fail(error.message, code=1)
+    except sqlite3.Error as error:
+        _fail(f"{chosen.database.database}: {error}", code=1)
+    except DBAPIError as error:
+        _fail(f"the database says: {error.orig}", code=1)
 
 
 def _listener(host: str, port: int) -> socket.socket:

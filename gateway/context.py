@@ -100,6 +100,8 @@ class Contexts:
     authenticator: Authenticator
     default_limit: int = 100
     max_limit: int = 1000
+    trusts: Callable[[Headers, Identity], Trusts] | None = None
+    """Makes the caller's trusts; they hold the token that the caller came with."""
 
     async def open(
         self, headers: Headers, path: str, project_id: str | None = None, *, method: str = ""
@@ -122,4 +124,5 @@ class Contexts:
             self.policy,
             self.default_limit,
             self.max_limit,
+            None if self.trusts is None else self.trusts(headers, identity),
         )

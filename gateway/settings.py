@@ -128,6 +128,11 @@ class Settings(BaseSettings):
         description="Roles one of which makes a token in `X-Service-Token` a service's, "
         "comma-separated.",
     )
+    keystone_trust_roles: Names = Field(
+        ("member",),
+        description="Roles that whoever creates a job of a central client entrusts to the "
+        "gateway's user, comma-separated; the central scheduler logs in as that user.",
+    )
     keystone_timeout: int = Field(
         10, ge=1, description="Seconds to wait for each of Keystone's answers."
     )
@@ -182,6 +187,7 @@ class Settings(BaseSettings):
         "cors_origins",
         "keystone_memcached_servers",
         "keystone_service_token_roles",
+        "keystone_trust_roles",
         mode="before",
     )
     @classmethod

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from clients import GraphQL, MakeClient, MakeContext, opened
+from apps import GraphQL, MakeClient, MakeContext, opened
 from databases import OWN_SERVER, Cluster, Postgres, Server, Sqlite
 from live import LiveGateway, live
 from recorder import QueryRecorder

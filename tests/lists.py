@@ -1,11 +1,13 @@
 """Random rows of the catalogue, and what GraphQL is to answer about them, worked out in Python."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
+from apps import GraphQL
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from sqlmodel import SQLModel
@@ -58,6 +60,22 @@ def backups(draw: st.DrawFn, most: int = 12, **more: st.SearchStrategy[Any]) -> 
     ]
 
 
+def twice(graphql: GraphQL) -> GraphQL:
+    """Ask everything twice, since what has run before is answered in another way: by a plan."""
+    numbers = itertools.count()
+
+    async def ask(query: str, *given: Any, **more: Any) -> dict[str, Any]:
+        # No other query has this text, and so none has been planned.
+        text = f"{query} # {next(numbers)}"
+        first = await graphql(text, *given, **more)
+        second = await graphql(text, *given, **more)
+        if "errors" not in first:
+            assert second == first
+        return first
+
+    return ask
+
+
 async def store(
     database: Database, table: type[SQLModel], project: str, rows: Sequence[Fields]
 ) -> None:
@@ -102,4 +120,3 @@ def _key(field: str) -> Callable[[Fields], tuple[bool, Any]]:
         return value is not None, value.encode() if isinstance(value, str) else value or 0
 
     return key
-

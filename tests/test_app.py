@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from clients import MakeClient, opened
+from apps import MakeClient, opened
 from databases import Sqlite
 from starlette.applications import Starlette
 from structlog.contextvars import merge_contextvars

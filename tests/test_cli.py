@@ -126,7 +126,14 @@ def test_a_database_that_is_down() -> None:
 def test_a_file_that_cannot_be() -> None:
     result = run("serve", GATEWAY_DATABASE_URL="sqlite:///no/such/folder/file")
     assert result.exit_code == 1
-    assert lines(result) == ["freezer-gateway: the database doesn't answer"]
+    assert lines(result) == ["freezer-gateway: no/such/folder/file: unable to open database file"]
+
+
+def test_a_file_that_is_something_else(folder: Path) -> None:
+    (folder / "freezer-gateway.sqlite3").write_text("something else" * 100)
+    result = run("db", "upgrade")
+    assert result.exit_code == 1
+    assert lines(result) == ["freezer-gateway: the database says: file is not a database"]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "example.org"])  # noqa: S104
@@ -153,7 +160,7 @@ def test_the_schema_is_the_committed_one() -> None:
 
 
 def test_rules_that_cannot_be_understood(folder: Path) -> None:
-    for content in (None, "jobs:get: 'roll:admin'"):
+    for content in (None, "jobs:get: 'role:admin or'"):
         if content:
             (folder / "policy.yaml").write_text(content)
         result = run("serve", "--port", "0", GATEWAY_POLICY_FILE="policy.yaml")

@@ -4,10 +4,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from clients import GraphQL
+from apps import GraphQL
 from hypothesis import given
 from hypothesis import strategies as st
-from lists import Fields, Order, argument, arranged, backups, examples, fresh_project, orders, store
+from lists import (
+    Fields,
+    Order,
+    argument,
+    arranged,
+    backups,
+    examples,
+    fresh_project,
+    orders,
+    store,
+    twice,
+)
 
 from gateway.db import Database
 from gateway.tables import Action, Backup, Client, Job, JobAction, Session
@@ -27,6 +38,13 @@ query($first: Int, $after: String, $last: Int, $before: String, $where: BackupWh
 }
 """
 
+
+@pytest.fixture
+def graphql(graphql: GraphQL) -> GraphQL:
+    """Return a function that asks GraphQL in both the ways that it answers."""
+    return twice(graphql)
+
+
 PLACES = st.none() | st.integers(0, 11)
 ORDERS = orders("backup_name", "hostname", "status", "level", "compressed_size", "time_stamp")
 WHERES = {
@@ -42,11 +60,14 @@ WHERES = {
 class Walker:
     """Reads pages of one list, and holds what each says of itself against the whole list."""
 
-    def __init__(self, graphql: GraphQL, project: str, whole: Sequence[Fields], **given: Any) -> None:
+    def __init__(
+        self, graphql: GraphQL, project: str, whole: Sequence[Fields], **given: Any
+    ) -> None:
         self.graphql, self.project, self.given = graphql, project, given
         self.whole = [row["id"] for row in whole]
 
     async def page(self, **window: Any) -> Any:
+        """Read a page."""
         body = await self.graphql(BACKUPS, {**self.given, **window}, project=self.project)
         assert "errors" not in body, body
         return body["data"]["list"]
@@ -66,6 +87,7 @@ class Walker:
         return info
 
     async def forwards(self, length: int) -> None:
+        """Walk from the start to the end."""
         after, start = None, 0
         while True:
             end = min(start + length, len(self.whole))
@@ -75,6 +97,7 @@ class Walker:
             after, start = info["endCursor"], end
 
     async def backwards(self, length: int) -> None:
+        """Walk from the end to the start."""
         before, end = None, len(self.whole)
         while True:
             start = max(end - length, 0)
@@ -86,7 +109,7 @@ class Walker:
 
 @examples
 @given(rows=backups(), order=ORDERS, length=st.integers(1, 5), where=st.sampled_from(list(WHERES)))
-async def test_walks_in_both_directions_show_the_whole_list(
+async def test_walks_in_both_directions_show_the_whole_list(  # noqa: PLR0913, PLR0917
     graphql: GraphQL, database: Database, rows: list[Fields], order: Order, length: int, where: str
 ) -> None:
     project = fresh_project()
@@ -115,7 +138,9 @@ async def test_a_page_between_two_cursors_knows_what_is_around_it(  # noqa: PLR0
     walker = Walker(graphql, project, whole, orderBy=argument(order))
     cursors = [edge["cursor"] for edge in (await walker.page())["edges"]]
     # Places past the end are no cursors.
-    after, before = (None if place in {*range(len(rows), 13)} else place for place in (after, before))
+    after, before = (
+        None if place in {*range(len(rows), 13)} else place for place in (after, before)
+    )
     low = 0 if after is None else after + 1
     high = len(rows) if before is None else before
     bounds = {
@@ -150,7 +175,10 @@ async def test_a_cursor_of_every_order_leads_on(graphql: GraphQL, database: Data
     schema = await graphql('{ __type(name: "BackupOrderField") { enumValues { name } } }')
     fields = [value["name"] for value in schema["data"]["__type"]["enumValues"]]
     assert {"CREATED_AT", "UPDATED_AT", "TIME_STAMP"} <= set(fields)
-    rows = [{"id": f"id{n}", "user_id": "u", "backup_name": "n", "backup_metadata": "{}"} for n in range(3)]
+    rows = [
+        {"id": f"id{n}", "user_id": "u", "backup_name": "n", "backup_metadata": "{}"}
+        for n in range(3)
+    ]
     await store(database, Backup, "p1", [row | {"status": "error", "sort_time": 0} for row in rows])
     for field in fields:
         for direction in ("ASC", "DESC"):
@@ -281,7 +309,10 @@ async def test_relations_hold_in_both_directions(  # noqa: PLR0913, PLR0917
     by_name: bool,  # noqa: FBT001
 ) -> None:
     project = fresh_project()
-    rows = [job(f"j{n}", **{k: v for k, v in row.items() if k != "actions"}) for n, row in enumerate(given_)]
+    rows = [
+        job(f"j{n}", **{k: v for k, v in row.items() if k != "actions"})
+        for n, row in enumerate(given_)
+    ]
     links = [
         {"job_id": f"j{number}", "position": place, "action_id": name}
         for number, row in enumerate(given_)
@@ -298,7 +329,9 @@ async def test_relations_hold_in_both_directions(  # noqa: PLR0913, PLR0917
     listed = arranged(rows, order, ["description"])
 
     def of(connection: Any, owned: list[Any], shown: list[Any]) -> None:
-        expected = owned[:length] if way == "first" else owned[len(owned) - min(length, len(owned)) :]
+        expected = (
+            owned[:length] if way == "first" else owned[len(owned) - min(length, len(owned)) :]
+        )
         assert shown == expected
         assert connection["totalCount"] == len(owned)
         assert connection["pageInfo"]["hasNextPage"] == (way == "first" and len(owned) > length)
@@ -314,8 +347,12 @@ async def test_relations_hold_in_both_directions(  # noqa: PLR0913, PLR0917
         of(node["jobs"], owned, [n["jobId"] for n in node["jobs"]["nodes"]])
     for node, row in zip(data["jobs"]["nodes"], given_, strict=True):
         known = {"c0", "c1", "s0", "s1"}
-        assert (node["client"] or {}).get("clientId") == ({row["client_id"]} & known or {None}).pop()
-        assert (node["session"] or {}).get("sessionId") == ({row["session_id"]} & known or {None}).pop()
+        assert (node["client"] or {}).get("clientId") == (
+            {row["client_id"]} & known or {None}
+        ).pop()
+        assert (node["session"] or {}).get("sessionId") == (
+            {row["session_id"]} & known or {None}
+        ).pop()
         owned = list(enumerate(row["actions"]))
         # Names fall from a0 to a2, so that the order by name, descending, is that of the ids.
         owned.sort(key=lambda pair: (pair[1], -pair[0]) if by_name else pair)
@@ -327,9 +364,13 @@ async def _store_relatives(database: Database, project: str) -> None:
     able = dict.fromkeys(
         ("supported_actions", "supported_modes", "supported_storages", "supported_engines"), "[]"
     )
-    hosts = [{"id": f"c{n}", "user_id": "u", "uuid": "u", "is_central": False} | able for n in (0, 1)]
+    hosts = [
+        {"id": f"c{n}", "user_id": "u", "uuid": "u", "is_central": False} | able for n in (0, 1)
+    ]
     await store(database, Client, project, hosts)
-    together = [{"id": f"s{n}", "user_id": "u", "schedule": "{}", "job_states": "{}"} for n in (0, 1)]
+    together = [
+        {"id": f"s{n}", "user_id": "u", "schedule": "{}", "job_states": "{}"} for n in (0, 1)
+    ]
     plain = {"description": "", "hold_off": 30, "session_tag": 0}
     await store(database, Session, project, [row | plain for row in together])
     doings = [

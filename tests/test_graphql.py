@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from gateway.auth import Identity
 from gateway.context import Context
 from gateway.resolvers import actions, backups, clients, jobs
+from gateway.schema import create_schema
+from gateway.settings import load
 
 pytestmark = pytest.mark.anyio
 
@@ -125,7 +128,16 @@ async def test_all_projects(graphql: GraphQL, make_ctx: Callable[[str], Context]
     foreign = page["nodes"][2]
     assert foreign["client"] == {"projectId": "p2"}
     assert foreign["backups"] == {"totalCount": 1, "nodes": [{"projectId": "p2"}]}
-    look_up = "query ($id: ID!, $all: Boolean) { node(id: $id, allProjects: $all) { id } }"
-    assert (await graphql(look_up, {"id": foreign["id"]}))["data"] == {"node": None}
-    found = await graphql(look_up, {"id": foreign["id"], "all": True})
-    assert found["data"] == {"node": {"id": foreign["id"]}}
+    # A global id says whose it is: `node` asks only whether the caller may look there.
+    look_up = "query ($id: ID!) { node(id: $id) { id ... on Job { client { projectId } } } }"
+    found = await graphql(look_up, {"id": foreign["id"]})
+    assert found["data"] == {"node": {"id": foreign["id"], "client": {"projectId": "p2"}}}
+    local = make_ctx("p1")
+    member = Identity("somebody", "somebody", "p1", frozenset({"member", "reader"}))
+    schema = create_schema(load())
+    for id_, shown in ((foreign["id"], None), (page["nodes"][0]["id"], page["nodes"][0]["id"])):
+        asking = Context(member, "p1", local.db, local.policy)
+        result = await schema.execute(look_up, {"id": id_}, context_value=asking)
+        assert result.errors is None
+        assert result.data is not None
+        assert (result.data["node"] and result.data["node"]["id"]) == shown

@@ -75,6 +75,7 @@ RULES: dict[str, set[str]] = {
     },
     "settings": set(),
     "tables": set(),
+    "trusts": {"auth", "errors", "settings"},
 }
 
 HOMES = {
@@ -87,7 +88,7 @@ HOMES = {
     "alembic": {"migrations"},
     "asyncpg": set(),
     "keystonemiddleware": {"keystone"},
-    "keystoneauth1": {"keystone"},
+    "keystoneauth1": {"trusts"},
     "oslo_config": {"policy", "keystone"},
     "oslo_policy": {"policy"},
     "webob": {"keystone"},

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from clients import opened
+from apps import opened
 from databases import Postgres
 from outage import Cable
 

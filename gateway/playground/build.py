@@ -64,7 +64,7 @@ def build(*, force: bool = False) -> bool:
     if is_current() and not force:
         _say(f"{DIST} is up to date")
         return False
-    node = _find_node() or _install_node()
+    node = ensure_node()
     fresh = HERE / "dist.new"
     _install_packages(node)
     _say("building the page …")
@@ -104,6 +104,11 @@ def fingerprint() -> str:
 def build_requirements() -> list[str]:
     """List what a build backend must ask pip for: Node.js, if it is needed and not here."""
     return [] if is_current() or _find_node() else [NODE_WHEEL]
+
+
+def ensure_node() -> Node:
+    """Find a Node.js that is new enough, or install one. Raises :class:`BuildError`."""
+    return _find_node() or _install_node()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -56,6 +56,11 @@ class Listing:
             visible=lambda _: sa.true(),
         )
 
+    @cached_property
+    def single(self) -> Self:
+        """The same list for those who look for one item: the rule is another."""
+        return replace(self, rule=self.rule.replace(":get_all", ":get"))
+
     def sorted_by(self, *by: Sort) -> Order:
         """These sort keys, completed so that no two rows are equal; of none, the list's order."""
         if not by:
@@ -93,7 +98,7 @@ class Listing:
     async def get(self, ctx: Context, item_id: str, select: Columns) -> Row | None:
         """The row that this id means in the caller's project, or None."""
         key = (ctx.project_id, item_id)
-        return (await self.meant(ctx, [key], select)).get(key)
+        return (await self.single.meant(ctx, [key], select)).get(key)
 
     async def meant(
         self, ctx: Context, keys: Sequence[Parent], select: Columns

@@ -94,6 +94,16 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
         **values,
     )
     projections.fits(row)
+    news = capabilities | ({} if draft.description is None else {"description": draft.description})
+    try:
+        return await _register(ctx, row, news)
+    except Conflict:
+        # Whoever registered it at the same time has done so by now, and is found.
+        return await _register(ctx, row, news)
+
+
+async def _register(ctx: Context, row: Client, news: Mapping[str, str]) -> Client:
+    """Store a client, or what is new of one that is known."""
     taken = f"a client with the id '{row.id}' is registered by another project"
     async with ctx.db.write(taken=taken) as session:
         own = COLUMNS.project_id == row.project_id
@@ -105,12 +115,7 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
                 raise Conflict(taken, field="client_id")
             session.add(row)
             return row
-        description = {} if draft.description is None else {"description": draft.description}
-        changes = {
-            key: value
-            for key, value in (capabilities | description).items()
-            if getattr(known, key) != value
-        }
+        changes = {key: value for key, value in news.items() if getattr(known, key) != value}
         # A scheduler registers at every start: what says nothing new is not a change.
         if changes:
             change(known, **changes)

@@ -1,7 +1,8 @@
 """Jobs: which actions run when and where, and what is asked of their schedulers."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway import documents, filters, projections, resolvers
 from gateway.context import Context
-from gateway.errors import Unprocessable, shown
+from gateway.errors import GatewayError, Unprocessable, shown
 from gateway.filters import Either, Expression, Where
 from gateway.resolvers import actions, change, clients, listing, locked, sessions
 from gateway.resolvers.actions import ActionDraft
@@ -95,7 +96,8 @@ async def create(ctx: Context, draft: JobDraft) -> Job:
     ctx.authorize("jobs:create")
     row = _draw(ctx, draft)
     await _settle(ctx, row)
-    async with ctx.db.write(taken=f"a job with the id '{row.id}' exists already") as session:
+    taken = f"a job with the id '{row.id}' exists already"
+    async with _or_distrust(ctx, row.trust_id), ctx.db.write(taken=taken) as session:
         session.add(row)
         await session.flush()
         await _assign(ctx, session, row, draft.actions)
@@ -110,10 +112,16 @@ async def replace(
     draft.job_id = job_id
     new = _draw(ctx, draft)
     await _settle(ctx, new)
-    async with ctx.db.write() as session:
+    query = sa.select(COLUMNS.trust_id).where(
+        COLUMNS.project_id == ctx.project_id, COLUMNS.id == job_id
+    )
+    async with _or_distrust(ctx, new.trust_id), ctx.db.write() as session:
         await sessions.release(ctx, session, job_id, keep=new.session_id)
+        trust_id = (await session.execute(query)).scalar_one_or_none()
         row = await resolvers.put(ctx, session, new, expected_version)
         await _assign(ctx, session, row, draft.actions)
+    if row.trust_id != trust_id:
+        await _distrust(ctx, trust_id)
     return row
 
 
@@ -145,7 +153,7 @@ async def update(
             values |= {"user_credentials": None, "trust_id": None}
             values |= await _entrusted(ctx, values["client_id"])
     drafts = changes.get("actions")
-    async with ctx.db.write() as session:
+    async with _or_distrust(ctx, values.get("trust_id")), ctx.db.write() as session:
         if "session_id" in values:
             await sessions.release(ctx, session, job_id, keep=values["session_id"])
         row = await locked(ctx, session, Job, job_id, expected_version)
@@ -326,7 +334,8 @@ async def _entrusted(ctx: Context, client_id: str | None) -> dict[str, Any]:
     client = await clients.LISTING.get(ctx, client_id, (clients.COLUMNS.is_central,))
     if client is None or not client[-1]:
         return {}
-    query = sa.select(COLUMNS.user_credentials).where(
+    # As text: PostgreSQL can't tell whether two documents are equal.
+    query = sa.select(sa.cast(COLUMNS.user_credentials, sa.Text)).where(
         COLUMNS.project_id == ctx.project_id, COLUMNS.trust_id.is_not(None)
     )
     given = [orjson.loads(found[0]) for found in await ctx.db.rows(query.distinct())]
@@ -353,6 +362,17 @@ async def _distrust(ctx: Context, trust_id: str | None) -> None:
     )
     if await ctx.db.scalar(query.limit(1)) is None:
         await ctx.trusts.delete(trust_id)
+
+
+@asynccontextmanager
+async def _or_distrust(ctx: Context, trust_id: str | None) -> AsyncIterator[None]:
+    """Take back the trust of a job that isn't stored after all."""
+    try:
+        yield
+    except GatewayError:
+        with suppress(GatewayError):  # what went wrong first is what counts
+            await _distrust(ctx, trust_id)
+        raise
 
 
 async def _only_client(ctx: Context) -> str | None:

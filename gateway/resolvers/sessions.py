@@ -90,11 +90,11 @@ async def update(
     return row
 
 
-async def delete(ctx: Context, session_id: str) -> None:
-    """Delete a session, and free its jobs. Raises NotFound."""
+async def delete(ctx: Context, session_id: str, *, expected_version: int | None = None) -> None:
+    """Delete a session, and free its jobs. Raises NotFound and StaleVersion."""
     ctx.authorize("sessions:delete")
     async with ctx.db.write() as session:
-        row = await locked(ctx, session, Session, session_id)
+        row = await locked(ctx, session, Session, session_id, expected_version)
         await session.execute(
             sa.update(Job)
             .where(JOBS.project_id == ctx.project_id, JOBS.session_id == session_id)

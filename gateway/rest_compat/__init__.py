@@ -16,9 +16,9 @@ from starlette.types import Scope
 from gateway import errors
 from gateway.context import Context
 from gateway.errors import GatewayError, shown
-from gateway.resolvers import actions, backups, clients, jobs
+from gateway.resolvers import actions, backups, clients, jobs, sessions
 from gateway.rest_compat import handlers
-from gateway.rest_compat.documents import ACTIONS, BACKUPS, CLIENTS, JOBS
+from gateway.rest_compat.documents import ACTIONS, BACKUPS, CLIENTS, JOBS, SESSIONS
 from gateway.rest_compat.handlers import Endpoint, deletes, lists, shows
 from gateway.rest_compat.requests import BadParameter, Call, accepts
 from gateway.settings import Settings
@@ -48,6 +48,15 @@ ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
     ("/clients", "POST", "clients:create clients:create_central", handlers.register_client),
     ("/clients/{id}", "GET", "clients:get", shows(CLIENTS)),
     ("/clients/{id}", "DELETE", "clients:delete", deletes(CLIENTS, clients.delete)),
+    ("/sessions", "GET", "sessions:get_all", lists(SESSIONS)),
+    ("/sessions", "POST", "sessions:create", handlers.create_session),
+    ("/sessions/{id}", "GET", "sessions:get", shows(SESSIONS)),
+    ("/sessions/{id}", "POST", "sessions:replace", handlers.replace_session),
+    ("/sessions/{id}", "PATCH", "sessions:update", handlers.update_session),
+    ("/sessions/{id}", "DELETE", "sessions:delete", deletes(SESSIONS, sessions.delete)),
+    ("/sessions/{id}/action", "POST", "sessions:action:create", handlers.act_on_session),
+    ("/sessions/{id}/jobs/{job_id}", "PUT", "sessions:job:add", handlers.add_to_session),
+    ("/sessions/{id}/jobs/{job_id}", "DELETE", "sessions:job:remove", handlers.remove_from_session),
 )
 
 STATUSES: Mapping[type[Exception], tuple[int, str]] = {
@@ -161,6 +170,9 @@ HOME = {
         "rel/action": relation("/actions/{id}"),
         "rel/clients": relation("/clients", *_PAGE),
         "rel/client": relation("/clients/{id}"),
+        "rel/sessions": relation("/sessions", *_PAGE),
+        "rel/session": relation("/sessions/{id}"),
+        "rel/session_action": relation("/sessions/{id}/action"),
     }
 }
 

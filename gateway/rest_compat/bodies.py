@@ -28,7 +28,8 @@ from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.backups import BackupDraft
 from gateway.resolvers.clients import ClientDraft
 from gateway.resolvers.jobs import JobDraft
-from gateway.tables import Action, BackupStatus, JobEvent
+from gateway.resolvers.sessions import SessionDraft
+from gateway.tables import Action, BackupStatus, JobEvent, JobResult, JobStatus
 
 Body = dict[str, Any]
 Check = Callable[[str, object], object]
@@ -56,6 +57,13 @@ def hostname(key: str, value: object) -> str:
 def status(key: str, value: object) -> object:
     """A backup's status."""
     return one_of(list(BackupStatus))(key, value)
+
+
+def session_tag(key: str, value: object) -> object:
+    """A session's tag, which freezerclient sends as digits in a string."""
+    if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value, re.ASCII):
+        return value
+    return integer(key, value)
 
 
 _JOB: dict[str, Check] = {
@@ -102,6 +110,30 @@ _CLIENT: Mapping[str, Check] = {
     "uuid": string,
     "is_central": boolean,
     **dict.fromkeys(CAPABILITIES, sequence),
+}
+
+_SESSION_RUN: dict[str, Check] = {
+    "status": one_of(["", "active", *JobStatus]),
+    "result": one_of(["", *JobResult]),
+    "time_start": integer,
+    "time_end": integer,
+    "time_started": integer,
+    "time_ended": integer,
+}
+"""What a client may say of a session's run."""
+
+_SESSION: dict[str, Check] = {
+    "schedule": optional(mapping),
+    "description": optional(string),
+    "hold_off": optional(integer),
+    "session_tag": optional(integer),
+    **{key: optional(one) for key, one in _SESSION_RUN.items()},
+}
+"""The keys of a session that have a type; it may have any others, which are dropped."""
+
+_SESSION_ACTIONS: dict[str, dict[str, Check]] = {
+    "start": {"job_id": string, "current_tag": session_tag},
+    "end": {"job_id": string, "result": one_of(list(JobResult))},
 }
 
 _CREDENTIALS: dict[str, Check] = {"trust_id": string, "trustor_user_id": string}
@@ -200,6 +232,66 @@ def client_draft(body: Body) -> ClientDraft:
         raise BadInput("'client_id' is a required property", field="client_id")
     check(body, _CLIENT)
     return ClientDraft(**{key: body[key] for key in _CLIENT if key in body})
+
+
+def session_draft(body: Body, *, replaces: bool = False) -> SessionDraft:
+    """Create a session, or replace one, which needs its tag; its jobs are added one by one."""
+    check(_some(body), _SESSION)
+    for key in ("schedule", "session_tag") if replaces else ("schedule",):
+        if body.get(key) is None:
+            raise BadInput(f"'{key}' is a required property", field=key)
+    check(body["schedule"], SCHEDULE, closed="schedule")
+    more = {key: _or_nothing(body[key]) for key in _SESSION_RUN if key in body}
+    if not replaces:
+        # A new session is active, whatever the client that copies one says.
+        more.pop("status", None)
+    return SessionDraft(
+        schedule=body["schedule"],
+        description=body.get("description") or "",
+        hold_off=30 if (hold_off := body.get("hold_off")) is None else hold_off,
+        session_tag=body.get("session_tag") or 0,
+        more=more,
+    )
+
+
+def session_changes(body: Body) -> dict[str, Any]:
+    """Change a session; null gives a key its default."""
+    check(body, _SESSION)
+    changes: dict[str, Any] = {
+        key: nothing if body[key] is None else body[key]
+        for key, nothing in {"description": "", "hold_off": 30, "session_tag": 0}.items()
+        if key in body
+    }
+    changes |= {key: _or_nothing(body[key]) for key in _SESSION_RUN if key in body}
+    if "schedule" in body:
+        # As in a job: null for the whole schedule is null for each of its keys.
+        schedule = dict.fromkeys(SCHEDULE) if (sent := body["schedule"]) is None else sent
+        _check_patch(schedule, SCHEDULE, closed="schedule")
+        changes["schedule"] = schedule
+    return changes
+
+
+def session_action(body: Body) -> tuple[str, Body]:
+    """Start a session or end a job's part in it: the first key of the body, and what it needs.
+
+    Raises BadInput for parameters of a wrong type or none; which actions there are is for the
+    endpoint to say.
+    """
+    if not body:
+        raise BadInput("Bad action request format: the body must be an object with one key")
+    name, parameters = next(iter(body.items()))
+    if name not in _SESSION_ACTIONS:
+        return name, {}
+    keys = _SESSION_ACTIONS[name]
+    check(mapping(name, parameters), keys)
+    for key in keys:
+        if key not in parameters:
+            raise BadInput(f"'{key}' is a required property", field=key)
+    return name, parameters
+
+
+def _or_nothing(value: Any) -> Any:
+    return None if value in {"", -1} else value
 
 
 def event(body: Body) -> JobEvent:

@@ -12,7 +12,16 @@ import orjson
 
 from gateway.filters import Where
 from gateway.projections import CAPABILITIES
-from gateway.resolvers import Column, Columns, Listing, actions, backups, clients, jobs
+from gateway.resolvers import (
+    Column,
+    Columns,
+    Listing,
+    actions,
+    backups,
+    clients,
+    jobs,
+    sessions,
+)
 from gateway.tables import JSONText
 
 OMITTED = object()
@@ -136,6 +145,11 @@ def blank(value: Any) -> Any:
     return "" if value is None else value
 
 
+def not_yet(time: int | None) -> int:
+    """Show a time that hasn't come as freezer-api does."""
+    return -1 if time is None else time
+
+
 def if_any(text: str | None) -> Any:
     """Show a JSON text, and leave out the key where there is none."""
     return OMITTED if text is None else orjson.Fragment(text)
@@ -159,7 +173,7 @@ def with_nulls(text: str) -> Any:
     return document | {key: None for key in _ALWAYS if key not in document}
 
 
-_A, _B, _C, _J = actions.COLUMNS, backups.COLUMNS, clients.COLUMNS, jobs.COLUMNS
+_A, _B, _C, _J, _S = (module.COLUMNS for module in (actions, backups, clients, jobs, sessions))
 
 # In the dialect "documented", keys stand as in the published examples, the additions after them.
 
@@ -231,6 +245,25 @@ CLIENT = Document(
                 **{key: _C[key] for key in CAPABILITIES},
             }
         ),
+    }
+)
+
+SESSION = Document(
+    {
+        "project_id": _S.project_id,
+        "session_id": _S.id,
+        "user_id": _S.user_id,
+        "description": _S.description,
+        "session_tag": _S.session_tag,
+        "result": _S.result,
+        "hold_off": _S.hold_off,
+        "status": _S.status,
+        **{
+            key: As(_S[key], not_yet)
+            for key in ("time_ended", "time_started", "time_end", "time_start")
+        },
+        "schedule": _S.schedule,
+        "jobs": _S.job_states,
     }
 )
 
@@ -312,4 +345,16 @@ CLIENTS = Resource(
     searched=CLIENT.searched(),
     open=(),
     search=clients.search,
+)
+
+SESSIONS = Resource(
+    name="sessions",
+    id="session_id",
+    listing=sessions.LISTING,
+    dialects=dict.fromkeys(("documented", "freezer-19"), Shown(SESSION, SESSION)),
+    searched=SESSION.searched(),
+    open=(_S.schedule, _S.job_states),
+    search=sessions.search,
+    time=_S.time_start,
+    blank=frozenset({"status", "result"}),
 )

@@ -5,17 +5,19 @@ from functools import partial
 from typing import Any
 
 import orjson
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from gateway.errors import NotFound, StaleVersion, shown
 from gateway.paging import Window
-from gateway.resolvers import Listing, actions, backups, clients, jobs
+from gateway.resolvers import Listing, actions, backups, clients, jobs, sessions
 from gateway.rest_compat import bodies
 from gateway.rest_compat.documents import (
     ACTIONS,
     BACKUPS,
     CLIENTS,
     JOBS,
+    SESSIONS,
     Document,
     Many,
     Resource,
@@ -146,6 +148,53 @@ async def register_client(call: Call) -> Response:
     """Register a client, or update a registered one."""
     row = await clients.create(call.ctx, bodies.client_draft(await call.body()))
     return created(call, CLIENTS, row)
+
+
+async def create_session(call: Call) -> Response:
+    """Create a session."""
+    row = await sessions.create(call.ctx, bodies.session_draft(await call.body()))
+    return created(call, SESSIONS, row)
+
+
+async def replace_session(call: Call) -> Response:
+    """Replace a session, or create it under its id."""
+    draft = bodies.session_draft(await call.body(), replaces=True)
+    version = await expected(call, SESSIONS, creates=True)
+    row = await sessions.replace(call.ctx, call.item_id, draft, expected_version=version)
+    return created(call, SESSIONS, row, version=row.version)
+
+
+async def update_session(call: Call) -> Response:
+    """Change a session."""
+    changes = bodies.session_changes(await call.body())
+    version = await expected(call, SESSIONS)
+    row = await sessions.update(call.ctx, call.item_id, changes, expected_version=version)
+    return updated(SESSIONS, row)
+
+
+async def act_on_session(call: Call) -> Response:
+    """Start a session with a job, or end the job's part in it."""
+    name, asked = bodies.session_action(await call.body())
+    if name == "start":
+        tag = int(asked["current_tag"])
+        outcome = await sessions.start(call.ctx, call.item_id, asked["job_id"], tag)
+    elif name == "end":
+        outcome = await sessions.end(call.ctx, call.item_id, asked["job_id"], asked["result"])
+    else:
+        raise HTTPException(405, f"Bad Action Method: {shown(name)}", {"Allow": "POST, OPTIONS"})
+    return answer({"result": outcome.result, "session_tag": outcome.session_tag}, 202)
+
+
+async def add_to_session(call: Call) -> Response:
+    """Take a job into a session."""
+    await sessions.add_job(call.ctx, call.item_id, call.in_path("job_id"))
+    return Response(status_code=204)
+
+
+async def remove_from_session(call: Call) -> Response:
+    """Take a job out of a session."""
+    await sessions.remove_job(call.ctx, call.item_id, call.in_path("job_id"))
+    return Response(status_code=204)
 
 
 def answer(document: object, status: int = 200, /, **headers: str) -> Response:

@@ -70,9 +70,13 @@ class Call:
     @property
     def item_id(self) -> str:
         """The id in the path. Raises BadInput for what can't be one."""
-        item_id = self.request.path_params["id"]
+        return self.in_path("id")
+
+    def in_path(self, name: str) -> str:
+        """Another id in the path. Raises BadInput for what can't be one."""
+        item_id = self.request.path_params[name]
         if not possible_id(item_id):
-            raise BadInput(f"no item can have the id {shown(item_id)}", field="id")
+            raise BadInput(f"no item can have the id {shown(item_id)}", field=name)
         return str(item_id)
 
     async def raw(self) -> bytes:

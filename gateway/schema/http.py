@@ -16,7 +16,15 @@ from strawberry.types.graphql import OperationType
 
 from gateway import documents, projections
 from gateway.context import Context, Contexts
-from gateway.errors import BadInput, Code, GatewayError, TooLarge, Unavailable, shown
+from gateway.errors import (
+    BadInput,
+    Code,
+    GatewayError,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    shown,
+)
 from gateway.schema import errors
 from gateway.schema.plan import Plans
 from gateway.schema.root import Schema
@@ -133,7 +141,8 @@ def _failure(request: Request, error: GatewayError) -> Response:
     headers = {}
     if isinstance(error, Unauthenticated) and error.uri:
         headers["WWW-Authenticate"] = f'Keystone uri="{error.uri}"'
-    return _respond(request, _STATUS.get(error.code, 400), body, headers)
+    status = 413 if isinstance(error, TooLarge) else _STATUS.get(error.code, 400)
+    return _respond(request, status, body, headers)
 
 
 def _refusal(request: Request, status: int, message: str) -> Response:

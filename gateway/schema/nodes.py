@@ -427,6 +427,15 @@ def _fields(nodes: Sequence[FieldNode], fragments: Mapping[str, Any]) -> Iterato
                 waiting[:0] = fragments[selection.name.value].selection_set.selections
 
 
+def lies_across(ctx: Context, view: View, project_id: str) -> bool:
+    """Whether an item is another project's, and the caller is one who may look there, too.
+
+    A global id says whose it is, so that `node` needs no other argument; Relay allows none.
+    """
+    rule = view.listing.everywhere.rule
+    return project_id != ctx.project_id and ctx.policy.allows(rule, ctx.identity, ctx.project_id)
+
+
 async def fetch(info: Any, view: View, key: Parent, *, across: bool = False) -> Row | None:
     """The row of a global id, or None where the caller sees none; it knows its type."""
     listing = view.listing.everywhere if across else view.listing

@@ -56,6 +56,7 @@ from gateway.schema.nodes import (
     Reference,
     View,
     global_id,
+    lies_across,
     parse_id,
 )
 from gateway.settings import Settings
@@ -68,8 +69,10 @@ AS_THEY_ARE = {"ID", "String", "Int", "BigInt", "Boolean", "DateTime"}
 """Scalars whose columns hold what the response shows."""
 
 
-MOST_KNOWN = 512
-"""How many operations are remembered, and how many variants of each."""
+MOST_KNOWN, LONGEST_KNOWN = 512, 20_000
+"""How many operations are remembered, and of how many characters at most."""
+MOST_VARIANTS = 64
+"""How many plans of one operation are remembered, and how many page lengths that it may ask for."""
 
 
 class NotPlannableError(Exception):
@@ -451,22 +454,27 @@ class ByIds:
     async def root(self, run: Run) -> Any:
         """Find them, those of a type together."""
         arguments = self.arguments.of(run)
-        across = arguments.get("all_projects", False)
         texts = arguments["ids"] if self.spec.many else [arguments["id"]]
-        wanted = [parse_id(text, "ids" if self.spec.many else "id") for text in texts]
-        keys: dict[str, list[Parent]] = {}
-        for view, key in wanted:
-            keys.setdefault(view.name, []).append(key)
+        wanted = [
+            (view.name, lies_across(run.ctx, view, key[0]), key)
+            for view, key in (parse_id(text, "ids" if self.spec.many else "id") for text in texts)
+        ]
+        keys: dict[tuple[str, bool], list[Parent]] = {}
+        for name, across, key in wanted:
+            keys.setdefault((name, across), []).append(key)
         found = dict(
             zip(
                 keys,
                 await _together(
-                    *(self._find(run, name, of, across=across) for name, of in keys.items())
+                    *(
+                        self._find(run, name, of, across=across)
+                        for (name, across), of in keys.items()
+                    )
                 ),
                 strict=True,
             )
         )
-        shown = [found[view.name].get(key) for view, key in wanted]
+        shown = [found[name, across].get(key) for name, across, key in wanted]
         return shown if self.spec.many else shown[0]
 
     async def _find(
@@ -644,6 +652,8 @@ class Plans:
 
     def admit(self, query: str, name: str | None) -> None:
         """Remember an operation that ran without errors."""
+        if len(query) > LONGEST_KNOWN:
+            return
         self._known.setdefault((query, name), None)
         if len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
@@ -712,6 +722,8 @@ class Prepared:
         key = tuple(variables.coerced.get(name) for name in self._switches)
         if key not in self._plans:
             planner = Planner(self.schema, self.fragments, self.operation, variables)
+            if len(self._plans) >= MOST_VARIANTS:
+                self._plans.clear()
             try:
                 self._plans[key] = planner.plan()
             except NotPlannableError:
@@ -723,12 +735,12 @@ class Prepared:
         lengths = tuple(
             (name, len(value) if isinstance(value, list) else value)
             for name, value in variables.items()
-            if isinstance(value, int | list)
+            if isinstance(value, int | float | list)
         )
         if lengths not in self._checked:
             graphql_schema = self.schema._schema  # noqa: SLF001 - graphql-core's own
             refuse_many(self.settings, graphql_schema, self.fragments, self.operation, variables)
-            if len(self._checked) >= MOST_KNOWN:
+            if len(self._checked) >= MOST_VARIANTS:
                 self._checked.clear()
             self._checked.add(lengths)
 

@@ -11,15 +11,13 @@ from strawberry.tools import merge_types
 from strawberry.types import ExecutionContext
 
 from gateway.schema import actions, backups, clients, errors, jobs, sessions
-from gateway.schema.connections import ALL_PROJECTS
 from gateway.schema.limits import Limits
-from gateway.schema.nodes import SPEC, ByGlobalId, Info, Node, fetch, parse_id
+from gateway.schema.nodes import SPEC, ByGlobalId, Info, Node, fetch, lies_across, parse_id
 from gateway.schema.scalars import SCALARS
 from gateway.settings import Settings
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="A global id.")]
 Ids = Annotated[list[strawberry.ID], strawberry.argument(description="Global ids.")]
-Across = Annotated[bool, strawberry.argument(description=ALL_PROJECTS)]
 
 
 @strawberry.type(description="Who is asking.")
@@ -55,23 +53,25 @@ class Root:
         description="The item of a global id; null if you can't see one.",
         metadata={SPEC: ByGlobalId(many=False)},
     )
-    async def node(self, info: Info, id: Id, *, all_projects: Across = False) -> Node | None:
+    async def node(self, info: Info, id: Id) -> Node | None:
         """Look one up."""
         view, key = parse_id(id, "id")
-        found: Any = await fetch(info, view, key, across=all_projects)
+        across = lies_across(info.context, view, key[0])
+        found: Any = await fetch(info, view, key, across=across)
         return found  # type: ignore[no-any-return]  # a row in place of a view
 
     @strawberry.field(
         description="The items of global ids, in their order; null where none is.",
         metadata={SPEC: ByGlobalId(many=True)},
     )
-    async def nodes(
-        self, info: Info, ids: Ids, *, all_projects: Across = False
-    ) -> list[Node | None]:
+    async def nodes(self, info: Info, ids: Ids) -> list[Node | None]:
         """Look many up, those of a type together."""
         found = [parse_id(text, "ids") for text in ids]
         rows: Any = await asyncio.gather(
-            *(fetch(info, view, key, across=all_projects) for view, key in found)
+            *(
+                fetch(info, view, key, across=lies_across(info.context, view, key[0]))
+                for view, key in found
+            )
         )
         return rows  # type: ignore[no-any-return]  # rows in place of views
 

@@ -24,9 +24,7 @@ _INTEGER = re.compile(r"-?[0-9]{1,19}")
 
 
 class Epoch(sa.TypeDecorator[datetime]):
-    """Seconds since 1970 as an aware datetime; null are -1, a scheduler's "not yet", and what is in
-    no calendar.
-    """
+    """Seconds since 1970 as an aware datetime; null are -1 ("not yet") and what no calendar has."""
 
     impl = sa.BigInteger
     cache_ok = True

@@ -15,9 +15,9 @@ from gateway.resolvers import Column, Listing
 from gateway.schema.nodes import VIEWS, View
 from gateway.schema.scalars import JSON, BigInt, Epoch
 
-MOST_CONDITIONS = 500
+MOST_CONDITIONS = 200
 MOST_VALUES = 1000
-DEEPEST = 32
+DEEPEST = 16
 
 OPERATORS: Mapping[str, tuple[str, str]] = {
     "eq": ("eq", "Equal to this; null finds what has no value."),
@@ -174,13 +174,18 @@ def _check_size(where: Where) -> None:
         part, depth = waiting.pop()
         if depth > DEEPEST:
             raise BadInput(f"'where' is nested deeper than {DEEPEST} levels", field="where")
-        if isinstance(part, Not):
-            waiting.append((part.part, depth + 1))
-        elif isinstance(part, (All, Either)):
-            waiting += ((inner, depth + 1) for inner in part.parts)
-        else:
-            conditions += 1
-            values += len(part.value) if isinstance(getattr(part, "value", None), tuple) else 0
+        match part:
+            case Not(inner):
+                waiting.append((inner, depth + 1))
+            case All(parts) | Either(parts):
+                waiting += ((inner, depth + 1) for inner in parts)
+            case Expression(Holds(keys=keys)):
+                conditions += len(keys)
+            case Condition(value=tuple() as listed):
+                conditions += 1
+                values += len(listed)
+            case _:
+                conditions += 1
     for what, count, most in (
         ("conditions", conditions, MOST_CONDITIONS),
         ("values in lists", values, MOST_VALUES),

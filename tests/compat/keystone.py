@@ -98,7 +98,9 @@ class Keystone:
         )
 
     def register(self, url: str) -> None:
-        """Enter a service of the type `backup` at this URL in the catalogue."""
+        """Enter a service of the type `backup` at this URL in the catalogue, and no other one."""
+        for former in self.admin("GET", "/services?type=backup")["services"]:
+            self.admin("DELETE", f"/services/{former['id']}")
         service = {"type": "backup", "name": "freezer"}
         service_id = self.admin("POST", "/services", {"service": service})["service"]["id"]
         for interface in ("public", "internal", "admin"):
