@@ -12,6 +12,8 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
+from gateway.tables import JSONText
+
 Column = sa.ColumnElement[Any]
 
 
@@ -117,6 +119,25 @@ class Expression:
 
 
 Where = Condition | All | Either | Not | Expression
+
+
+class without_key(GenericFunction[str]):  # noqa: N801 - a function's name in SQL
+    """A JSON document without one of its keys; PostgreSQL may put the others in another order."""
+
+    type = JSONText()
+    inherit_cache = True
+
+
+@compiles(without_key)
+def _json_remove(element: without_key, compiler: Any, **options: Any) -> str:
+    document, key = (compiler.process(part, **options) for part in element.clauses)
+    return f"json_remove({document}, '$.' || {key})"
+
+
+@compiles(without_key, "postgresql")
+def _minus(element: without_key, compiler: Any, **options: Any) -> str:
+    document, key = (compiler.process(part, **options) for part in element.clauses)
+    return f"CAST(CAST({document} AS jsonb) - CAST({key} AS text) AS json)"
 
 
 PRESENT: Any = object()

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gateway import documents, filters, projections, resolvers
 from gateway.context import Context
 from gateway.errors import GatewayError, Unprocessable, shown
-from gateway.filters import Either, Expression, Where
+from gateway.filters import Either, Expression, Where, without_key
 from gateway.resolvers import actions, change, clients, listing, locked, sessions
 from gateway.resolvers.actions import ActionDraft
 from gateway.tables import (
@@ -22,6 +22,7 @@ from gateway.tables import (
     Job,
     JobAction,
     JobEvent,
+    JSONText,
     columns,
     new_id,
     source,
@@ -57,6 +58,29 @@ USES = listing(
 )
 """The jobs that use an action."""
 USES_OF_ACTION = (_USES.c.project_id, _USES.c.action_id)
+
+_BY_OTHERS = sa.and_(
+    sa.exists().where(
+        clients.COLUMNS.id == COLUMNS.client_id,
+        clients.COLUMNS.is_central,
+        clients.COLUMNS.project_id != COLUMNS.project_id,
+    ),
+    ~sa.exists().where(
+        clients.COLUMNS.id == COLUMNS.client_id,
+        clients.COLUMNS.project_id == COLUMNS.project_id,
+    ),
+)
+"""Whether another project's central client runs the job; its processes are that project's own."""
+
+CURRENT_PID = sa.case((_BY_OTHERS, None), else_=COLUMNS.current_pid)
+"""The process that runs the job, where it is the job's own project's."""
+SCHEDULE = sa.type_coerce(
+    sa.case(
+        (_BY_OTHERS, without_key(COLUMNS.job_schedule, "current_pid")), else_=COLUMNS.job_schedule
+    ),
+    JSONText(),
+)
+"""The schedule's document, with the process only in it where it is the job's own project's."""
 
 CAPABILITY = {
     "action": "supported_actions",

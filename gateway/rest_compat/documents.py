@@ -130,6 +130,8 @@ class Resource:
     """What `time_before` and `time_after` compare, in epoch seconds."""
     blank: frozenset[str] = frozenset()
     """Keys that show nothing as an empty string."""
+    discreet: Mapping[str, Shown] | None = None
+    """As `dialects`, for those who are neither admin nor service, where they see less."""
     parts: Mapping[str, Column] | None = None
     """Where a search finds a key of the actions that are part of the item."""
 
@@ -286,6 +288,14 @@ _JOB_19 = JOB.only(
     job_actions=Many(_ACTION_OF_JOB_19),
 )
 
+# What only an admin or a service is shown: whose trust a job uses (freezer-api shows everybody),
+# and the process of another project's client that runs it.
+_SCHEDULE = jobs.SCHEDULE.label("job_schedule")
+_DISCREET = JOB.only(
+    *(key for key in JOB.keys if key != "user_credentials"), job_schedule=_SCHEDULE
+)
+_DISCREET_19 = _JOB_19.only(*_JOB_19.keys, job_schedule=_SCHEDULE)
+
 BACKUPS = Resource(
     name="backups",
     id="backup_id",
@@ -311,10 +321,14 @@ JOBS = Resource(
         "documented": Shown(JOB, JOB),
         "freezer-19": Shown(_JOB_19, _JOB_19),
     },
+    discreet={
+        "documented": Shown(_DISCREET, _DISCREET),
+        "freezer-19": Shown(_DISCREET_19, _DISCREET_19),
+    },
     # What only some may see can't be searched either.
     searched={key: c for key, c in JOB.searched().items() if key != "user_credentials"}
     | {"status": _J.status, "event": _J.event, "result": _J.result},
-    open=(_J.job_schedule,),
+    open=(jobs.SCHEDULE,),
     search=jobs.search,
     time=_J.time_created,
     blank=frozenset({"session_id", "status", "event", "result"}),

@@ -254,15 +254,6 @@ async def _whole(
     own = all(project == call.ctx.project_id for project, _ in keys)
     listing = jobs.ACTIONS if own else jobs.ACTIONS.everywhere
     pages = await listing.find_of(call.ctx, keys, jobs.ACTIONS_OF_JOB, window, None, part.columns)
-    hidden = () if _may_see_credentials(call) else ("user_credentials",)
     for item, key in zip(items, keys, strict=True):
         item["job_actions"] = [part.of(row, len(key)) for row in pages[key].rows]
-        for name in hidden:
-            item.pop(name, None)
     return items
-
-
-def _may_see_credentials(call: Call) -> bool:
-    """Tell whether the caller is shown whose trust a job uses; freezer-api shows everybody."""
-    roles = call.ctx.identity.roles
-    return call.settings.rest_dialect == "freezer-19" or bool(roles & {"admin", "service"})

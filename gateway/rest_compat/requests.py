@@ -114,8 +114,10 @@ class Call:
         return value
 
     def shown(self, resource: Resource) -> Shown:
-        """How the resource looks in the dialect that is set."""
-        return resource.dialects[self.settings.rest_dialect]
+        """How the resource looks to the caller, in the dialect that is set."""
+        trusted = self.ctx.identity.roles & {"admin", "service"}
+        dialects = resource.dialects if trusted else resource.discreet or resource.dialects
+        return dialects[self.settings.rest_dialect]
 
     async def search(self, resource: Resource) -> tuple[Where | None, str]:
         """Return the search that the body or a parameter asks for, and its text as a parameter."""

@@ -55,7 +55,7 @@ class JobSchedule:
     )
     time_ended: datetime | None = leaf(COLUMNS.time_ended, "When its last run ended.", sort=True)
     current_pid: int | None = leaf(
-        COLUMNS.current_pid, "The process that runs it, on the client.", filtered=False
+        jobs.CURRENT_PID, "The process that runs it, on the client.", filtered=False
     )
 
 
@@ -97,7 +97,7 @@ class Job(Node):
     session_id: strawberry.ID | None = leaf(COLUMNS.session_id, "The id of its session.")
     session_tag: int | None = leaf(COLUMNS.session_tag, "The session's run that it last joined.")
     schedule = part(JobSchedule, "When it runs, and how far it is.")
-    schedule_document: JSON = leaf(COLUMNS.job_schedule, "The schedule, whole and as sent.")
+    schedule_document: JSON = leaf(jobs.SCHEDULE, "The schedule, whole and as sent.")
     version: int = leaf(COLUMNS.version, "Counts the changes since it was created.")
     created_at: datetime = leaf(COLUMNS.created_at, "When it was created.", sort=True)
     updated_at: datetime = leaf(COLUMNS.updated_at, "When it was last changed.", sort=True)

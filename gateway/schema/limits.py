@@ -216,7 +216,7 @@ class Counter:
         return len(ids) if isinstance(ids, list) else 1
 
     def _value(self, value: ValueNode) -> Any:
-        return value_from_ast_untyped(value, self.variables)
+        return value_from_ast_untyped(value, dict(self.variables))
 
 
 def _inner(definition: GraphQLField, nodes: list[FieldNode]) -> Sets:
