@@ -28,6 +28,8 @@ class Identity:
     user_domain_id: str | None = None
     project_domain_id: str | None = None
     service_roles: frozenset[str] = frozenset()
+    is_local: bool = False
+    """Whether this is the one user of a gateway that authenticates nobody."""
 
 
 class Authenticator(Protocol):
@@ -63,6 +65,7 @@ class NoAuthenticator:
             user_name="local",
             project_id=project(headers.get("x-project-id") or self._project_id, "X-Project-Id"),
             roles=frozenset({"admin", "member", "reader", "service"}),
+            is_local=True,
         )
 
 

@@ -11,41 +11,55 @@ from gateway.context import Context
 
 pytestmark = pytest.mark.anyio
 
+SWITCHED = """query ($yes: Boolean!) {
+  jobs { totalCount @include(if: $yes) nodes @skip(if: $yes) { id } }
+}"""
 QUERIES: list[tuple[str, dict[str, Any]]] = [
     (JOBS, {"first": 2}),
     (
-        "{ backups(first: 3) { totalCount edges { cursor node { id metadata level status timeStamp"
-        " compressedSize job { id description client { hostname } } } }"
-        " pageInfo { hasNextPage hasPreviousPage startCursor endCursor __typename } __typename } }",
+        """{ backups(first: 3) {
+          totalCount
+          edges { cursor node {
+            id metadata level status timeStamp compressedSize
+            job { id description client { hostname } }
+          } }
+          pageInfo { hasNextPage hasPreviousPage startCursor endCursor __typename }
+          __typename
+        } }""",
         {},
     ),
     (
-        "query ($w: BackupWhere, $o: [BackupOrder!], $a: String) { b: backups(where: $w, orderBy: $o,"
-        " after: $a, last: 2) { nodes { ...F } edges { __typename node { backupName } } } }"
-        " fragment F on Backup { n: backupName __typename ... on Node { id } }",
+        """query ($w: BackupWhere, $o: [BackupOrder!], $a: String) {
+          b: backups(where: $w, orderBy: $o, after: $a, last: 2) {
+            nodes { ...F }
+            edges { __typename node { backupName } }
+          }
+        }
+        fragment F on Backup { n: backupName __typename ... on Node { id } }""",
         {"w": {"level": {"gte": 1}}, "o": [{"field": "TIME_STAMP", "direction": "DESC"}]},
     ),
+    (SWITCHED, {"yes": True}),
+    (SWITCHED, {"yes": False}),
     (
-        "query ($yes: Boolean!) { jobs { totalCount @include(if: $yes) nodes @skip(if: $yes) { id } } }",
-        {"yes": True},
-    ),
-    (
-        "query ($yes: Boolean!) { jobs { totalCount @include(if: $yes) nodes @skip(if: $yes) { id } } }",
-        {"yes": False},
-    ),
-    (
-        "{ clients { nodes { clientId jobs(first: 1) { edges { node { description actions(last: 1) {"
-        " edges { position cursor node { action jobs { nodes { jobId } } } } } } } } } } }",
+        """{ clients { nodes { clientId jobs(first: 1) { edges { node {
+          description
+          actions(last: 1) { edges { position cursor node { action jobs { nodes { jobId } } } } }
+        } } } } } }""",
         {},
     ),
     ("{ jobs(allProjects: true) { nodes { projectId client { clientId } } } __typename }", {}),
     ("{ sessions { totalCount nodes { id jobs { nodes { id } } } } actions { nodes { id } } }", {}),
     (
-        "{ jobs(where: {or: []}) { totalCount nodes { id } pageInfo { endCursor hasNextPage } } }",
+        """{ jobs(where: {or: []}) {
+          totalCount nodes { id } pageInfo { endCursor hasNextPage }
+        } }""",
         {},
     ),
     (
-        '{ job(jobId: "none") { id } client(clientId: "host1") { hostname isCentral createdAt } }',
+        """{
+          job(jobId: "none") { id }
+          client(clientId: "host1") { hostname isCentral createdAt supportedModes }
+        }""",
         {},
     ),
     ("{ jobs(first: 0) { pageInfo { hasNextPage } edges { cursor } } }", {}),
@@ -96,15 +110,19 @@ async def test_nodes(
 
     listed = await ask("{ jobs(allProjects: true) { nodes { id } } backups { nodes { id } } }")
     ids = [node["id"] for part in listed["data"].values() for node in part["nodes"]]
-    query = (
-        "query ($ids: [ID!]!, $id: ID!) { node(id: $id) { id ... on Job { description"
-        " actions { totalCount } } } nodes(ids: $ids) { __typename id"
-        " ... on Backup { level job { jobId } } ... on Job { scheduleDocument } } }"
-    )
-    answers = [await ask(query, ids=[*ids, ids[0]], id=ids[0]) for _ in range(2)]
-    assert "errors" not in answers[0]
-    assert answers[0] == answers[1]
-    assert None not in answers[0]["data"]["nodes"]
+    query = """query ($ids: [ID!]!, $id: ID!) {
+      node(id: $id) { id ... on Job { description actions { totalCount } } }
+      nodes(ids: $ids) {
+        __typename id
+        ... on Backup { level job { jobId } }
+        ... on Job { scheduleDocument }
+      }
+    }"""
+    first, second = [await ask(query, ids=[*ids, ids[0]], id=ids[0]) for _ in range(2)]
+    assert "errors" not in first
+    assert first == second
+    # What is another project's is null.
+    assert [node is None for node in first["data"]["nodes"]].count(True) == 1
     assert plans.hits == 1
     for wrong in ("zzz", "QmFja3VwOg=="):
         first, second = [await ask(query, ids=[wrong], id=ids[0]) for _ in range(2)]

@@ -1,7 +1,7 @@
 """What a project is not shown of another project's central client that runs its jobs."""
 
-from dataclasses import replace
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -17,17 +17,21 @@ pytestmark = pytest.mark.anyio
 RUNNING = {"status": "running", "current_pid": 4711, "event": "", "schedule_interval": "1 days"}
 
 
-class Member:
-    """Everybody is a member of the project `p1`."""
+class Everybody:
+    """Everybody has these roles in the project `p1`."""
 
-    async def identify(self, headers: Any, path: str, method: str) -> Identity:
-        return Identity("u1", "user", "p1", frozenset({"member", "reader"}))
+    def __init__(self, *roles: str) -> None:
+        self.roles = frozenset(roles)
+
+    async def identify(self, *_: object) -> Identity:
+        """Whoever it is."""
+        return Identity("u1", "user", "p1", self.roles)
 
 
 @pytest.fixture
 async def member(client: httpx.AsyncClient, app: Starlette) -> httpx.AsyncClient:
     """Return the client, whose requests are a member's."""
-    app.state.contexts = replace(app.state.contexts, authenticator=Member())
+    app.state.contexts = replace(app.state.contexts, authenticator=Everybody("member", "reader"))
     return client
 
 
@@ -70,13 +74,9 @@ async def test_whose_trust_a_job_uses(
     await clients.create(ctx, clients.ClientDraft("own"))
     trust = {"trust_id": "t1", "trustor_user_id": "u2"}
     job = await jobs.create(ctx, jobs.JobDraft([], client_id="own", user_credentials=trust))
+    own = trust | {"trustor_user_id": "u1"}
+    mine = await jobs.create(ctx, jobs.JobDraft([], client_id="own", user_credentials=own))
     assert "user_credentials" not in (await member.get(f"/v2/p1/jobs/{job.id}")).json()
-    app.state.contexts = replace(app.state.contexts, authenticator=Admin())
+    assert (await member.get(f"/v2/p1/jobs/{mine.id}")).json()["user_credentials"] == own
+    app.state.contexts = replace(app.state.contexts, authenticator=Everybody("admin"))
     assert (await member.get(f"/v2/p1/jobs/{job.id}")).json()["user_credentials"] == trust
-
-
-class Admin:
-    """Everybody is an admin."""
-
-    async def identify(self, headers: Any, path: str, method: str) -> Identity:
-        return Identity("u1", "user", "p1", frozenset({"admin"}))

@@ -13,6 +13,7 @@ from gateway.__main__ import app
 from gateway.schema import changes, create_schema
 from gateway.settings import load
 
+GIT = shutil.which("git") or "git"
 SCRIPT = Path(__file__).parents[1] / ".ci" / "schema-changes"
 
 NOW = create_schema(load()).as_str()
@@ -124,7 +125,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def git(*arguments: str) -> None:
     who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-    subprocess.run(["git", *who, *arguments], check=True)
+    subprocess.run([GIT, *who, *arguments], check=True)
 
 
 def commit(folder: Path, schema: str) -> None:
@@ -134,7 +135,8 @@ def commit(folder: Path, schema: str) -> None:
 
 
 def run_ci() -> tuple[int, str]:
-    done = subprocess.run([".ci/schema-changes"], capture_output=True, text=True, check=False)
+    script = str(Path(".ci") / "schema-changes")
+    done = subprocess.run([script], capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -153,8 +153,8 @@ def not_yet(time: int | None) -> int:
 
 
 def if_any(text: str | None) -> Any:
-    """Show a JSON text, and leave out the key where there is none."""
-    return OMITTED if text is None else orjson.Fragment(text)
+    """Show a JSON text as what it says, and leave out the key where there is none."""
+    return OMITTED if text is None else orjson.loads(text)
 
 
 _ALWAYS = (
@@ -288,12 +288,9 @@ _JOB_19 = JOB.only(
     job_actions=Many(_ACTION_OF_JOB_19),
 )
 
-# What only an admin or a service is shown: whose trust a job uses (freezer-api shows everybody),
-# and the process of another project's client that runs it.
+# Only an admin or a service is shown the process of another project's client that runs a job.
 _SCHEDULE = jobs.SCHEDULE.label("job_schedule")
-_DISCREET = JOB.only(
-    *(key for key in JOB.keys if key != "user_credentials"), job_schedule=_SCHEDULE
-)
+_DISCREET = JOB.only(*JOB.keys, job_schedule=_SCHEDULE)
 _DISCREET_19 = _JOB_19.only(*_JOB_19.keys, job_schedule=_SCHEDULE)
 
 BACKUPS = Resource(

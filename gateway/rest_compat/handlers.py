@@ -243,7 +243,10 @@ async def expected(call: Call, resource: Resource, *, creates: bool = False) -> 
 async def _whole(
     call: Call, document: Document, items: Sequence[dict[str, Any]]
 ) -> Sequence[dict[str, Any]]:
-    """Put in what isn't in the items' own rows: the actions of jobs, in one statement."""
+    """Put in what isn't in jobs' own rows, their actions, and take out what isn't for the caller.
+
+    One statement, whatever the number of items.
+    """
     many = document.keys.get("job_actions")
     if not isinstance(many, Many) or not items:
         return items
@@ -256,4 +259,7 @@ async def _whole(
     pages = await listing.find_of(call.ctx, keys, jobs.ACTIONS_OF_JOB, window, None, part.columns)
     for item, key in zip(items, keys, strict=True):
         item["job_actions"] = [part.of(row, len(key)) for row in pages[key].rows]
+        trust = item.get("user_credentials")
+        if trust and not call.shows_trust(trust.get("trustor_user_id")):
+            del item["user_credentials"]
     return items

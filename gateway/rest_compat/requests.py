@@ -115,9 +115,18 @@ class Call:
 
     def shown(self, resource: Resource) -> Shown:
         """How the resource looks to the caller, in the dialect that is set."""
-        trusted = self.ctx.identity.roles & {"admin", "service"}
-        dialects = resource.dialects if trusted else resource.discreet or resource.dialects
+        dialects = resource.dialects if self.trusted else resource.discreet or resource.dialects
         return dialects[self.settings.rest_dialect]
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the caller is shown what members aren't."""
+        return bool(self.ctx.identity.roles & {"admin", "service"})
+
+    def shows_trust(self, trustor_user_id: object) -> bool:
+        """Whether the caller is shown a trust: members their own; freezer-api shows everybody."""
+        own = trustor_user_id == self.ctx.identity.user_id
+        return own or self.trusted or self.settings.rest_dialect == "freezer-19"
 
     async def search(self, resource: Resource) -> tuple[Where | None, str]:
         """Return the search that the body or a parameter asks for, and its text as a parameter."""

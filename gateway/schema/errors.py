@@ -24,13 +24,13 @@ def show(error: GraphQLError) -> None:
     elif cause is None or isinstance(cause, GraphQLError) or _is_input_error(error, cause):
         # What graphql-core itself finds: syntax, validation, values of a wrong type.
         extensions["code"] = Code.BAD_USER_INPUT.value
-        if len(error.message) > LONGEST:
-            # It quotes whatever it was given.
-            error.message = f"{error.message[:LONGEST]}…"
     else:
         log.error("unexpected error", path=error.path, exc_info=cause)
         error.message = MASK
         extensions["code"] = Code.INTERNAL.value
+    if len(error.message) > LONGEST:
+        # graphql-core quotes whatever it was given.
+        error.message = f"{error.message[:LONGEST]}…"
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     if request_id:
         extensions["requestId"] = request_id

@@ -26,7 +26,7 @@ from gateway.errors import (
     shown,
 )
 from gateway.schema import errors
-from gateway.schema.plan import Plans
+from gateway.schema.operations import Plans
 from gateway.schema.root import Schema
 from gateway.settings import Settings
 
@@ -89,6 +89,8 @@ class GraphQLApp:
                 allowed_operation_types=OperationType.from_http(method),
             )
         except (CannotGetOperationTypeError, MissingQueryError):
+            if name is None:
+                raise BadInput("'query' has no operation", field="query") from None
             raise BadInput(f"no operation is named {shown(name)}", field="operationName") from None
         except InvalidOperationTypeError:
             return _refusal(request, 405, "GET runs queries only: send mutations by POST")
@@ -127,7 +129,7 @@ def _result(request: Request, result: ExecutionResult | PreExecutionError) -> Re
         codes = {(error.extensions or {}).get("code") for error in result.errors}
         if isinstance(result, PreExecutionError):
             status = 400 if _media_type(request) == GRAPHQL_JSON else 200
-        if result.data is None and Code.UNAVAILABLE in codes:
+        if not any((result.data or {}).values()) and Code.UNAVAILABLE in codes:
             status = _STATUS[Code.UNAVAILABLE]
     if not isinstance(result, PreExecutionError):
         body["data"] = result.data

@@ -43,15 +43,17 @@ class Limits(SchemaExtension):
         if document is None:
             raise AssertionError("an operation is executed after it is parsed")
         schema: GraphQLSchema = context.schema._schema  # noqa: SLF001
-        fragments = {}
+        fragments, operations = {}, {}
         for definition in document.definitions:
             if isinstance(definition, FragmentDefinitionNode):
                 fragments[definition.name.value] = definition
-            elif isinstance(definition, OperationDefinitionNode) and (
-                context.operation_name is None
-                or (definition.name and definition.name.value == context.operation_name)
-            ):
-                operation = definition
+            elif isinstance(definition, OperationDefinitionNode):
+                operations[definition.name and definition.name.value] = definition
+        if len(operations) > 1 and context._provided_operation_name is None:  # noqa: SLF001
+            # Strawberry would run the first, where the specification wants to be told.
+            message = f"'operationName' must be one of {', '.join(map(repr, operations))}"
+            raise GraphQLError(message, original_error=BadInput(message, field="operationName"))
+        operation = operations[context.operation_name]
         settings = self.settings
         depth, aliases = Shape(fragments).of(operation.selection_set)
         _refuse("is nested", depth, "levels deep", settings.graphql_max_depth)

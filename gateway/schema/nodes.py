@@ -430,10 +430,12 @@ def _fields(nodes: Sequence[FieldNode], fragments: Mapping[str, Any]) -> Iterato
 def lies_across(ctx: Context, view: View, project_id: str) -> bool:
     """Whether an item is another project's, and the caller is one who may look there, too.
 
-    A global id says whose it is, so that `node` needs no other argument; Relay allows none.
+    A global id says whose it is, so that `node` needs no other argument; Relay allows none. Where
+    nobody is authenticated, nothing but the request itself keeps projects apart.
     """
-    rule = view.listing.everywhere.rule
-    return project_id != ctx.project_id and ctx.policy.allows(rule, ctx.identity, ctx.project_id)
+    if project_id == ctx.project_id or ctx.identity.is_local:
+        return False
+    return ctx.policy.allows(view.listing.everywhere.rule, ctx.identity, ctx.project_id)
 
 
 async def fetch(info: Any, view: View, key: Parent, *, across: bool = False) -> Row | None:

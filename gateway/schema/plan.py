@@ -6,29 +6,18 @@ dictionaries; each relation below it is one statement for all its parents. What 
 the ordinary way, and gives the same answer.
 """
 
-import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 from graphql import (
-    DirectiveNode,
-    DocumentNode,
     FragmentDefinitionNode,
-    GraphQLEnumType,
-    GraphQLError,
     GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
-    VariableNode,
-    Visitor,
     get_named_type,
-    parse,
-    visit,
 )
 from graphql.execution.collect_fields import (
     FieldDetails,
@@ -36,17 +25,13 @@ from graphql.execution.collect_fields import (
     collect_fields,
     collect_subfields,
 )
-from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
+from graphql.execution.values import VariableValues, get_argument_values
 from strawberry.types.arguments import convert_arguments
 
 from gateway.context import Context, Parent
-from gateway.errors import GatewayError, Unavailable
 from gateway.paging import Page
-from gateway.resolvers import Columns
 from gateway.schema.connections import question
-from gateway.schema.limits import refuse_many
 from gateway.schema.nodes import (
-    ACROSS,
     SPEC,
     VIEWS,
     ByGlobalId,
@@ -54,165 +39,12 @@ from gateway.schema.nodes import (
     Leaf,
     List,
     Reference,
-    View,
-    global_id,
     lies_across,
     parse_id,
 )
-from gateway.settings import Settings
-from gateway.tables import Row
+from gateway.schema.shapes import Built, NotPlannableError, Rows, Run, Shape, together
 
 Group = list[FieldDetails]
-Built = list[dict[str, Any]]
-
-AS_THEY_ARE = {"ID", "String", "Int", "BigInt", "Boolean", "DateTime"}
-"""Scalars whose columns hold what the response shows."""
-
-
-MOST_KNOWN, LONGEST_KNOWN = 512, 20_000
-"""How many operations are remembered, and of how many characters at most."""
-MOST_VARIANTS = 64
-"""How many plans of one operation are remembered, and how many page lengths that it may ask for."""
-
-
-class NotPlannableError(Exception):
-    """Something that only plain execution can do."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One request under way: whose it is, and its variables."""
-
-    ctx: Context
-    variables: VariableValues
-
-
-async def _together(*awaitables: Awaitable[Any]) -> list[Any]:
-    """The results of all of them, or the first failure when the last of them is done.
-
-    None is left behind: it would hold a connection that nobody waits for.
-    """
-    results = await asyncio.gather(*awaitables, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return results
-
-
-class Shape:
-    """A selection on one row: what each key of the response reads, and the children it shows."""
-
-    def __init__(self, view: View) -> None:
-        self.view = view
-        self.names = {"project_id", view.key} if view.key else set()
-        self.children: list[Child] = []
-        self._sources: list[tuple[str, Callable[[Scope], str]]] = []
-
-    def constant(self, key: str, value: str) -> None:
-        """Show the same for every row."""
-        self._sources.append((key, lambda _: repr(value)))
-
-    def id(self, key: str) -> None:
-        """Show the global id."""
-        view = self.view
-        self._sources.append(
-            (key, lambda s: f"{s(global_id)}({view.name!r}, {s.parent(view.key)})")
-        )
-
-    def leaf(self, key: str, name: str, type_: Any) -> None:
-        """Show a column. Raises NotPlannableError for one whose type has no short way out."""
-        self.names.add(name)
-        if isinstance(type_, GraphQLEnumType):
-            members = {value.value: word for word, value in type_.values.items()}
-            self._sources.append((key, lambda s: f"{s(members)}.get({s.column(name)})"))
-        elif type_.name == "JSON":
-            self._sources.append((key, lambda s: f"{s(orjson.Fragment)}({s.column(name)})"))
-        elif type_.name in AS_THEY_ARE:
-            self._sources.append((key, lambda s: s.column(name)))
-        else:
-            raise NotPlannableError
-
-    def part(self, key: str, inner: "Shape") -> None:
-        """Show more columns of the same row, in an object of their own."""
-        self.names |= inner.names
-        self._sources.append((key, inner.code))
-
-    def child(self, key: str, name: str, child: "Child") -> None:
-        """Show what belongs to the row; `name` is the column that holds the child's key."""
-        self.names.add(name)
-        number = len(self.children)
-        self.children.append(child)
-        child.name = name
-        self._sources.append((key, lambda s: f"c{number}.get(({s.parent(name)}))"))
-
-    def code(self, scope: "Scope") -> str:
-        """Write the dictionary of a row `r` as an expression."""
-        return "{" + ", ".join(f"{key!r}: {source(scope)}" for key, source in self._sources) + "}"
-
-    def compile(self, index: Mapping[str, int]) -> Callable[..., Built]:
-        """Make the function of rows, and of what each child found, to dictionaries."""
-        scope = Scope(index)
-        found = "".join(f", c{number}" for number in range(len(self.children)))
-        source = f"def build(rows{found}):\n    return [{self.code(scope)} for r in rows]"
-        # The text is made of this module's own words, column numbers and quoted response keys.
-        exec(source, scope.values)  # noqa: S102
-        build: Callable[..., Built] = scope.values["build"]
-        return build
-
-
-class Scope:
-    """The columns that generated code reads, and the values that it refers to."""
-
-    def __init__(self, index: Mapping[str, int]) -> None:
-        self.index = index
-        self.values: dict[str, Any] = {}
-
-    def __call__(self, value: object) -> str:
-        """Keep a value, and return its name in the code."""
-        name = f"v{len(self.values)}"
-        self.values[name] = value
-        return name
-
-    def column(self, name: str) -> str:
-        """Read a column."""
-        return f"r[{self.index[name]}]"
-
-    def parent(self, name: str) -> str:
-        """Read the row's project, and the column that holds an id in it."""
-        return f"{self.column('project_id')}, {self.column(name)}"
-
-
-class Rows:
-    """The rows of a level: their columns, and the shapes that are made of them."""
-
-    def __init__(self, view: View, shapes: Sequence[Shape], base: int) -> None:
-        names = {"project_id", view.key}.union(*(shape.names for shape in shapes))
-        self.columns: Columns = view.columns(frozenset(names))
-        # What was read for many parents begins with the parent's project and id.
-        self.index = {str(column.key): base + at for at, column in enumerate(self.columns)}
-        self.shapes = tuple((shape.compile(self.index), tuple(shape.children)) for shape in shapes)
-
-    def select(self, *, across: bool) -> Columns:
-        """The columns to read; of all projects where the parents were."""
-        return (*self.columns, ACROSS) if across else self.columns
-
-    async def build(self, run: Run, rows: Sequence[Row], *, across: bool) -> list[Built]:
-        """Make every shape of these rows, with all that is below them."""
-        return [
-            build(
-                rows,
-                *await _together(
-                    *(child.load(run, self._keys(child, rows), across=across) for child in children)
-                ),
-            )
-            for build, children in self.shapes
-        ]
-
-    def _keys(self, child: "Child", rows: Sequence[Row]) -> list[Parent]:
-        project, other = self.index["project_id"], self.index[child.name]
-        return list(
-            dict.fromkeys((row[project], row[other]) for row in rows if row[other] is not None)
-        )
 
 
 class Arguments:
@@ -287,7 +119,7 @@ class ToMany:
         async def reaches(*, forwards: bool) -> Mapping[Parent, bool]:
             return await listing.reaches_of(ctx, keys, owner, window, where, forwards)
 
-        found, total = await _together(pages(), counts())
+        found, total = await together(pages(), counts())
         beyond = await self._beyond(found.values(), reaches)
         rows = [row for page in found.values() for row in page.rows]
         built = await self.rows.build(run, rows, across=across)
@@ -317,7 +149,7 @@ class ToMany:
         async def reaches(*, forwards: bool) -> Mapping[None, bool]:
             return {None: await listing.reaches(ctx, window, where, forwards=forwards)}
 
-        found, total = await _together(page(), count())
+        found, total = await together(page(), count())
         beyond = await self._beyond([found] if found else [], reaches)
         built = await self.rows.build(run, found.rows if found else (), across=across)
         facts = {side: known.get(None) for side, known in beyond.items()}
@@ -333,9 +165,6 @@ class ToMany:
             if any(getattr(page, known) is None for page in pages):
                 found[side] = await reaches(forwards=side == "hasNextPage")
         return found
-
-
-Child = ToOne | ToMany
 
 
 class Outline:
@@ -465,7 +294,7 @@ class ByIds:
         found = dict(
             zip(
                 keys,
-                await _together(
+                await together(
                     *(
                         self._find(run, name, of, across=across)
                         for (name, across), of in keys.items()
@@ -510,7 +339,7 @@ class Plan:
     async def run(self, ctx: Context, variables: VariableValues) -> dict[str, Any]:
         """The operation's data. Raises GatewayError and GraphQLError."""
         run = Run(ctx, variables)
-        found = await _together(*(field.root(run) for _, field in self.fields))
+        found = await together(*(field.root(run) for _, field in self.fields))
         return dict(zip((key for key, _ in self.fields), found, strict=True))
 
 
@@ -633,127 +462,3 @@ class Planner:
             raise NotPlannableError
         field = definition.extensions["strawberry-definition"]
         return definition, field.metadata.get(SPEC)
-
-
-class Plans:
-    """The operations that have run without errors, each planned when it comes again.
-
-    What an operation must pass before it runs (syntax, validation, depth, aliases, tokens) it
-    passed when it was admitted, and its text is the same. What depends on variables is checked at
-    every run.
-    """
-
-    def __init__(self, schema: Any, settings: Settings) -> None:
-        self.schema = schema
-        self.settings = settings
-        self.hits = 0
-        """How many operations a plan has answered."""
-        self._known: OrderedDict[tuple[str, str | None], Prepared | None] = OrderedDict()
-
-    def admit(self, query: str, name: str | None) -> None:
-        """Remember an operation that ran without errors."""
-        if len(query) > LONGEST_KNOWN:
-            return
-        self._known.setdefault((query, name), None)
-        if len(self._known) > MOST_KNOWN:
-            self._known.popitem(last=False)
-
-    async def run(
-        self, ctx: Context, query: str, name: str | None, variables: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """The operation's data, or None where it has to run the ordinary way.
-
-        Raises Unavailable; any other failure is left to the ordinary way to find and show.
-        """
-        key = (query, name)
-        if key not in self._known:
-            return None
-        self._known.move_to_end(key)
-        prepared = self._known[key]
-        if prepared is None:
-            prepared = self._known[key] = Prepared(self.schema, self.settings, query, name)
-        try:
-            coerced = prepared.coerced(variables)
-            plan = prepared.plan(coerced)
-            if plan is None:
-                return None
-            prepared.check(variables)
-            data = await plan.run(ctx, coerced)
-        except Unavailable:
-            raise
-        except (GatewayError, GraphQLError, NotPlannableError):
-            return None
-        self.hits += 1
-        return data
-
-
-class Prepared:
-    """One operation: its syntax tree, and its plans by the directives that hold."""
-
-    def __init__(self, schema: Any, settings: Settings, query: str, name: str | None) -> None:
-        self.schema = schema
-        self.settings = settings
-        self.document = parse(query, no_location=True)
-        self.fragments: dict[str, FragmentDefinitionNode] = {}
-        for definition in self.document.definitions:
-            if isinstance(definition, FragmentDefinitionNode):
-                self.fragments[definition.name.value] = definition
-            elif isinstance(definition, OperationDefinitionNode) and (
-                name is None or (definition.name and definition.name.value == name)
-            ):
-                self.operation = definition
-        self._switches = _switches(self.document)
-        self._plans: dict[tuple[Any, ...], Plan | None] = {}
-        self._checked: set[tuple[Any, ...]] = set()
-
-    def coerced(self, variables: dict[str, Any]) -> VariableValues:
-        """The variables' values. Raises GraphQLError."""
-        found = get_variable_values(
-            self.schema._schema,  # noqa: SLF001 - graphql-core's own
-            self.operation.variable_definitions or (),
-            variables,
-        )
-        if isinstance(found, list):
-            raise found[0]
-        return found
-
-    def plan(self, variables: VariableValues) -> Plan | None:
-        """The plan under these variables; None for an operation that has none."""
-        key = tuple(variables.coerced.get(name) for name in self._switches)
-        if key not in self._plans:
-            planner = Planner(self.schema, self.fragments, self.operation, variables)
-            if len(self._plans) >= MOST_VARIANTS:
-                self._plans.clear()
-            try:
-                self._plans[key] = planner.plan()
-            except NotPlannableError:
-                self._plans[key] = None
-        return self._plans[key]
-
-    def check(self, variables: dict[str, Any]) -> None:
-        """Raise GraphQLError for more nodes than an operation may return."""
-        lengths = tuple(
-            (name, len(value) if isinstance(value, list) else value)
-            for name, value in variables.items()
-            if isinstance(value, int | float | list)
-        )
-        if lengths not in self._checked:
-            graphql_schema = self.schema._schema  # noqa: SLF001 - graphql-core's own
-            refuse_many(self.settings, graphql_schema, self.fragments, self.operation, variables)
-            if len(self._checked) >= MOST_VARIANTS:
-                self._checked.clear()
-            self._checked.add(lengths)
-
-
-def _switches(document: DocumentNode) -> list[str]:
-    """The variables that `@skip` and `@include` depend on."""
-    names: set[str] = set()
-
-    class Directives(Visitor):
-        def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
-            for argument in node.arguments or ():
-                if isinstance(argument.value, VariableNode):
-                    names.add(argument.value.name.value)
-
-    visit(document, Directives())
-    return sorted(names)

@@ -1,0 +1,1 @@
+"""Other people's GraphQL tools, against a running gateway: `make test-clients`."""

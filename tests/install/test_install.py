@@ -122,7 +122,11 @@ def test_the_source_distribution_makes_the_same_wheel_without_node(
     pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(tmp_path)]
     without_node = os.environ | {"PATH": "/usr/sbin:/sbin"}
     done = subprocess.run(
-        [*pip, "--verbose", str(file)], env=without_node, capture_output=True, text=True, check=False
+        [*pip, "--verbose", str(file)],
+        env=without_node,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nodejs" not in done.stdout

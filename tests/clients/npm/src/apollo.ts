@@ -19,7 +19,7 @@ import {
 const complaints: unknown[] = [];
 console.warn = console.error = (...message) => complaints.push(message);
 
-const connection = relayStylePagination(['where', 'orderBy', 'search']);
+const connection = relayStylePagination(['where', 'orderBy', 'search', 'allProjects']);
 const cache = new InMemoryCache({
   possibleTypes: { Node: ['Action', 'Backup', 'Client', 'Job', 'Session'] },
   typePolicies: {
