@@ -26,6 +26,23 @@ serve: install playground-if-possible ## Serve the sample data, and say where to
 test: $(VENV)/.installed-dev ## Run the tests, on SQLite and on a throw-away PostgreSQL
 	$(BIN)/pytest $(ARGS)
 
+.PHONY: test-clients
+test-clients: $(VENV)/.installed-dev ## Test with Relay, Apollo, urql, graphql-codegen, gql, ariadne-codegen
+	$(BIN)/pytest tests/clients $(ARGS)
+
+.PHONY: test-install
+test-install: $(VENV)/.installed-dev ## Test the wheel, installed into an empty environment
+	$(BIN)/pytest tests/install $(ARGS)
+
+.PHONY: chromium
+chromium: ## Install Chromium for the browser tests, where it is missing
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; \
+	  else \
+	    echo "Chromium is missing: install it (Debian: apt-get install chromium)"; exit 1; \
+	  fi; }
+
 .PHONY: lint
 lint: $(VENV)/.installed-dev ## Check format, style and types
 	$(BIN)/ruff format --check .
@@ -52,6 +69,14 @@ readme: install ## Write the README's table of settings from the code
 	@{ sed '/<!-- settings -->/q' README.md; $(GATEWAY) settings --markdown; \
 	  sed -n '/<!-- end of settings -->/,$$p' README.md; } > README.md.new
 	@mv README.md.new README.md
+
+.PHONY: docs
+docs: $(VENV)/.installed-dev ## Write the answers in docs/dashboards.md from the sample data
+	$(BIN)/python tests/examples.py
+
+.PHONY: wheel
+wheel: install ## Build the wheel, with GraphiQL in it, into dist/
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 .PHONY: playground
 playground: install ## Build GraphiQL, if its sources changed

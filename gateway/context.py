@@ -65,7 +65,8 @@ class Context:
         if loader is None:
 
             async def load(keys: list[Parent]) -> Sequence[Found | None]:
-                found = await function(self, keys, *arguments)
+                # Rows of one level often belong to the same: asked for twice, it would be there twice.
+                found = await function(self, list(dict.fromkeys(keys)), *arguments)
                 return [found.get(key) for key in keys]
 
             loader = self._loaders[function, arguments] = DataLoader(load_fn=load, cache=False)

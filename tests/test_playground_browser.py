@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import pytest
+from examples import DOCUMENT, examples
 from playwright.sync_api import expect, sync_playwright
 
 import gateway
@@ -238,6 +239,17 @@ def test_every_example_runs(visit: Visit) -> None:
     for title in visit.tabs():
         visit.open_tab(title)
         assert next(iter(visit.run().values())), title
+
+
+def test_every_query_of_the_docs_runs_when_it_is_pasted(visit: Visit) -> None:
+    for example in examples(DOCUMENT.read_text(encoding="utf-8")):
+        visit.write("operation.graphql", example.query)
+        visit.write("variables.json", json.dumps(example.variables))
+        if "errors" in (example.answer or {}):
+            with pytest.raises(AssertionError, match="BAD_USER_INPUT"):
+                visit.run()
+        else:
+            assert visit.run().keys() == (example.answer or {})["data"].keys()
 
 
 def test_the_system_can_choose_the_colours(browser: Browser, live_gateway: Gateway) -> None:
