@@ -24,7 +24,7 @@ serve: install playground-if-possible ## Serve the sample data, and say where to
 
 .PHONY: test
 test: $(VENV)/.installed-dev ## Run the tests, on SQLite and on a throw-away PostgreSQL
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses=auto $(ARGS)
 
 .PHONY: test-clients
 test-clients: $(VENV)/.installed-dev ## Test with Relay, Apollo, urql, graphql-codegen, gql, ariadne-codegen

@@ -65,7 +65,7 @@ class Context:
         if loader is None:
 
             async def load(keys: list[Parent]) -> Sequence[Found | None]:
-                # Rows of one level often belong to the same: asked for twice, it would be there twice.
+                # Rows of one level often belong to the same item: it is asked for once.
                 found = await function(self, list(dict.fromkeys(keys)), *arguments)
                 return [found.get(key) for key in keys]
 

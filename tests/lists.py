@@ -1,7 +1,7 @@
 """Random rows of the catalogue, and what GraphQL is to answer about them, worked out in Python."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -120,3 +120,57 @@ def _key(field: str) -> Callable[[Fields], tuple[bool, Any]]:
         return value is not None, value.encode() if isinstance(value, str) else value or 0
 
     return key
+
+
+PLACES = st.none() | st.integers(0, 11)
+ORDERS = orders("backup_name", "hostname", "status", "level", "compressed_size", "time_stamp")
+WHERES = {
+    "all": ({}, lambda _: True),
+    "with a host": ({"hostname": {"isNull": False}}, lambda row: row["hostname"] is not None),
+    "full": (
+        {"or": [{"level": {"lte": 0}}, {"level": {"isNull": True}}]},
+        lambda row: row["level"] is None or row["level"] <= 0,
+    ),
+}
+"""Filters of backups: each as an input, and what it means."""
+
+PAGE_OF_BACKUPS = """
+query($first: Int, $after: String, $last: Int, $before: String, $where: BackupWhere,
+      $orderBy: [BackupOrder!], $search: String) {
+  list: backups(first: $first, after: $after, last: $last, before: $before, where: $where,
+                orderBy: $orderBy, search: $search) {
+    totalCount
+    nodes { backupId }
+    edges { cursor node { backupId } }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  }
+}
+"""
+"""A query of backups with everything that a connection has."""
+
+
+async def found(
+    graphql: GraphQL, project: str, wheres: Sequence[Any], kind: str = "Backup"
+) -> list[set[str]]:
+    """The ids that each of the filters finds, many asked for in one operation."""
+    field, key = f"{kind.lower()}s", f"{kind.lower()}Id"
+    ids = []
+    for batch in _batches(wheres):
+        variables = {f"w{number}": where for number, where in enumerate(batch)}
+        declared = ", ".join(f"${name}: {kind}Where" for name in variables)
+        asked = " ".join(
+            f"{name}: {field}(where: ${name}, first: 100) {{ totalCount nodes {{ {key} }} }}"
+            for name in variables
+        )
+        body = await graphql(f"query({declared}) {{ {asked} }}", variables, project=project)
+        assert "errors" not in body, body
+        for name in variables:
+            page = body["data"][name]
+            ids.append({node[key] for node in page["nodes"]})
+            assert page["totalCount"] == len(page["nodes"])
+    return ids
+
+
+def _batches(items: Sequence[Any], size: int = 40) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
