@@ -12,17 +12,8 @@ from gateway.errors import BadInput
 from gateway.filters import All, Where
 from gateway.paging import Page, Window, decode
 from gateway.resolvers import Columns, Listing, Owner
-from gateway.schema.nodes import (
-    SPEC,
-    VIEWS,
-    Info,
-    List,
-    annotated,
-    is_across,
-    place,
-    reference,
-    selected,
-)
+from gateway.schema.nodes import Info, annotated, reference
+from gateway.schema.views import SPEC, VIEWS, List, is_across, place, selected
 from gateway.schema.wheres import condition, sorting
 from gateway.tables import Row
 

@@ -9,7 +9,8 @@ from strawberry import Some
 
 from gateway.context import Context, Parent
 from gateway.errors import NotFound
-from gateway.schema.nodes import VIEWS, Info, annotated, fetch, parse_id, reference
+from gateway.schema.nodes import Info, annotated, reference
+from gateway.schema.views import VIEWS, fetch, parse_id
 
 
 def input_of(draft: type, name: str, about: str, /, **fields: str) -> None:

@@ -19,7 +19,8 @@ from graphql.execution.values import VariableValues, get_variable_values
 from gateway.context import Context
 from gateway.errors import GatewayError, Unavailable
 from gateway.schema.limits import refuse_many
-from gateway.schema.plan import Plan, Planner
+from gateway.schema.plan import Plan
+from gateway.schema.planner import Planner
 from gateway.schema.shapes import NotPlannableError
 from gateway.settings import Settings
 

@@ -12,8 +12,9 @@ from strawberry.types import ExecutionContext
 
 from gateway.schema import actions, backups, clients, errors, jobs, sessions
 from gateway.schema.limits import Limits
-from gateway.schema.nodes import SPEC, ByGlobalId, Info, Node, fetch, lies_across, parse_id
+from gateway.schema.nodes import Info, Node
 from gateway.schema.scalars import SCALARS
+from gateway.schema.views import SPEC, ByGlobalId, fetch, lies_across, parse_id
 from gateway.settings import Settings
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="A global id.")]

@@ -16,7 +16,7 @@ from graphql.execution.values import VariableValues
 
 from gateway.context import Context, Parent
 from gateway.resolvers import Columns
-from gateway.schema.nodes import ACROSS, View, global_id
+from gateway.schema.views import ACROSS, View, global_id
 from gateway.tables import Row
 
 Built = list[dict[str, Any]]

@@ -12,8 +12,8 @@ from gateway.errors import BadInput
 from gateway.filters import PRESENT, All, Condition, Either, Expression, Holds, Not, Where
 from gateway.paging import Order, Sort
 from gateway.resolvers import Column, Listing
-from gateway.schema.nodes import VIEWS, View
 from gateway.schema.scalars import JSON, BigInt, Epoch
+from gateway.schema.views import VIEWS, View
 
 MOST_CONDITIONS = 200
 MOST_VALUES = 1000
