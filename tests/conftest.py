@@ -6,7 +6,6 @@ error, never a skip.
 """
 
 import os
-import signal
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
@@ -31,11 +30,6 @@ for variable in [name for name in os.environ if name.startswith("GATEWAY_")]:
     # The suite tests the defaults, and what it sets itself.
     if not variable.startswith("GATEWAY_TEST_"):
         del os.environ[variable]
-
-
-def pytest_configure() -> None:
-    """Clean up also when the run is terminated: a cluster would be left running."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

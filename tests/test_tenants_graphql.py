@@ -49,10 +49,10 @@ BATCH = 50
 LITERALS: dict[str, list[str]] = {
     "Int": ["2"],
     "Boolean": ["true", "false"],
-    "String": [f'"{SECRET}"', '"x"'],
+    "String": ['"%s"', '"x"'],
     "DateTime": ['"1980-01-01T00:00:00Z"', '"2980-01-01T00:00:00Z"'],
     "BigInt": ["0"],
-    "JSON": [f'"{SECRET}"', "4711"],
+    "JSON": ['"%s"', "4711"],
 }
 """What is tried for a value of each type; a scalar that isn't here fails the test."""
 
@@ -99,6 +99,7 @@ class Tries:
     users: tuple[str, ...]
     kinds: tuple[str, ...] = KINDS
     operators: int = 3
+    word: str = SECRET
 
     def calls(self, name: str, field: GraphQLField) -> Iterator[str]:
         """Yield calls of a field: what is required in every combination, the rest in turn."""
@@ -133,12 +134,12 @@ class Tries:
             for operator, field in list(type_.fields.items())[: self.operators]:
                 yield f"{{{operator}: {next(self.values(operator, field.type))}}}"
         elif isinstance(type_, GraphQLInputObjectType):
-            whole = name in {"input", "where"}
+            whole = name == "input" or type_.name.endswith("Where")
             yield from itertools.islice(self.inputs(type_), None if whole else INNER)
         elif type_.name == "ID" or name.removesuffix("Id") in KINDS:
             yield from self.ids(name)
         else:
-            yield from LITERALS[type_.name]
+            yield from (value.replace("%s", self.word) for value in LITERALS[type_.name])
 
     def ids(self, name: str) -> Iterator[str]:
         """Yield ids of the users' items."""
@@ -213,7 +214,8 @@ def brief(type_: Any) -> str:
 
 def told(mutation: str) -> Tries:
     """Return what is tried for a mutation, whose name says what it is about."""
-    return Tries((ALICE, BOB), tuple(kind for kind in KINDS if kind.title() in mutation))
+    kinds = tuple(kind for kind in KINDS if kind.title() in mutation)
+    return Tries((ALICE, BOB), kinds, word="taken")
 
 
 def nested() -> Iterator[tuple[str, str]]:
