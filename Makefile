@@ -34,6 +34,10 @@ test-clients: $(VENV)/.installed-dev ## Test with Relay, Apollo, urql, graphql-c
 test-install: $(VENV)/.installed-dev ## Test the wheel, installed into an empty environment
 	$(BIN)/pytest tests/install $(ARGS)
 
+.PHONY: test-compat
+test-compat: $(VENV)/.installed-dev ## Test with Keystone, freezerclient and tempest, kept in .cache/compat
+	$(BIN)/python -m tests.compat $(ARGS)
+
 .PHONY: chromium
 chromium: ## Install Chromium for the browser tests, where it is missing
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \

@@ -32,7 +32,13 @@ def configure(level: str, style: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     rendering: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                # Not the one that shows local variables, among them tokens.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
         if style == "console"
         else [
             structlog.processors.format_exc_info,
