@@ -303,8 +303,10 @@ class Schema:
             await self.require()
         except Unavailable as error:
             log.warning("answering 503 until the database is ready", reason=error.message)
-        yield
-        await self.database.close()
+        try:
+            yield
+        finally:
+            await self.database.close()
 
 
 class Ready:

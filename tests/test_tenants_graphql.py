@@ -308,7 +308,7 @@ async def test_what_belongs_to_ones_own(entity: str, name: str, worlds: Worlds) 
 async def test_what_one_tells(name: str, worlds: Worlds) -> None:
     field = MUTATIONS[name]
     for one in told(name).calls(name, field):
-        await worlds.same(f"mutation {{{one} {selection(field.type, 2)}}}")
+        await worlds.same(f"mutation {{{one} {selection(field.type, 1)}}}")
 
 
 @pytest.mark.parametrize("name", QUERIES)
@@ -327,10 +327,10 @@ async def test_what_one_may_tell(name: str, server: Server, template: str) -> No
     field = MUTATIONS[name]
     async with world(server, template, ALICE, BOB) as alices:
         before = await alices.held(ALICE)
-        done = [
-            (await alices.graphql(ALICE, f"mutation {{{one} {selection(field.type, 1)}}}")).json()
-            for one in Tries((ALICE,), told(name).kinds).calls(name, field)
-        ]
-        # What Bob tries in vain, Alice can do.
-        assert any("errors" not in answer for answer in done), done[0]
-        assert await alices.held(ALICE) != before
+        for one in Tries((ALICE,), told(name).kinds).calls(name, field):
+            query = f"mutation {{{one} {selection(field.type, 1)}}}"
+            answer = (await alices.graphql(ALICE, query)).json()
+            if "errors" not in answer and await alices.held(ALICE) != before:
+                return
+    # What Bob tries in vain, Alice could do.
+    raise AssertionError(answer)

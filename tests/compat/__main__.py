@@ -12,4 +12,6 @@ from .environments import REQUIREMENTS, installed
 
 for environment in REQUIREMENTS:
     print(f"{environment}: {installed(environment)}", flush=True)  # noqa: T201
-sys.exit(pytest.main([str(Path(__file__).parent), *sys.argv[1:]]))
+# Each file by itself: its tests have a Keystone in common, and some of them stop it.
+at_once = ["--numprocesses=auto", "--dist=loadfile"]
+sys.exit(pytest.main([str(Path(__file__).parent), *at_once, *sys.argv[1:]]))
