@@ -374,6 +374,8 @@ def _meant(name: str, names: Iterable[str]) -> str:
 def _warn_of_unknown_variables() -> None:
     names = [CONFIG_VARIABLE, *(name for name, _, _ in settings.described())]
     for name in os.environ:
+        if name.startswith(f"{settings.PREFIX}TEST_"):
+            continue  # the test suite's own
         if name.startswith(settings.PREFIX) and name not in names:
             log.warning("unknown variable", name=name, meant=_meant(name, names) or None)
 
