@@ -187,7 +187,14 @@ class Keystone:
 
     def validations(self) -> int:
         """Return how often somebody has asked whether a token is valid."""
-        log = (self.folder / "keystone.log").read_text()
+        # A request is logged after its answer is sent. When a later one stands in the log, so do
+        # those before it.
+        path = f"/v3/{os.urandom(8).hex()}"
+        httpx.get(f"{self.url}{path}", timeout=PATIENCE)
+        patient_until = time.monotonic() + PATIENCE
+        while path not in (log := (self.folder / "keystone.log").read_text()):
+            assert time.monotonic() < patient_until, "Keystone doesn't log its requests"
+            time.sleep(0.01)
         return log.count("GET /v3/auth/tokens ")
 
     @contextmanager
