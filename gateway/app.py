@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway import __version__, auth, migrations, playground, rest_compat
 from gateway.auth import Authenticator, Identity, NoAuthenticator
 from gateway.context import Contexts, Trusts
-from gateway.db import Database
+from gateway.db import Database, counting
 from gateway.errors import BadInput, GatewayError, TooLarge, Unavailable
 from gateway.policy import Policy
 from gateway.schema import GraphQLApp, errors, graphql_app
@@ -172,7 +172,7 @@ class Observed:
                 headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(request_id=request_id), counting() as tally:
             try:
                 await self.app(scope, receive, answer)
             finally:
@@ -185,6 +185,7 @@ class Observed:
                     path=path or scope["path"],
                     status=status,
                     ms=round((time.perf_counter() - began) * 1000, 1),
+                    statements=tally.statements,
                 )
 
 

@@ -4,6 +4,8 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +34,27 @@ _CONNECT_SECONDS = 5
 _TRANSIENT_SQLITE = ("locked", "unable to open", "disk I/O error", "readonly", "disk is full")
 
 
+@dataclass
+class Tally:
+    """How many SQL statements were run, but for those that begin and end transactions."""
+
+    statements: int = 0
+
+
+_tally: ContextVar[Tally | None] = ContextVar("tally", default=None)
+
+
+@contextmanager
+def counting() -> Iterator[Tally]:
+    """Count the statements of every database in the block, and in the tasks it starts."""
+    tally = Tally()
+    before = _tally.set(tally)
+    try:
+        yield tally
+    finally:
+        _tally.reset(before)
+
+
 class Database:
     """A pool of connections to the catalogue's database."""
 
@@ -39,6 +62,7 @@ class Database:
         self.url = settings.database
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _engine(self.url, settings.database_pool_size, settings.database_timeout)
+        sa.event.listen(self.engine.sync_engine, "before_cursor_execute", _count)
         # Reads need no transaction: a statement each, without BEGIN and ROLLBACK around it.
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -120,6 +144,13 @@ def _engine(url: sa.URL, pool_size: int, timeout: float) -> AsyncEngine:
     sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+    tally = _tally.get()
+    # SQLite's BEGIN is a statement like any other.
+    if tally is not None and not statement.startswith("BEGIN"):
+        tally.statements += 1
 
 
 def _replace_dead(connection: Any, _record: object, _proxy: object) -> None:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import httpx
 import pytest
 from apps import GraphQL, MakeContext
 from lists import store
 from recorder import QueryRecorder
+from structlog.testing import capture_logs
 
 from gateway.db import Database
 from gateway.resolvers import actions, jobs
@@ -193,3 +195,21 @@ async def test_a_job_with_many_actions_is_written_by_as_many_statements(
             await jobs.create(make_ctx(project), jobs.JobDraft(drafts, "j"))
         counts.add(len(recorder))
     assert counts == {5}
+
+
+async def test_the_log_says_how_many_statements_a_request_took(
+    client: httpx.AsyncClient, graphql: GraphQL, database: Database, recorder: QueryRecorder
+) -> None:
+    await estate(database, 5)
+    job = {"description": "new", "job_actions": [{"freezer_action": {"action": "admin"}}]}
+    for ask, least in (
+        (lambda: graphql(ISSUE, {"first": 5}), 3),
+        (lambda: client.get("/v2/p1/jobs"), 2),
+        (lambda: client.post("/v2/p1/jobs", json=job), 4),
+        (lambda: client.get("/healthcheck"), 0),
+    ):
+        for _ in range(2):
+            with recorder, capture_logs() as lines:
+                await ask()
+            (line,) = [line for line in lines if line["event"] == "request"]
+            assert line["statements"] == len(recorder) >= least
