@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 GATEWAY := $(BIN)/freezer-gateway
 # More arguments for pytest: make test ARGS='-k paging -x'
 ARGS ?=
+# Arguments for the benchmark: make bench BENCH_ARGS=--quick
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -45,6 +47,20 @@ chromium: ## Install Chromium for the browser tests, where it is missing
 	    apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; \
 	  else \
 	    echo "Chromium is missing: install it (Debian: apt-get install chromium)"; exit 1; \
+	  fi; }
+
+.PHONY: bench
+bench: $(VENV)/.installed-bench bench-tools ## Measure the gateway beside PostGraphile and freezer-api
+	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+.PHONY: bench-tools
+bench-tools: ## Install wrk and MariaDB for the benchmark, where they are missing
+	@command -v wrk >/dev/null && command -v mariadbd >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends \
+	      wrk mariadb-server-core; \
+	  else \
+	    echo "wrk or MariaDB is missing: apt-get install wrk mariadb-server-core"; exit 1; \
 	  fi; }
 
 .PHONY: lint
@@ -101,6 +117,10 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	$(BIN)/pip install --quiet --group bench
 	@touch $@
 
 # Debian has ensurepip in a package of its own.

@@ -1,0 +1,49 @@
+"""Q1 to Q4 as the gateway understands them, and how answers in GraphQL are read."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .workload import Item, Request, item
+
+BACKUP = """{
+  id status backupName hostname container mode storage level
+  timeStamp compressedSize uncompressedSize jobId metadata
+}"""
+
+JOB = """{
+  id description
+  schedule { interval startDate endDate status result event timeCreated timeStarted }
+  actions { edges { position node { id maxRetries maxRetriesInterval userId freezerAction } } }
+}"""
+
+_PAGE_INFO = "pageInfo { hasNextPage endCursor }"
+
+DOCUMENTS = {
+    "Q1": f"query Q1 {{ jobs(first: 50) {{ edges {{ cursor node {JOB} }} {_PAGE_INFO} }} }}",
+    "Q2": f"query Q2 {{ backups(first: 100) {{ edges {{ cursor node {BACKUP} }} {_PAGE_INFO} }} }}",
+    "Q3": f"query Q3($id: ID!) {{ node(id: $id) {{ ... on Backup {BACKUP} }} }}",
+    "Q4": "query Q4($after: String!) { backups(first: 100, after: $after) "
+    f"{{ edges {{ cursor node {BACKUP} }} {_PAGE_INFO} }} }}",
+}
+
+
+def post(document: str, headers: Mapping[str, str], **variables: str) -> Request:
+    """Make the request for a document."""
+    body = json.dumps({"query": document} | ({"variables": variables} if variables else {}))
+    return Request("/graphql", body.encode(), "POST", headers)
+
+
+def answered(document: Mapping[str, Any]) -> Any:
+    """Return the only field of an answer. Raises AssertionError for one with errors."""
+    assert "errors" not in document, document["errors"]
+    (found,) = document["data"].values()
+    return found
+
+
+def read(answer: bytes) -> Sequence[Item]:
+    """Return the items of an answer: of a connection's edges, or the one node."""
+    found = answered(json.loads(answer))
+    if "edges" in found:
+        return [item(edge["node"]) for edge in found["edges"]]
+    return [item(found)]

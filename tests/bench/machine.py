@@ -1,0 +1,70 @@
+"""What the machine tells: its cores, and the time and memory that processes take."""
+
+import os
+import platform
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Which core serves, and which one has the database and the load."""
+
+    server: int
+    load: int
+
+    @property
+    def both(self) -> str:
+        """For programs that may use two."""
+        return f"{self.server},{self.load}"
+
+
+def cores() -> Cores:
+    """Choose two cores of those that this process may use. Raises SystemExit if there is one."""
+    usable = sorted(os.sched_getaffinity(0))
+    if len(usable) < 2:
+        raise SystemExit("the benchmark needs two cores: one that serves, one that asks")
+    return Cores(usable[0], usable[1])
+
+
+def on_core(core: int | str) -> list[str]:
+    """Return what begins the command line of a program that is to stay on a core."""
+    return ["taskset", "--cpu-list", str(core)]
+
+
+def pin(process: int, core: int) -> None:
+    """Keep a process and its children, whose threads don't matter, on a core from now on."""
+    for each in tree(process):
+        with suppress(psutil.NoSuchProcess):
+            each.cpu_affinity([core])
+
+
+def tree(process: int) -> Iterator[psutil.Process]:
+    """Yield a process and everything that it has started."""
+    root = psutil.Process(process)
+    yield root
+    yield from root.children(recursive=True)
+
+
+def cpu_seconds(process: int) -> float:
+    """Return the seconds of CPU that a process and its descendants have taken."""
+    times = [each.cpu_times() for each in tree(process)]
+    return sum(each.user + each.system for each in times)
+
+
+def resident_mb(process: int) -> float:
+    """Return the resident memory, in MB, of that one of a process and its descendants with most."""
+    return max(each.memory_info().rss for each in tree(process)) / 1e6
+
+
+def described() -> str:
+    """Return a line about the machine."""
+    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    processor = model[1] if model else platform.machine()
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{processor}, {os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release()}"

@@ -1,0 +1,144 @@
+"""How one request of one program is measured: by wrk, or one by one where it takes too long."""
+
+import json
+import shutil
+import statistics
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from .machine import Cores, cpu_seconds, on_core
+from .peers import Peer
+
+CONNECTIONS = 16
+SLOW = 0.25
+"""Seconds for one answer, from which on requests are counted one by one."""
+PATIENCE = 600
+"""Seconds that one answer may take."""
+LOAD = Path(__file__).parent / "load.lua"
+
+
+class LoadError(Exception):
+    """Requests failed: what was measured means nothing."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one measurement found: requests, and the seconds of wall time and of CPU they took."""
+
+    requests: int
+    seconds: float
+    cpu: float
+    p50_ms: float
+    p99_ms: float
+    answer_bytes: float
+
+    @property
+    def rate(self) -> float:
+        """Requests per second."""
+        return self.requests / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """Microseconds of the server's CPU per request."""
+        return self.cpu / self.requests * 1e6
+
+
+def first_answer(peer: Peer, key: str) -> tuple[bytes, float]:
+    """Send the first request once; return the answer and its seconds. Raises LoadError."""
+    request = peer.requests[key][0]
+    begun = time.perf_counter()
+    with httpx.Client(base_url=peer.url, timeout=PATIENCE) as client:
+        content = {"Content-Type": "application/json"} if request.body else {}
+        answer = client.request(
+            request.method,
+            request.path,
+            content=request.body or None,
+            headers={**request.headers, **content},
+        )
+    if not answer.is_success:
+        raise LoadError(f"{peer.name} answers {key}: {answer.status_code} {answer.text[:300]}")
+    return answer.content, time.perf_counter() - begun
+
+
+def statements(peer: Peer, key: str, requests: int = 5) -> float | None:
+    """Return the SQL statements per request; None where the database can't tell."""
+    if peer.counting is None:
+        return None
+    with peer.counting() as counted:
+        for _ in range(requests):
+            first_answer(peer, key)
+    return counted[0] / requests
+
+
+def wrk(peer: Peer, keys: list[str], seconds: float, cores: Cores, folder: Path) -> Sample:
+    """Drive a program with 16 connections for so many seconds. Raises LoadError.
+
+    On a busy machine, where that gave no answer at all, again for ten times as long.
+    """
+    sent = folder / f"{peer.name}-{'-'.join(keys)}.requests"
+    wires = [request.wire(peer.url) for key in keys for request in peer.requests[key]]
+    sent.write_bytes(b"".join(b"%d\n" % len(wire) + wire for wire in wires))
+    where = cores.both if peer.processes > 1 else cores.load
+    command = [*on_core(where), "wrk", "--threads=1"]
+    command += [f"--connections={CONNECTIONS}", f"--duration={max(1, round(seconds))}s"]
+    command += ["--timeout=60s", f"--script={LOAD}", peer.url, "--", str(sent)]
+    begun = cpu_seconds(peer.process)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    cpu = cpu_seconds(peer.process) - begun
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not lines:
+        raise LoadError(f"wrk failed: {done.stdout}{done.stderr}")
+    told = json.loads(lines[0])
+    if told["failed"] or told["broken"]:
+        raise LoadError(f"{peer.name} {keys}: {told}")
+    if not told["requests"]:
+        if seconds > PATIENCE / 10:
+            raise LoadError(f"{peer.name} {keys}: no answer in {seconds} s")
+        return wrk(peer, keys, seconds * 10, cores, folder)
+    size = told["bytes"] / told["requests"]
+    return Sample(told["requests"], told["seconds"], cpu, told["p50_ms"], told["p99_ms"], size)
+
+
+def one_by_one(peer: Peer, key: str, seconds: float) -> Sample:
+    """Send requests from as many threads as the program has processes, each at least once.
+
+    No thread begins another one after so many seconds. Raises LoadError.
+    """
+    times: list[float] = []
+    sizes: list[int] = []
+    failures: list[LoadError] = []
+    begun = time.perf_counter()
+
+    def ask() -> None:
+        try:
+            while True:
+                answer, took = first_answer(peer, key)
+                times.append(took)
+                sizes.append(len(answer))
+                if time.perf_counter() - begun + took > seconds:
+                    return
+        except LoadError as error:
+            failures.append(error)
+
+    cpu = cpu_seconds(peer.process)
+    threads = [threading.Thread(target=ask) for _ in range(peer.processes)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    spent = time.perf_counter() - begun
+    cpu = cpu_seconds(peer.process) - cpu
+    p50 = statistics.median(times) * 1000
+    return Sample(len(times), spent, cpu, p50, max(times) * 1000, statistics.mean(sizes))
+
+
+def missing_tool() -> str | None:
+    """Name the program that isn't installed."""
+    return next((tool for tool in ("wrk", "taskset") if not shutil.which(tool)), None)

@@ -1,0 +1,27 @@
+"""The programs that are measured, one module each, and what a run needs to know of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from tests.bench.workload import Item, Request
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A program that serves the catalogue.
+
+    `requests` are those of each short name, to be sent in turn; `read` finds the items in an
+    answer; `counting` counts SQL statements, where the database can tell. `cores` is where it may
+    run; `about` names its version and settings.
+    """
+
+    name: str
+    url: str
+    process: int
+    requests: Mapping[str, Sequence[Request]]
+    read: Callable[[str, bytes], Sequence[Item]]
+    about: str
+    counting: Callable[[], AbstractContextManager[list[int]]] | None = None
+    processes: int = 1
+    expects: Mapping[str, Sequence[Item]] = field(default_factory=dict)

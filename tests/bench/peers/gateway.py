@@ -1,0 +1,100 @@
+"""The gateway itself, started as a user would start it, on one core."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import httpx
+
+from gateway import __version__
+from tests.bench import graphql, rest
+from tests.bench.catalogue import Catalogue
+from tests.bench.machine import on_core
+from tests.bench.peers import Peer
+from tests.bench.stage import Stage
+from tests.bench.workload import TITLES, Item, Request, deep, single
+from tests.live import PROGRAM, LiveGateway, live
+
+TOTAL = "query Total { backups { totalCount } }"
+
+
+@contextmanager
+def on_postgres(stage: Stage) -> Iterator[Peer]:
+    """Run it on PostgreSQL, without authentication."""
+    with serving(stage, "gateway", stage.database) as peer:
+        yield peer
+
+
+@contextmanager
+def on_sqlite(stage: Stage) -> Iterator[Peer]:
+    """Run it on SQLite, the embedded default."""
+    with serving(stage, "sqlite", stage.sqlite) as peer:
+        yield peer
+
+
+@contextmanager
+def serving(
+    stage: Stage,
+    name: str,
+    database: str,
+    tokens: Mapping[str, str] | None = None,
+    **settings: str,
+) -> Iterator[Peer]:
+    """Run a gateway on a database that has its data; tokens are by project, where it wants them."""
+    folder = stage.folder / name
+    folder.mkdir()
+    settings = {"database_url": database, "project_id": stage.catalogue.project_id} | settings
+    program = [*on_core(stage.cores.server), *PROGRAM]
+    with live(folder, program=program, sample_data=False, **settings) as gateway:
+        headers, others = (
+            {"X-Auth-Token": tokens[project.project_id]} if tokens else {}
+            for project in (stage.catalogue, stage.second)
+        )
+        asked = _graphql(gateway, stage.catalogue, headers)
+        dialect = rest.Rest(stage.catalogue, stage.second, headers, others)
+        asked |= {key: dialect.requests(key) for key in TITLES if key.startswith("R")}
+        yield Peer(
+            name,
+            gateway.url,
+            gateway.process.pid,
+            asked,
+            read,
+            about=f"freezer-gateway {__version__} on {database.partition(':')[0]}",
+            counting=partial(stage.postgres.counting, database)
+            if database.startswith("postgres")
+            else None,
+        )
+
+
+def read(key: str, answer: bytes) -> list[Item]:
+    """Read an answer of either surface."""
+    return list(graphql.read(answer) if key.startswith("Q") else rest.read(answer))
+
+
+def _graphql(
+    gateway: LiveGateway, catalogue: Catalogue, headers: Mapping[str, str]
+) -> dict[str, Sequence[Request]]:
+    """Make the requests of Q1 to Q4, for which a global id and a cursor have to be known."""
+
+    def ask(document: str, **variables: Any) -> Any:
+        body = json.dumps({"query": document, "variables": variables})
+        sent = {"Content-Type": "application/json", **headers}
+        answer = httpx.post(f"{gateway.url}/graphql", content=body, headers=sent, timeout=60)
+        return graphql.answered(answer.json())
+
+    last = catalogue.identifier("backup", deep(catalogue))
+    one = catalogue.identifier("backup", single(catalogue))
+    found = ask("query($id: ID!) { backup(backupId: $id) { id } }", id=one)
+    edge = ask(
+        "query($name: String!) { backups(first: 100, where: {backupName: {eq: $name}})"
+        " { edges { cursor node { backupId } } } }",
+        name=catalogue.backup(deep(catalogue))["metadata"]["backup_name"],
+    )
+    after = next(e["cursor"] for e in edge["edges"] if e["node"]["backupId"] == last)
+    variables: dict[str, dict[str, str]] = {"Q3": {"id": found["id"]}, "Q4": {"after": after}}
+    return {
+        key: [graphql.post(document, headers, **variables.get(key, {}))]
+        for key, document in graphql.DOCUMENTS.items()
+    }

@@ -1,0 +1,72 @@
+"""The result as tables of text, the same on the terminal and in the documentation."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .workload import TITLES
+
+Result = Mapping[str, Any]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table in Markdown whose columns line up; all but the first are numbers."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+
+    def written(line: Sequence[str]) -> str:
+        first, *others = zip(line, widths, strict=True)
+        cells = [first[0].ljust(first[1]), *(text.rjust(width) for text, width in others)]
+        return f"| {' | '.join(cells)} |"
+
+    rule = [f":{'-' * (widths[0] - 1)}", *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join([written(lines[0]), f"| {' | '.join(rule)} |", *map(written, lines[1:])])
+
+
+def measurements(result: Result) -> str:
+    """Write what every request of every program came to."""
+    gateway = {cell["key"]: cell for cell in result["cells"] if cell["peer"] == "gateway"}
+    rows = []
+    for cell in result["cells"]:
+        own = gateway.get(cell["key"])
+        ratio = f"{number(own['rate'] / cell['rate'])} x" if own and own is not cell else ""
+        rows.append(
+            (
+                f"{cell['key']} {cell['peer']}",
+                number(cell["rate"]),
+                ratio,
+                number(cell["p50_ms"]),
+                number(cell["p99_ms"]),
+                f"{cell['cpu_us']:,.0f}",
+                "" if cell["statements"] is None else f"{cell['statements']:g}",
+                f"{cell['resident_mb']:.0f}",
+            )
+        )
+    head = ("request", "per second", "gateway is", "p50 ms", "p99 ms", "CPU µs", "SQL", "MB")
+    return table(head, rows)
+
+
+def targets(result: Result) -> str:
+    """Write each target as met or missed."""
+    rows = [
+        (
+            row["title"],
+            "" if row["ratio"] is None else number(row["ratio"]),
+            f"{'≤' if row['most'] else '≥'} {row['least']:,g}",
+            f"{row['stretch']:,g}",
+            row["verdict"],
+        )
+        for row in result["targets"]
+    ]
+    return table(("target", "measured", "least", "stretch", "verdict"), rows)
+
+
+def legend(keys: Iterable[str]) -> str:
+    """Say what the requests are."""
+    return "\n".join(f"- {key}: {TITLES[key]}" for key in keys)
+
+
+def number(value: float) -> str:
+    """Write a number with three significant digits, or whole where it is large."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value >= 1 else f"{value:.2g}"

@@ -1,0 +1,123 @@
+"""The requests that are measured, by their short names, and what their answers must hold."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from .catalogue import BACKUPS_PER_JOB, POLLED_SHARE, Catalogue
+
+TITLES = {
+    "Q1": "GraphQL: first 50 jobs by name, with schedule and actions",
+    "Q2": "GraphQL: first 100 backups by name, with metadata",
+    "Q3": "GraphQL: one backup by its global id",
+    "Q4": "GraphQL: 100 backups after 90% of the list",
+    "R1": "REST: list of 100 backups",
+    "R2": "REST: list of 100 jobs with their actions",
+    "R3": "REST: 100 backups after 90% of the list",
+    "R4": "REST: one page of a scheduler's poll",
+    "R5": "REST: search of a job's backups",
+    "R6": "REST: post a job with two actions",
+    "R7": "REST: one backup",
+}
+
+JOBS_PAGE = 50
+PAGE = 100
+POLL_PAGE = 10
+MOST_POLL_PAGES = 100
+SINGLE = 4
+"""One in so many of the backups is the one that is asked for."""
+
+Item = tuple[str, int]
+"""What tells an item of an answer: a backup's uuid or a job's name, and how many actions it has."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """An HTTP request, but for where it goes."""
+
+    path: str
+    body: bytes = b""
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def wire(self, url: str) -> bytes:
+        """Return the bytes that a server gets."""
+        head = [f"{self.method} {self.path} HTTP/1.1", f"Host: {urlsplit(url).netloc}"]
+        head += [f"{name}: {value}" for name, value in self.headers.items()]
+        if self.body:
+            head += ["Content-Type: application/json", f"Content-Length: {len(self.body)}"]
+        return "\r\n".join([*head, "", ""]).encode() + self.body
+
+
+def deep(catalogue: Catalogue) -> int:
+    """Return the number of the backup that 90% of the list end with."""
+    return catalogue.backups * 9 // 10 - 1
+
+
+def single(catalogue: Catalogue) -> int:
+    """Return the number of the backup that is asked for by its id."""
+    return catalogue.backups // SINGLE
+
+
+def searched(catalogue: Catalogue) -> int:
+    """Return the number of the job whose backups are searched for."""
+    return catalogue.jobs // 2
+
+
+def polls(catalogue: Catalogue) -> int:
+    """Return how many pages a whole poll has, 100 at most."""
+    return min(MOST_POLL_PAGES, max(1, catalogue.jobs // POLLED_SHARE // POLL_PAGE))
+
+
+def expected(key: str, catalogue: Catalogue) -> Sequence[Item]:
+    """Return what the first answer must hold, in this order."""
+    jobs = {
+        "Q1": range(JOBS_PAGE),
+        "R2": range(PAGE),
+        "R4": range(0, POLL_PAGE * POLLED_SHARE, POLLED_SHARE),
+    }
+    backups = {
+        "Q2": (0, PAGE),
+        "Q3": (single(catalogue), 1),
+        "Q4": (deep(catalogue) + 1, PAGE),
+        "R5": (searched(catalogue) * BACKUPS_PER_JOB, BACKUPS_PER_JOB),
+    }
+    backups |= {"R1": backups["Q2"], "R3": backups["Q4"], "R7": backups["Q3"]}
+    if key in jobs:
+        return [_job(catalogue, number) for number in jobs[key] if number < catalogue.jobs]
+    return _backups(catalogue, *backups[key]) if key in backups else []
+
+
+def _job(catalogue: Catalogue, number: int) -> Item:
+    job = catalogue.job(number)
+    return job["description"], len(job["actions"])
+
+
+def _backups(catalogue: Catalogue, start: int, count: int) -> Sequence[Item]:
+    numbers = range(start, min(start + count, catalogue.backups))
+    return [(catalogue.identifier("uuid", number), 0) for number in numbers]
+
+
+def item(document: Mapping[str, Any]) -> Item:
+    """Read what tells an item from a document of either surface."""
+    metadata = document.get("metadata") or document.get("backup_metadata")
+    if metadata:
+        return metadata["backup_uuid"], 0
+    actions = document["actions"] if "actions" in document else document["job_actions"]
+    if isinstance(actions, dict):
+        actions = actions.get("edges", actions.get("nodes"))
+    return document["description"], len(actions)
+
+
+class WrongAnswerError(Exception):
+    """A program answered something else than what the catalogue holds."""
+
+
+def check(key: str, found: Sequence[Item], wanted: Sequence[Item], who: str) -> None:
+    """Raise WrongAnswerError unless an answer holds what it must, in the right order."""
+    if list(found) != list(wanted):
+        raise WrongAnswerError(
+            f"{who} answers {key} with {len(found)} items, {len(wanted)} are right; "
+            f"it begins with {list(found)[:2]}, right is {list(wanted)[:2]}"
+        )
