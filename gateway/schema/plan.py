@@ -27,6 +27,7 @@ from gateway.schema.views import (
     ByRestId,
     List,
     Reference,
+    Told,
     lies_across,
     parse_id,
 )
@@ -306,6 +307,23 @@ class ByIds:
         return dict(zip(found, built, strict=True))
 
 
+@dataclass(frozen=True)
+class Leaves:
+    """A root field that is told without the database."""
+
+    spec: Told
+    parts: Sequence[tuple[str, str, str | None]]
+    """The response's key, the attribute, and what it shows always if it is no attribute."""
+
+    async def root(self, run: Run) -> dict[str, Any]:
+        """Tell it."""
+        told = self.spec.tell(run.ctx)
+        return {
+            key: getattr(told, name) if constant is None else constant
+            for key, name, constant in self.parts
+        }
+
+
 @dataclass
 class Constant:
     """A root field that is the same always."""
@@ -317,11 +335,14 @@ class Constant:
         return self.value
 
 
+Root = ToMany | ById | ByIds | Leaves | Constant
+
+
 @dataclass(frozen=True)
 class Plan:
     """An operation, ready to be run."""
 
-    fields: tuple[tuple[str, ToMany | ById | ByIds | Constant], ...]
+    fields: tuple[tuple[str, Root], ...]
 
     async def run(self, ctx: Context, variables: VariableValues) -> dict[str, Any]:
         """The operation's data. Raises GatewayError and GraphQLError."""

@@ -1,6 +1,6 @@
 """From an operation to its plan: graphql-core collects the fields, and each finds its part here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graphql import (
@@ -25,8 +25,10 @@ from gateway.schema.plan import (
     ByIds,
     Constant,
     Group,
+    Leaves,
     Outline,
     Plan,
+    Root,
     ToMany,
     ToOne,
 )
@@ -39,6 +41,7 @@ from gateway.schema.views import (
     Leaf,
     List,
     Reference,
+    Told,
 )
 
 
@@ -74,7 +77,7 @@ class Planner:
         shape = self._shape(name, group)
         return Rows(VIEWS[name], [shape], base=2)
 
-    def _root(self, root: GraphQLObjectType, group: Group) -> ToMany | ById | ByIds | Constant:
+    def _root(self, root: GraphQLObjectType, group: Group) -> Root:
         name = group[0].node.name.value
         if name == "__typename":
             return Constant(root.name)
@@ -86,7 +89,16 @@ class Planner:
             return ById(spec, arguments, self.rows(spec.view, group))
         if isinstance(spec, ByGlobalId):
             return ByIds(spec, arguments, lambda kind: self.rows(kind, group))
+        if isinstance(spec, Told):
+            return Leaves(spec, list(self._leaves(get_named_type(definition.type), group)))
         raise NotPlannableError
+
+    def _leaves(self, kind: Any, group: Group) -> Iterator[tuple[str, str, str | None]]:
+        for key, name, _ in self._below(kind, group):
+            if name == "__typename":
+                yield key, name, kind.name
+            else:
+                yield key, kind.fields[name].extensions["strawberry-definition"].python_name, None
 
     def _many(self, definition: GraphQLField, spec: List, group: Group) -> ToMany:
         kind: Any = get_named_type(definition.type)

@@ -10,11 +10,12 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 from strawberry.types import ExecutionContext
 
+from gateway.context import Context
 from gateway.schema import actions, backups, clients, errors, jobs, sessions
 from gateway.schema.limits import Limits
 from gateway.schema.nodes import Info, Node
 from gateway.schema.scalars import SCALARS
-from gateway.schema.views import SPEC, ByGlobalId, fetch, lies_across, parse_id
+from gateway.schema.views import SPEC, ByGlobalId, Told, fetch, lies_across, parse_id
 from gateway.settings import Settings
 
 Id = Annotated[strawberry.ID, strawberry.argument(description="A global id.")]
@@ -34,21 +35,26 @@ class Viewer:
     )
 
 
+def introduced(ctx: Context) -> Viewer:
+    """The caller."""
+    identity = ctx.identity
+    return Viewer(
+        project=strawberry.ID(ctx.project_id),
+        user=strawberry.ID(identity.user_id),
+        user_name=identity.user_name,
+        roles=sorted(identity.roles),
+        permissions=ctx.policy.permissions(identity, ctx.project_id),
+    )
+
+
 @strawberry.type
 class Root:
     """What isn't about one kind of item."""
 
-    @strawberry.field(description="Who is asking.")
+    @strawberry.field(description="Who is asking.", metadata={SPEC: Told(introduced)})
     def viewer(self, info: Info) -> Viewer:
         """Introduce the caller."""
-        identity = info.context.identity
-        return Viewer(
-            project=strawberry.ID(info.context.project_id),
-            user=strawberry.ID(identity.user_id),
-            user_name=identity.user_name,
-            roles=sorted(identity.roles),
-            permissions=info.context.policy.permissions(identity, info.context.project_id),
-        )
+        return introduced(info.context)
 
     @strawberry.field(
         description="The item of a global id; null if you can't see one.",

@@ -89,6 +89,13 @@ class ByGlobalId:
     many: bool
 
 
+@dataclass(frozen=True)
+class Told:
+    """A root field that is known without the database: an object of leaves, made of a context."""
+
+    tell: Callable[[Context], Any]
+
+
 SPEC = "spec"
 """Under this key, a field's metadata say which of these it is."""
 
