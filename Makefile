@@ -14,7 +14,7 @@ BENCH_ARGS ?=
 
 .PHONY: help
 help: ## List what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(VENV)/.installed ## Make .venv with freezer-gateway in it
@@ -37,8 +37,16 @@ test-install: $(VENV)/.installed-dev ## Test the wheel, installed into an empty 
 	$(BIN)/pytest tests/install $(ARGS)
 
 .PHONY: test-compat
-test-compat: $(VENV)/.installed-dev ## Test with Keystone, freezerclient and tempest, kept in .cache/compat
+test-compat: $(VENV)/.installed-dev ## Test with Keystone, freezer and others, kept in .cache/compat
 	$(BIN)/python -m tests.compat $(ARGS)
+
+.PHONY: compatibility
+compatibility: $(VENV)/.installed-dev ## Do that, and write what it cost into docs/compatibility.md
+	$(BIN)/python -m tests.compat --write
+
+.PHONY: freezer-api-costs
+freezer-api-costs: $(VENV)/.installed-dev ## Measure what the same costs with freezer-api
+	$(BIN)/python -m tests.compat --freezer-api
 
 .PHONY: chromium
 chromium: ## Install Chromium for the browser tests, where it is missing

@@ -83,6 +83,21 @@ async def test_an_item_is_the_same_by_both(
         assert facts["job_schedule"].items() >= JOB["job_schedule"].items()
 
 
+async def test_a_backup_is_of_its_jobs_client(surface: Surface, both: list[Surface]) -> None:
+    await surface.create("client", dict(CLIENT))
+    job_id = await surface.create("job", JOB | {"client_id": "host"})
+    for given, client_id in (
+        # As the agent sends it.
+        ({"job_id": job_id}, "host"),
+        ({"job_id": job_id, "client_id": "another"}, "another"),
+        ({"job_id": "unknown"}, None),
+        ({}, None),
+    ):
+        facts = await shown(both, "backup", await surface.create("backup", METADATA | given))
+        assert facts["client_id"] == client_id
+        assert facts["backup_metadata"].get("client_id") == given.get("client_id")
+
+
 @pytest.mark.parametrize("kind", ITEMS)
 async def test_a_deleted_item_is_gone_by_both(
     surface: Surface, both: list[Surface], kind: str

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway import documents, filters, projections, resolvers
 from gateway.context import Context
 from gateway.filters import Where
 from gateway.resolvers import change, listing, locked
-from gateway.tables import Backup, BackupStatus, columns
+from gateway.tables import Backup, BackupStatus, Job, columns
 
 COLUMNS = columns(Backup)
 LISTING = listing(Backup, "backups:get_all", COLUMNS.backup_name, COLUMNS.sort_time, COLUMNS.id)
@@ -36,6 +38,7 @@ class BackupDraft:
 async def create(ctx: Context, draft: BackupDraft) -> Backup:
     """Register a backup in the caller's project, under a fresh id.
 
+    Agents say which job it is of, but not which client: then it is of the job's.
     Raises BadInput for metadata that lacks a required key or has a wrong type.
     """
     ctx.authorize("backups:create")
@@ -54,8 +57,17 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
     )
     projections.fits(row)
     async with ctx.db.write() as session:
+        if row.client_id is None and row.job_id is not None:
+            row.client_id = await _client_of(session, ctx.project_id, row.job_id)
         session.add(row)
     return row
+
+
+async def _client_of(session: AsyncSession, project_id: str, job_id: str) -> str | None:
+    own = columns(Job)
+    query = sa.select(own.client_id).where(own.project_id == project_id, own.id == job_id)
+    client_id: str | None = await session.scalar(query)
+    return client_id
 
 
 async def update(
