@@ -48,6 +48,20 @@ compatibility: $(VENV)/.installed-dev ## Do that, and write what it cost into do
 freezer-api-costs: $(VENV)/.installed-dev ## Measure what the same costs with freezer-api
 	$(BIN)/python -m tests.compat --freezer-api
 
+.PHONY: test-pgbouncer
+test-pgbouncer: $(VENV)/.installed-dev pgbouncer ## Test through PgBouncer, in transaction mode
+	$(BIN)/pytest tests/pgbouncer $(ARGS)
+
+.PHONY: pgbouncer
+pgbouncer: ## Install PgBouncer for its tests, where it is missing
+	@PATH="$$PATH:/usr/sbin"; command -v pgbouncer >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update --quiet \
+	      && apt-get install --quiet --yes --no-install-recommends pgbouncer; \
+	  else \
+	    echo "PgBouncer is missing: install it (Debian: apt-get install pgbouncer)"; exit 1; \
+	  fi; }
+
 .PHONY: chromium
 chromium: ## Install Chromium for the browser tests, where it is missing
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \

@@ -31,6 +31,12 @@ log = structlog.get_logger(__name__)
 # a race.
 _TRANSIENT = ("08", "28", "3D", "53", "57", "40")
 _CONNECT_SECONDS = 5
+_UNPREPARED = {
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": str,
+}
+"""What tells the driver and SQLAlchemy to keep no statement, and to prepare it under no name."""
 _TRANSIENT_SQLITE = ("locked", "unable to open", "disk I/O error", "readonly", "disk is full")
 
 
@@ -61,7 +67,7 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.url = settings.database
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _engine(self.url, settings.database_pool_size, settings.database_timeout)
+        self.engine = _engine(self.url, settings)
         sa.event.listen(self.engine.sync_engine, "before_cursor_execute", _count)
         # Reads need no transaction: a statement each, without BEGIN and ROLLBACK around it.
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -127,14 +133,19 @@ class Database:
         await self.engine.dispose()
 
 
-def _engine(url: sa.URL, pool_size: int, timeout: float) -> AsyncEngine:
+def _engine(url: sa.URL, settings: Settings) -> AsyncEngine:
+    pool_size = settings.database_pool_size
     if url.get_backend_name() != "sqlite":
         engine = create_async_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=_CONNECT_SECONDS,
-            connect_args={"timeout": _CONNECT_SECONDS, "command_timeout": timeout},
+            connect_args={
+                "timeout": _CONNECT_SECONDS,
+                "command_timeout": settings.database_timeout,
+                **({} if settings.database_prepared_statements else _UNPREPARED),
+            },
             # Documents travel as text: what the driver would decode stays as it is.
             json_deserializer=str,
         )

@@ -67,6 +67,11 @@ class Settings(BaseSettings):
     database_timeout: float = Field(
         30, gt=0, description="Seconds to wait for an answer of the database's server."
     )
+    database_prepared_statements: bool = Field(
+        default=True,
+        description="Keep statements prepared on each connection; `false` behind PgBouncer in "
+        "transaction mode.",
+    )
     auth: Literal["none", "keystone"] = Field(
         "none",
         description="Who may call: `none` serves everybody on loopback, for local use; `keystone` "
