@@ -46,8 +46,13 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     database = Database(settings)
     schema = Schema(database)
     api = graphql_app(settings)
+    authenticator = _authenticator(settings)
     app = Starlette(
-        routes=[*_graphql(settings, database, api), *rest_compat.routes(settings)],
+        routes=[
+            *_graphql(settings, database, api),
+            *_signing_in(settings, authenticator),
+            *rest_compat.routes(settings),
+        ],
         middleware=list(_middleware(settings, schema, any_host=any_host)),
         exception_handlers={HTTPException: _refused},
         lifespan=schema.lifespan,
@@ -59,7 +64,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     app.state.contexts = Contexts(
         database,
         Policy(settings.policy_file),
-        _authenticator(settings),
+        authenticator,
         settings.default_limit,
         settings.max_limit,
         _trusts(settings),
@@ -74,6 +79,14 @@ def _authenticator(settings: Settings) -> Authenticator:
 
         return KeystoneAuthenticator(settings)
     return NoAuthenticator(settings)
+
+
+def _signing_in(settings: Settings, authenticator: Authenticator) -> Iterable[BaseRoute]:
+    if settings.auth == "keystone":
+        from gateway import signin  # noqa: PLC0415 - as above
+
+        return signin.routes(settings, authenticator.forget)
+    return ()
 
 
 def _trusts(settings: Settings) -> Callable[[auth.Headers, Identity], Trusts] | None:

@@ -41,6 +41,9 @@ class Authenticator(Protocol):
         A token may be good for some paths and methods only, as they stand in the request.
         """
 
+    def forget(self, headers: "Headers") -> None:
+        """Believe nothing any more of what is known of the headers' tokens."""
+
 
 class Headers(Protocol):
     """The headers of a request, whatever the case of their names."""
@@ -67,6 +70,9 @@ class NoAuthenticator:
             roles=frozenset({"admin", "member", "reader", "service"}),
             is_local=True,
         )
+
+    def forget(self, headers: Headers) -> None:
+        """There is nothing to forget."""
 
 
 def project(project_id: str, field: str) -> str:

@@ -87,6 +87,10 @@ class Remembered:
         if len(self._verdicts) > self._size:
             self._verdicts.popitem(last=False)
 
+    def forget(self, key: bytes) -> None:
+        """Know nothing of these tokens any more."""
+        self._verdicts.pop(key, None)
+
 
 class KeystoneAuthenticator:
     """Asks Keystone about tokens it hasn't seen lately, in a worker thread, one question a token.
@@ -131,6 +135,12 @@ class KeystoneAuthenticator:
         if verdict.identity is None:
             raise Unauthenticated("the token is not valid, or not for this", uri=self._uri)
         return verdict.identity
+
+    def forget(self, headers: Headers) -> None:
+        """Ask again about a token that was revoked; memcached may remember it longer."""
+        tokens = _tokens(headers)
+        if tokens is not None:
+            self.known.forget(tokens.key)
 
     async def _ask(self, key: bytes, tokens: Tokens, path: str, method: str) -> Verdict:
         asked = self._asked.get(key)

@@ -1,10 +1,8 @@
 """Keystone's trusts: by them a central client works in the names of those whose jobs it runs."""
 
-import asyncio
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from keystoneauth1 import exceptions, loading
@@ -12,13 +10,11 @@ from keystoneauth1.adapter import Adapter
 
 from gateway.auth import Headers, Identity
 from gateway.errors import Unavailable, Unprocessable
+from gateway.identity_api import IdentityApi, unavailable
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-Answer = TypeVar("Answer")
-
-THREADS = 4
 GONE = 404
 
 
@@ -26,15 +22,9 @@ class Trustee:
     """The gateway's own user in Keystone, whom callers trust; one for the whole application."""
 
     def __init__(self, settings: Settings) -> None:
-        session = loading.session.Session().load_from_options(
-            cacert=_path(settings.keystone_cafile),
-            cert=_path(settings.keystone_certfile),
-            key=_path(settings.keystone_keyfile),
-            insecure=settings.keystone_insecure,
-            timeout=settings.keystone_timeout,
-        )
+        self.api = IdentityApi(settings, "trusts")
         self._keystone = Adapter(
-            session,
+            self.api.session,
             auth=_login(settings),
             service_type="identity",
             interface=settings.keystone_interface,
@@ -42,22 +32,10 @@ class Trustee:
             version="3",
         )
         self._roles = [{"name": name} for name in settings.keystone_trust_roles]
-        # Of their own, as those that validate tokens.
-        self._threads = ThreadPoolExecutor(THREADS, "trusts")
-        # To find Keystone, to log in and to ask, at the longest.
-        self.patience = 4 * settings.keystone_timeout
 
     def trusted_by(self, headers: Headers, identity: Identity) -> "CallersTrusts":
         """The trusts of the caller of a request."""
         return CallersTrusts(self, identity.user_id, (headers.get("x-auth-token") or "").strip())
-
-    async def ask(self, question: Callable[..., Answer], *arguments: str) -> Answer:
-        """Ask Keystone in a worker thread. Raises Unavailable when it doesn't answer in time."""
-        asked = asyncio.get_running_loop().run_in_executor(self._threads, question, *arguments)
-        try:
-            return await asyncio.wait_for(asked, self.patience)
-        except TimeoutError:
-            raise Unavailable("Keystone doesn't answer") from None
 
     def create(self, trustor: str, token: str, project_id: str) -> str:
         """Make the trust and return its id; blocking."""
@@ -81,7 +59,7 @@ class Trustee:
                 field="client_id",
             ) from None
         except exceptions.ClientException as error:
-            raise _unavailable(error, token) from None
+            raise unavailable(error, token) from None
         return str(made.json()["trust"]["id"])
 
     def delete(self, trust_id: str, token: str) -> None:
@@ -105,7 +83,7 @@ class Trustee:
         try:
             return str(self._keystone.get_user_id())
         except exceptions.ClientException as error:
-            raise _unavailable(error, token) from None
+            raise unavailable(error, token) from None
 
     def _request(self, method: str, path: str, token: str | None, **given: Any) -> Any:
         """Ask with this token, or with the gateway's own."""
@@ -124,13 +102,15 @@ class CallersTrusts:
 
     async def create(self, project_id: str) -> Mapping[str, str]:
         """Trust the gateway. Raises Unprocessable and Unavailable."""
-        trust_id = await self.trustee.ask(self.trustee.create, self.user_id, self.token, project_id)
+        trust_id = await self.trustee.api.ask(
+            self.trustee.create, self.user_id, self.token, project_id
+        )
         return {"trust_id": trust_id, "trustor_user_id": self.user_id}
 
     async def delete(self, trust_id: str) -> None:
         """Take the trust back, if Keystone lets it be done."""
         try:
-            await self.trustee.ask(self.trustee.delete, trust_id, self.token)
+            await self.trustee.api.ask(self.trustee.delete, trust_id, self.token)
         except Unavailable as error:
             log.warning("trust not deleted", trust_id=trust_id, error=error.message)
 
@@ -154,15 +134,5 @@ def _login(settings: Settings) -> Any:
     )
 
 
-def _path(file: object) -> str | None:
-    return None if file is None else str(file)
-
-
 def _status(error: BaseException | None) -> int | None:
     return getattr(error, "http_status", None)
-
-
-def _unavailable(error: BaseException, token: str) -> Unavailable:
-    reason = str(error).replace(token, "…") if token else str(error)
-    log.warning("keystone unavailable", error=reason, kind=type(error).__name__)
-    return Unavailable("Keystone doesn't answer")

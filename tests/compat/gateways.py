@@ -1,15 +1,21 @@
-"""Gateways in processes of their own, on PostgreSQL, that ask a Keystone and stand in its list."""
+"""Gateways that ask a Keystone: in processes of their own, and in its catalogue; or in this one."""
 
 import asyncio
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import httpx
 from databases import Postgres
 from live import LiveGateway, command, live
 
+from gateway import migrations
+from gateway.app import create_app
+from gateway.db import Database
+
+from .conftest import keystone_settings
 from .keystone import PASSWORD, Keystone
 
 ACCOUNT = {"keystone_username": "gateway", "keystone_password": PASSWORD}
@@ -32,3 +38,23 @@ def serving(
     with live(folder, sample_data=False, **settings) as gateway:
         keystone.register(gateway.url)
         yield gateway
+
+
+@asynccontextmanager
+async def in_this_process(
+    keystone: Keystone, folder: Path, **settings: object
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Start a gateway on an SQLite file, and yield a client of it."""
+    given = {"database_url": f"sqlite:///{folder}/gateway.sqlite3"} | settings
+    made = keystone_settings(keystone, **given)
+    database = Database(made)
+    await migrations.upgrade(database)
+    await database.close()
+    app = create_app(made)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app), base_url="http://gateway.example"
+        ) as client,
+    ):
+        yield client

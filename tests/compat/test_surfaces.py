@@ -6,11 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import migrations
-from gateway.app import create_app
-from gateway.db import Database
-
-from .conftest import keystone_settings
+from .gateways import in_this_process
 from .keystone import Keystone
 
 pytestmark = pytest.mark.anyio
@@ -22,21 +18,9 @@ JOB = {"description": "nightly", "job_actions": [], "job_schedule": {}}
 async def gateway(
     keystone: Keystone, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Return a client of a gateway that asks Keystone, on an SQLite file of its own."""
-    file = tmp_path_factory.mktemp("gateway") / "gateway.sqlite3"
-    settings = keystone_settings(
-        keystone, database_url=f"sqlite:///{file}", keystone_token_cache_time=0
-    )
-    database = Database(settings)
-    await migrations.upgrade(database)
-    await database.close()
-    app = create_app(settings)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=app), base_url="http://gateway.example"
-        ) as client,
-    ):
+    """Return a client of a gateway that asks Keystone each time."""
+    folder = tmp_path_factory.mktemp("gateway")
+    async with in_this_process(keystone, folder, keystone_token_cache_time=0) as client:
         yield client
 
 
