@@ -37,7 +37,7 @@ test-install: $(VENV)/.installed-dev ## Test the wheel, installed into an empty 
 	$(BIN)/pytest tests/install $(ARGS)
 
 .PHONY: test-compat
-test-compat: $(VENV)/.installed-dev ## Test with Keystone, freezer and others, kept in .cache/compat
+test-compat: $(VENV)/.installed-dev playground chromium ## Test with Keystone, freezer and others, kept in .cache/compat
 	$(BIN)/python -m tests.compat $(ARGS)
 
 .PHONY: compatibility

@@ -8,40 +8,23 @@ this thread, which Playwright blocks. Screenshots go to ``GATEWAY_TEST_ARTEFACTS
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import pytest
+from browser import RUN, Visit, artefacts, chromium, profile
 from examples import DOCUMENT, examples
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 import gateway
-from gateway.playground import build as building
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response
+    from playwright.sync_api import Browser, BrowserContext
 
-RUN = ".graphiql-execute-button"
 TOKEN = "gAAAAAB-a-token-that-must-not-be-kept"  # noqa: S105 - no secret, that is the point
-
-# The machine that runs this may be small and busy.
-TIMEOUT = 20_000
-expect.set_options(timeout=TIMEOUT)
-
-FLAGS = [
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-sync",
-    "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
-]
 
 
 class Gateway(Protocol):
@@ -52,126 +35,18 @@ class Gateway(Protocol):
         """The gateway's root address."""
 
 
-class Visit:
-    """A page that is open at ``/graphql``, and everything about it that should not have been."""
-
-    def __init__(self, context: BrowserContext, url: str) -> None:
-        """Open a page in a fresh profile."""
-        self.url = url.rstrip("/") + "/graphql"
-        self.complaints: list[str] = []
-        self.page: Page = context.new_page()
-        self.page.set_default_timeout(TIMEOUT)
-        self.page.on("console", self._on_console)
-        self.page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
-        # Of the context, so that workers' requests count.
-        context.on("request", lambda request: self._on_request(request.url))
-        context.on("requestfailed", lambda request: self._on_loss(request.url, request.failure))
-
-    def _on_console(self, message: ConsoleMessage) -> None:
-        # Violations of the Content-Security-Policy are errors here too.
-        if message.type in {"error", "warning"}:
-            self.complaints.append(f"{message.type}: {message.text}")
-
-    def _on_request(self, url: str) -> None:
-        inner = url.startswith(("data:", "blob:"))
-        if not inner and not url.startswith(self.url):
-            self.complaints.append(f"request: {url}")
-
-    def _on_loss(self, url: str, failure: str | None) -> None:
-        # A reload breaks off what was still loading.
-        if failure != "net::ERR_ABORTED":
-            self.complaints.append(f"lost: {url} ({failure})")
-
-    def open(self, fragment: str = "") -> None:
-        """Load the page and wait until its editor and its schema are there."""
-        with self.page.expect_response(self._is_introspection):
-            self.page.goto(self.url + fragment)
-        self.page.wait_for_selector(".graphiql-query-editor .view-line")
-
-    def reload(self) -> None:
-        """Load the page again, with what the browser kept."""
-        with self.page.expect_response(self._is_introspection):
-            self.page.reload()
-        self.page.wait_for_selector(".graphiql-query-editor .view-line")
-
-    @staticmethod
-    def _is_introspection(response: Response) -> bool:
-        return "__schema" in (response.request.post_data or "")
-
-    def text(self, pane: str) -> str:
-        """Read a pane, named as GraphiQL does: ``operation.graphql``, ``response.json``."""
-        found = self.page.evaluate(
-            "name => __MONACO.editor.getModels().find(m => m.uri.path.endsWith(name)).getValue()",
-            pane,
-        )
-        return str(found)
-
-    def write(self, pane: str, text: str) -> None:
-        """Replace what a pane says."""
-        self.page.evaluate(
-            "([name, text]) => __MONACO.editor.getModels()"
-            ".find(m => m.uri.path.endsWith(name)).setValue(text)",
-            [pane, text],
-        )
-
-    def run(self) -> dict[str, Any]:
-        """Press the button; return the answer as the page shows it."""
-        self.write("response.json", "")
-        self.page.click(RUN)
-        self.page.wait_for_function(
-            "() => __MONACO.editor.getModels()"
-            ".find(m => m.uri.path.endsWith('response.json')).getValue().endsWith('}')"
-        )
-        answer = json.loads(self.text("response.json"))
-        assert "errors" not in answer, answer
-        return dict(answer["data"])
-
-    def headers_of_a_run(self) -> dict[str, str]:
-        """Press the button; return the headers that the browser sent."""
-        with self.page.expect_request(lambda request: request.method == "POST") as sent:
-            self.page.click(RUN)
-        return dict(sent.value.headers)
-
-    def tabs(self) -> list[str]:
-        """List the tabs' titles."""
-        return self.page.locator("[role=tab]").all_inner_texts()
-
-    def open_tab(self, title: str) -> None:
-        """Go to a tab."""
-        self.page.locator("[role=tab]").get_by_text(title, exact=True).click()
-
-    def stored(self) -> str:
-        """Everything that the browser keeps for this page."""
-        return str(self.page.evaluate("JSON.stringify([localStorage, sessionStorage])"))
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start the machine's Chromium, with a profile of its own."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    for missing in [
-        *(["Chromium is not installed: make chromium"] if chromium is None else []),
-        *([] if building.is_current() else ["the page is not built: make playground"]),
-    ]:
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    """Return the machine's Chromium."""
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """Make a fresh profile that prefers light colours."""
-    profile = browser.new_context(
-        viewport={"width": 1360, "height": 820},
-        color_scheme="light",
-        permissions=["clipboard-read", "clipboard-write"],
-    )
-    yield profile
-    profile.close()
+    """Make a fresh profile."""
+    with profile(browser) as fresh:
+        yield fresh
 
 
 @pytest.fixture
@@ -183,15 +58,7 @@ def visit(context: BrowserContext, live_gateway: Gateway) -> Iterator[Visit]:
     assert visit.complaints == []
 
 
-@pytest.fixture
-def artefacts(tmp_path: Path) -> Path:
-    """Say where screenshots go."""
-    folder = Path(os.environ.get("GATEWAY_TEST_ARTEFACTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def test_a_first_visit(visit: Visit, artefacts: Path) -> None:
+def test_a_first_visit(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     assert page.title().endswith(gateway.__version__)
     assert len(visit.tabs()) >= 5
@@ -200,7 +67,7 @@ def test_a_first_visit(visit: Visit, artefacts: Path) -> None:
     data = visit.run()
     assert next(iter(data.values()))
     expect(page.locator(".graphiql-response")).to_contain_text('"data"')
-    page.screenshot(path=artefacts / "playground-light.png")
+    page.screenshot(path=artefacts(tmp_path) / "playground-light.png")
 
     # The docs are there.
     page.get_by_label("Show Documentation Explorer").click()
@@ -232,7 +99,7 @@ def test_a_first_visit(visit: Visit, artefacts: Path) -> None:
     page.get_by_label("Switch to the dark theme").click()
     expect(page.locator("body.graphiql-dark")).to_be_visible()
     assert page.evaluate(background) != light
-    page.screenshot(path=artefacts / "playground-dark.png")
+    page.screenshot(path=artefacts(tmp_path) / "playground-dark.png")
 
 
 def test_every_example_runs(visit: Visit) -> None:

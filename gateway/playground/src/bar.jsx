@@ -1,13 +1,13 @@
 import { DropdownMenu, pick, useGraphiQL, useGraphiQLActions } from '@graphiql/react';
 import { useEffect, useRef, useState } from 'react';
 import { createPortal } from 'react-dom';
+import { Account } from './account.jsx';
 import { config } from './config.js';
 import { examples } from './examples.js';
 import { useKnownHeaders } from './headers.js';
 import icon from './icon.svg';
 import { forgetLink, linkTo, queryIn } from './links.js';
 import { ProjectSwitcher } from './project.jsx';
-import { session } from './session.js';
 
 /** A function that shows a document in a tab: the one that already holds it, or a new one. Nothing is run. */
 function useOpenTab() {
@@ -136,42 +136,7 @@ function Theme() {
   );
 }
 
-function Token() {
-  const { introspect } = useGraphiQLActions();
-  const [token, setToken] = useState('');
-  function commit() {
-    if (token !== session.token) {
-      session.token = token;
-      introspect();
-    }
-  }
-  return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        commit();
-      }}
-    >
-      <label>
-        Token
-        <input
-          type="password"
-          name="token"
-          // Not a password to remember: it is good for an hour.
-          autoComplete="off"
-          data-1p-ignore
-          placeholder="X-Auth-Token"
-          spellCheck={false}
-          value={token}
-          onChange={(event) => setToken(event.target.value.trim())}
-          onBlur={commit}
-        />
-      </label>
-    </form>
-  );
-}
-
-/** The strip above GraphiQL: which gateway, which project, whose token, and what to do with the query. */
+/** The strip above GraphiQL: which gateway, which project, who asks, and what to do with the query. */
 export function Bar() {
   useKnownHeaders();
   useLinks();
@@ -184,8 +149,7 @@ export function Bar() {
       <h1>
         {config.name} <small>{config.version}</small>
       </h1>
-      <ProjectSwitcher />
-      {config.auth === 'keystone' && <Token />}
+      {config.auth === 'keystone' ? <Account /> : <ProjectSwitcher />}
       <div className="bar-actions">
         <Share />
         <Examples />

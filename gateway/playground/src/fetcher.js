@@ -1,4 +1,5 @@
-import { endpoint } from './config.js';
+import { config, endpoint } from './config.js';
+import { askWho, currentToken, expire } from './identity.js';
 import { session } from './session.js';
 
 /**
@@ -7,7 +8,7 @@ import { session } from './session.js';
  */
 function headersOf(pane = {}) {
   const headers = new Headers({ Accept: 'application/graphql-response+json, application/json;q=0.9' });
-  const known = { 'X-Auth-Token': session.token, 'X-Project-Id': session.project };
+  const known = config.auth === 'keystone' ? { 'X-Auth-Token': currentToken() } : { 'X-Project-Id': session.project };
   for (const [name, value] of [...Object.entries(known), ...Object.entries(pane)]) {
     if (value) {
       headers.set(name, value);
@@ -28,9 +29,18 @@ function bodyOf({ query, variables, operationName }) {
   return JSON.stringify({ query, variables, operationName: known ? operationName : undefined });
 }
 
+const refusal = (message) => ({ errors: [{ message, extensions: { code: 'UNAUTHENTICATED' } }] });
+
 /** Sends one operation, as GraphiQL's `fetcher`; whatever comes back is something that one can read. */
-export async function fetcher(operation, { headers } = {}) {
-  const request = { method: 'POST', headers: headersOf(headers), body: bodyOf(operation), cache: 'no-store' };
+export async function fetcher(operation, options = {}) {
+  const headers = headersOf(options.headers);
+  const shown = headers.get('X-Auth-Token');
+  if (config.auth === 'keystone' && !shown) {
+    askWho();
+    return refusal('Sign in first, or put a token into the Headers pane.');
+  }
+  const own = shown === currentToken();
+  const request = { method: 'POST', headers, body: bodyOf(operation), cache: 'no-store' };
   let response;
   try {
     response = await fetch(endpoint, request);
@@ -38,6 +48,13 @@ export async function fetcher(operation, { headers } = {}) {
     throw new Error(`The gateway at ${location.origin}${endpoint} does not answer: ${error.message}`, { cause: error });
   }
   const text = await response.text();
+  if (own && shown !== currentToken()) {
+    // It would stand below the name of somebody else, or of another project.
+    return refusal('Who is signed in has changed meanwhile. Run it again.');
+  }
+  if (response.status === 401) {
+    expire(shown);
+  }
   try {
     return JSON.parse(text);
   } catch {

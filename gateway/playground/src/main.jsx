@@ -11,6 +11,7 @@ import { config } from './config.js';
 import { examples } from './examples.js';
 import { fetcher } from './fetcher.js';
 import { defaultHeaders } from './headers.js';
+import { SignIn } from './signin.jsx';
 import { storage } from './storage.js';
 
 document.title = `${config.name} ${config.version}`;
@@ -28,7 +29,7 @@ createRoot(document.getElementById('root')).render(
     defaultHeaders={defaultHeaders}
     defaultTabs={examples}
     defaultQuery=""
-    defaultEditorToolsVisibility={config.auth === 'keystone' ? 'headers' : 'variables'}
+    defaultEditorToolsVisibility="variables"
     inputValueDeprecation
     schemaDescription
   >
@@ -36,5 +37,6 @@ createRoot(document.getElementById('root')).render(
       <></>
     </GraphiQL.Logo>
     <Bar />
+    <SignIn />
   </GraphiQL>,
 );

@@ -51,7 +51,7 @@ export function ProjectSwitcher() {
           aria-activedescendant={marked >= 0 ? `${listId}-${marked}` : undefined}
           autoComplete="off"
           spellCheck={false}
-          placeholder={config.auth === 'keystone' ? "the token's own" : 'X-Project-Id'}
+          placeholder="X-Project-Id"
           title="Sent as X-Project-Id with every request of this page"
           value={typed ?? project}
           onFocus={(event) => {

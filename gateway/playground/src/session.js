@@ -11,10 +11,8 @@ function remembered() {
 }
 
 let project = remembered() ?? config.defaultProject ?? '';
-// Only ever in this variable: a token that is stored can be read by whoever comes to this browser next.
-let token = '';
 
-/** Who asks and in which project: what every tab's requests carry. */
+/** In which project every tab's requests are meant, where nobody signs in. */
 export const session = {
   get project() {
     return project;
@@ -27,11 +25,5 @@ export const session = {
     } catch {
       // forgotten at the next reload, then
     }
-  },
-  get token() {
-    return token;
-  },
-  set token(value) {
-    token = value;
   },
 };
