@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypedDict, Unpack
 
-Part = Literal["core", "keystone", "sessions"]
 Caller = Literal[
     "member",  # of project <PA>
     "other",  # member of project <PB> only
@@ -88,7 +87,8 @@ class Case:
     caller: Caller = "member"
     save: Mapping[str, str] = field(default_factory=dict)
     """Variable to the key of the answer that it takes."""
-    part: Part = "core"
+    needs_keystone: bool = False
+    """Whether somebody must be refused what whoever comes without a token may do."""
 
 
 class Expected(TypedDict, total=False):
@@ -115,7 +115,7 @@ class Row(Expected, total=False):
     headers: Mapping[str, str]
     caller: Caller
     save: Mapping[str, str]
-    part: Part
+    needs_keystone: bool
     without_auth: Answer
 
 

@@ -5,7 +5,7 @@ from .actions import ACTIONS
 from .backup_lists import BACKUP_LISTS
 from .backup_searches import BACKUP_SEARCHES
 from .backup_writes import BACKUP_WRITES
-from .case import Case, Part
+from .case import Case
 from .clients import CLIENTS
 from .job_changes import JOB_CHANGES, LAST
 from .job_posts import JOB_POSTS
@@ -28,6 +28,3 @@ CASES: tuple[Case, ...] = (
 )
 
 OBSERVED: tuple[Case, ...] = tuple(case for case in CASES if case.observed)
-
-BUILT: frozenset[Part] = frozenset({"core", "sessions"})
-"""The parts that exist. `test_observed` fails when one exists that isn't named here."""

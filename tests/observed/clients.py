@@ -81,7 +81,7 @@ CLIENTS: tuple[Case, ...] = (
         "POST /v2/<PA>/clients",
         403,
         body={"client_id": "cena9f3b1", "is_central": True},
-        part="keystone",
+        needs_keystone=True,
     ),
     case(
         "client same id other project",

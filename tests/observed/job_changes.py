@@ -236,7 +236,7 @@ PROJECTS: tuple[Case, ...] = (
         200,
         403,
         "§4: all_projects is 403 without jobs:get_all_projects",
-        part="keystone",
+        needs_keystone=True,
     ),
     case(
         "all_projects=junk",

@@ -103,16 +103,16 @@ TOKENS: tuple[Case, ...] = (
     case("bad token", "GET /v2/<PA>/jobs", 401, caller="bad", without_auth=NO_JOBS),
     case("bad fernet-like token", "GET /v2/<PA>/jobs", 401, caller="forged", without_auth=NO_JOBS),
     case("empty token", "GET /v2/<PA>/jobs", 401, caller="empty", without_auth=NO_JOBS),
-    case("other project member GET", "GET /v2/<PA>/jobs", 403, caller="other", part="keystone"),
+    case("other project member GET", "GET /v2/<PA>/jobs", 403, caller="other", needs_keystone=True),
     case(
         "other project member POST",
         "POST /v2/<PA>/backups",
         403,
         body=BACKUP,
         caller="other",
-        part="keystone",
+        needs_keystone=True,
     ),
-    case("unscoped token", "GET /v2/<PA>/jobs", 403, caller="unscoped", part="keystone"),
+    case("unscoped token", "GET /v2/<PA>/jobs", 403, caller="unscoped", needs_keystone=True),
     case(
         "admin token of project admin on proja",
         "GET /v2/<PA>/backups",
@@ -127,23 +127,25 @@ TOKENS: tuple[Case, ...] = (
         403,
         body=BACKUP,
         caller="reader",
-        part="keystone",
+        needs_keystone=True,
     ),
-    case("reader POST job", "POST /v2/<PA>/jobs", 403, body={}, caller="reader", part="keystone"),
+    case(
+        "reader POST job", "POST /v2/<PA>/jobs", 403, body={}, caller="reader", needs_keystone=True
+    ),
     case(
         "reader POST client",
         "POST /v2/<PA>/clients",
         403,
         body={"client_id": "x"},
         caller="reader",
-        part="keystone",
+        needs_keystone=True,
     ),
     case(
         "reader DELETE missing job",
         "DELETE /v2/<PA>/jobs/none",
         403,
         caller="reader",
-        part="keystone",
+        needs_keystone=True,
     ),
     case(
         "reader PATCH job",
@@ -151,7 +153,7 @@ TOKENS: tuple[Case, ...] = (
         403,
         body={},
         caller="reader",
-        part="keystone",
+        needs_keystone=True,
     ),
     case(
         "reader POST event",
@@ -159,7 +161,7 @@ TOKENS: tuple[Case, ...] = (
         403,
         body={"start": None},
         caller="reader",
-        part="keystone",
+        needs_keystone=True,
     ),
     case(
         "service role GET proja jobs",
@@ -183,7 +185,7 @@ TOKENS: tuple[Case, ...] = (
         403,
         body={},
         caller="service",
-        part="keystone",
+        needs_keystone=True,
     ),
     case(
         "service role PATCH missing job",
@@ -191,7 +193,7 @@ TOKENS: tuple[Case, ...] = (
         403,
         body={"description": "x"},
         caller="service",
-        part="keystone",
+        needs_keystone=True,
     ),
     case(
         "service role POST client",
@@ -199,7 +201,7 @@ TOKENS: tuple[Case, ...] = (
         403,
         body={"client_id": "svca9f3b1"},
         caller="service",
-        part="keystone",
+        needs_keystone=True,
     ),
     case(
         "service role POST central client own project",
@@ -209,7 +211,7 @@ TOKENS: tuple[Case, ...] = (
         "§4: a service account may register a central client",
         body={"client_id": "svcca9f3b1", "is_central": True},
         caller="service",
-        part="keystone",
+        needs_keystone=True,
         has={"client_id": "svcca9f3b1"},
     ),
     case(

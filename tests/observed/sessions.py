@@ -1,9 +1,8 @@
 """Rows about sessions."""
 
-from dataclasses import replace
 from typing import Unpack
 
-from .case import Case, Expected, Row, case
+from .case import Case, Expected, case
 
 ABSENT_ITEM = "§4: DELETE of an absent item is 404"
 VERSION = "§4: version counts updates"
@@ -27,13 +26,6 @@ SESSION = {
 ENDED = {"session_tag": 1, "result": "success", "status": "completed", "time_end": int}
 
 
-def row(
-    name: str, request: str, observed: int, status: int = 0, why: str = "", **more: Unpack[Row]
-) -> Case:
-    """Return a row of this part."""
-    return replace(case(name, request, observed, status, why, **more), part="sessions")
-
-
 def action(
     name: str,
     body: object,
@@ -44,11 +36,11 @@ def action(
 ) -> Case:
     """Return a row that starts or ends the session."""
     request = "POST /v2/<PA>/sessions/<s0>/action"
-    return row(name, request, observed, status, why, body=body, **expected)
+    return case(name, request, observed, status, why, body=body, **expected)
 
 
 MAKING: tuple[Case, ...] = (
-    row(
+    case(
         "session create",
         "POST /v2/<PA>/sessions",
         201,
@@ -60,24 +52,24 @@ MAKING: tuple[Case, ...] = (
         save={"s0": "session_id"},
         has={"session_id": str},
     ),
-    row("session get", "GET /v2/<PA>/sessions/<s0>", 200, has=SESSION),
-    row("session list", "GET /v2/<PA>/sessions", 200, rows=1, includes=SESSION),
-    row("session POST {}", "POST /v2/<PA>/sessions", 400, body={}),
-    row(
+    case("session get", "GET /v2/<PA>/sessions/<s0>", 200, has=SESSION),
+    case("session list", "GET /v2/<PA>/sessions", 200, rows=1, includes=SESSION),
+    case("session POST {}", "POST /v2/<PA>/sessions", 400, body={}),
+    case(
         "session POST minimal",
         "POST /v2/<PA>/sessions",
         400,
         body={"description": "x"},
         names=("schedule",),
     ),
-    row(
+    case(
         "session POST no schedule, get",
         "GET /v2/<PA>/sessions?limit=1",
         200,
         rows=1,
         includes=SESSION,
     ),
-    row(
+    case(
         "session POST extra",
         "POST /v2/<PA>/sessions",
         400,
@@ -87,14 +79,14 @@ MAKING: tuple[Case, ...] = (
 )
 
 JOBS: tuple[Case, ...] = (
-    row("session add job", "PUT /v2/<PA>/sessions/<s0>/jobs/<j0>", 204),
-    row(
+    case("session add job", "PUT /v2/<PA>/sessions/<s0>/jobs/<j0>", 204),
+    case(
         "session after add",
         "GET /v2/<PA>/sessions/<s0>",
         200,
         has=SESSION | {"jobs": {"<j0>": {"client_id": "<PA>_nodea9f3b1", "result": str}}},
     ),
-    row(
+    case(
         "job after add",
         "GET /v2/<PA>/jobs/<j0>",
         200,
@@ -106,7 +98,7 @@ JOBS: tuple[Case, ...] = (
             "description": "rep",
         },
     ),
-    row(
+    case(
         "session add missing job",
         "PUT /v2/<PA>/sessions/<s0>/jobs/none",
         500,
@@ -114,7 +106,7 @@ JOBS: tuple[Case, ...] = (
         "§4: adding a missing job is 404",
         names=("none",),
     ),
-    row(
+    case(
         "session add job to missing session",
         "PUT /v2/<PA>/sessions/none/jobs/<j0>",
         404,
@@ -161,14 +153,14 @@ RUNNING: tuple[Case, ...] = (
         names=("job_id",),
     ),
     action("session action unknown", {"fly": {}}, 405, names=("fly",)),
-    row("session action empty", "POST /v2/<PA>/sessions/<s0>/action", 400),
-    row(
+    case("session action empty", "POST /v2/<PA>/sessions/<s0>/action", 400),
+    case(
         "session after actions",
         "GET /v2/<PA>/sessions/<s0>",
         200,
         has=SESSION | ENDED | {"time_start": int},
     ),
-    row(
+    case(
         "session action missing",
         "POST /v2/<PA>/sessions/none/action",
         400,
@@ -180,7 +172,7 @@ RUNNING: tuple[Case, ...] = (
 )
 
 CHANGING: tuple[Case, ...] = (
-    row(
+    case(
         "session PATCH",
         "PATCH /v2/<PA>/sessions/<s0>",
         200,
@@ -189,28 +181,28 @@ CHANGING: tuple[Case, ...] = (
         body={"description": "p"},
         has={"session_id": "<s0>", "version": int},
     ),
-    row(
+    case(
         "session PATCH missing",
         "PATCH /v2/<PA>/sessions/none",
         404,
         body={"description": "p"},
         names=("none",),
     ),
-    row(
+    case(
         "session replace",
         "POST /v2/<PA>/sessions/<s0>",
         400,
         body={"description": "r", "schedule": {}},
         names=("session_tag",),
     ),
-    row(
+    case(
         "session after replace",
         "GET /v2/<PA>/sessions/<s0>",
         200,
         has=SESSION | ENDED | {"description": "p", "time_start": int},
     ),
-    row("session remove job", "DELETE /v2/<PA>/sessions/<s0>/jobs/<j0>", 204),
-    row(
+    case("session remove job", "DELETE /v2/<PA>/sessions/<s0>/jobs/<j0>", 204),
+    case(
         "job after remove",
         "GET /v2/<PA>/jobs/<j0>",
         200,
@@ -221,13 +213,13 @@ CHANGING: tuple[Case, ...] = (
             "description": "rep",
         },
     ),
-    row(
+    case(
         "session remove job not in",
         "DELETE /v2/<PA>/sessions/<s0>/jobs/none",
         404,
         names=("none",),
     ),
-    row(
+    case(
         "session remove job missing session",
         "DELETE /v2/<PA>/sessions/none/jobs/<j0>",
         500,
@@ -235,9 +227,9 @@ CHANGING: tuple[Case, ...] = (
         "§4: no 5xx, a missing item is 404",
         names=("none",),
     ),
-    row("session GET missing", "GET /v2/<PA>/sessions/none", 404, names=("none",)),
-    row("session DELETE missing", "DELETE /v2/<PA>/sessions/none", 204, 404, ABSENT_ITEM),
-    row("session delete", "DELETE /v2/<PA>/sessions/<s0>", 204),
+    case("session GET missing", "GET /v2/<PA>/sessions/none", 404, names=("none",)),
+    case("session DELETE missing", "DELETE /v2/<PA>/sessions/none", 204, 404, ABSENT_ITEM),
+    case("session delete", "DELETE /v2/<PA>/sessions/<s0>", 204),
 )
 
 SESSIONS = MAKING + JOBS + RUNNING + CHANGING
