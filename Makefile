@@ -41,7 +41,7 @@ test-compat: $(VENV)/.installed-dev playground chromium ## Test with Keystone, f
 	$(BIN)/python -m tests.compat $(ARGS)
 
 .PHONY: compatibility
-compatibility: $(VENV)/.installed-dev ## Do that, and write what it cost into docs/compatibility.md
+compatibility: $(VENV)/.installed-dev playground chromium ## Do that, and write what it cost into docs/compatibility.md
 	$(BIN)/python -m tests.compat --write
 
 .PHONY: freezer-api-costs
