@@ -1,8 +1,8 @@
 """GraphiQL in a real browser, with every address but loopback unreachable.
 
-Wants Chromium (Debian's package), a built page, and a running gateway with the sample data that
-needs no login: the fixture ``live_gateway``, an object with ``url``. The gateway must run outside
-this thread, which Playwright blocks. Screenshots go to ``GATEWAY_TEST_ARTEFACTS`` if that is set.
+Wants a running gateway with the sample data that needs no login: the fixture ``live_gateway``, an
+object with ``url``. The gateway must run outside this thread, which Playwright blocks. How one
+signs in is tested in `compat/test_signin_browser.py`.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ class Config:
     version: str
     """Its version, for the title."""
     auth: Literal["none", "keystone"]
-    """How the gateway knows who asks; with Keystone the page has a field for a token."""
+    """How the gateway knows who asks; with Keystone the page lets one sign in."""
     default_project: str | None = None
     """The project that the page starts with, or None to send none until the user names one."""
     projects: Sequence[Project] = ()
