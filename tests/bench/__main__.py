@@ -10,22 +10,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tests.compat import keystone
+
 from . import postgres, report
 from .machine import cores, described
 from .measure import missing_tool
-from .peers import Peer, floor, gateway
+from .peers import Peer, floor, freezer_api, gateway, postgraphile
 from .progress import say
 from .rounds import Plan, measured
 from .stage import Stage
 from .targets import verdicts
 from .workload import TITLES, expected
 
-PROJECTS = ("b0" * 16, "b1" * 16)
-
 PEERS: Mapping[str, Callable[[Stage], AbstractContextManager[Peer]]] = {
     "gateway": gateway.on_postgres,
     "sqlite": gateway.on_sqlite,
+    "keystone": gateway.with_keystone,
     "floor": floor.running,
+    "postgraphile": postgraphile.running,
+    "freezer-api": freezer_api.running,
 }
 
 EPILOG = """\
@@ -98,7 +101,11 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
         folder,
     )
     with postgres.running(where.load) as database, ExitStack() as stack:
-        stage = Stage(folder, where, database, chosen.jobs, PROJECTS)
+        authority = None
+        if {"keystone", "freezer-api"} & set(chosen.peers):
+            say("starting Keystone")
+            authority = stack.enter_context(keystone.running(folder / "authority"))
+        stage = Stage(folder, where, database, chosen.jobs, authority)
         peers = [started(name, stage, stack) for name in PEERS if name in chosen.peers]
         wanted = {key: expected(key, stage.catalogue) for key in chosen.only}
         cells = measured(peers, chosen.only, wanted, plan)

@@ -79,7 +79,7 @@ def _prepared(peer: Peer, key: str, wanted: Sequence[Item], plan: Plan) -> Cours
     check(key, peer.read(key, answer), wanted, peer.name)
     course = Course(peer, key, took, None, [])
     if took < VERY_SLOW:
-        course.statements = statements(peer, key)
+        course.statements = statements(peer, key, requests=1 if took > SLOW else 5)
         course.took = first_answer(peer, key)[1]
     if course.took < SLOW:
         wrk(peer, [key], WARM_UP, plan.cores, plan.folder)

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from tests.compat.keystone import Keystone
+
 from . import gateway_data
 from .catalogue import Catalogue
 from .machine import Cores
 from .postgres import Postgres
 from .progress import say
 
+PROJECTS = ("b0" * 16, "b1" * 16)
 USER = "5ba1c0e5d0fb4a0f8b6c8d6ff0a3f111"
 
 
@@ -22,7 +25,29 @@ class Stage:
     cores: Cores
     postgres: Postgres
     jobs: int
-    projects: tuple[str, str]
+    authority: Keystone | None = None
+
+    @property
+    def keystone(self) -> Keystone:
+        """The Keystone that runs, where a program wants one."""
+        assert self.authority is not None
+        return self.authority
+
+    @cached_property
+    def projects(self) -> tuple[str, str]:
+        """The projects' ids, which are Keystone's where there is one."""
+        if self.authority is None:
+            return PROJECTS
+        return self.authority.projects["alpha"], self.authority.projects["beta"]
+
+    @cached_property
+    def tokens(self) -> tuple[str, str]:
+        """A token for each project."""
+        return self.keystone.token("alice", "alpha"), self.keystone.token("bob", "beta")
+
+    def headers(self, catalogue: Catalogue) -> dict[str, str]:
+        """Return what shows a project's token."""
+        return {"X-Auth-Token": self.tokens[self.projects.index(catalogue.project_id)]}
 
     @cached_property
     def catalogue(self) -> Catalogue:

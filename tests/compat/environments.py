@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -34,7 +34,11 @@ def program(environment: str, name: str) -> Path:
 
 def installed(environment: str) -> Path:
     """Return the folder of an environment that is complete."""
-    requirements = REQUIREMENTS[environment]
+    return made_of(environment, REQUIREMENTS[environment])
+
+
+def made_of(environment: str, requirements: Sequence[str]) -> Path:
+    """Return the folder of an environment that has these requirements; installs it if need be."""
     folder = CACHE / f"{environment}-{fingerprint(*requirements)}"
     with made_once(folder) as missing:
         if missing:

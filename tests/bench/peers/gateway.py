@@ -15,9 +15,12 @@ from tests.bench.machine import on_core
 from tests.bench.peers import Peer
 from tests.bench.stage import Stage
 from tests.bench.workload import TITLES, Item, Request, deep, single
+from tests.compat.keystone import PASSWORD
 from tests.live import PROGRAM, LiveGateway, live
 
 TOTAL = "query Total { backups { totalCount } }"
+ACCOUNT = {"keystone_username": "gateway", "keystone_password": PASSWORD}
+"""By which it logs in at Keystone."""
 
 
 @contextmanager
@@ -35,21 +38,30 @@ def on_sqlite(stage: Stage) -> Iterator[Peer]:
 
 
 @contextmanager
+def with_keystone(stage: Stage) -> Iterator[Peer]:
+    """Run it on PostgreSQL, with tokens that Keystone has issued."""
+    settings = {"auth": "keystone", "keystone_auth_url": stage.keystone.auth_url} | ACCOUNT
+    with serving(stage, "keystone", stage.database, authenticated=True, **settings) as peer:
+        yield peer
+
+
+@contextmanager
 def serving(
     stage: Stage,
     name: str,
     database: str,
-    tokens: Mapping[str, str] | None = None,
+    *,
+    authenticated: bool = False,
     **settings: str,
 ) -> Iterator[Peer]:
-    """Run a gateway on a database that has its data; tokens are by project, where it wants them."""
+    """Run a gateway on a database that has its data; `authenticated` requests show a token."""
     folder = stage.folder / name
     folder.mkdir()
     settings = {"database_url": database, "project_id": stage.catalogue.project_id} | settings
     program = [*on_core(stage.cores.server), *PROGRAM]
     with live(folder, program=program, sample_data=False, **settings) as gateway:
         headers, others = (
-            {"X-Auth-Token": tokens[project.project_id]} if tokens else {}
+            stage.headers(project) if authenticated else {}
             for project in (stage.catalogue, stage.second)
         )
         asked = _graphql(gateway, stage.catalogue, headers)
