@@ -89,11 +89,11 @@ class ToMany:
         self, run: Run, keys: list[Parent], *, across: bool
     ) -> Mapping[Parent, dict[str, Any]]:
         """Read the pages of all parents together."""
-        asked = question(run.ctx, self.spec, self.arguments.of(run), across=across)
-        listing, window, where = asked
         owner = self.spec.owner
         if not keys or owner is None:
             return {}
+        asked = question(run.ctx, self.spec, self.arguments.of(run), across=across)
+        listing, window, where = asked
         ctx, columns = run.ctx, (*self.rows.select(across=across), *self.spec.extra)
 
         async def pages() -> Mapping[Parent, Page]:
