@@ -285,6 +285,8 @@ _JOB_19 = JOB.only(
     "description",
     "job_actions",
     "user_credentials",
+    # freezer-api knows no job without a client, and freezer-web-ui fails at null.
+    client_id=As(_J.client_id, blank),
     job_actions=Many(_ACTION_OF_JOB_19),
 )
 
@@ -328,7 +330,7 @@ JOBS = Resource(
     open=(jobs.SCHEDULE,),
     search=jobs.search,
     time=_J.time_created,
-    blank=frozenset({"session_id", "status", "event", "result"}),
+    blank=frozenset({"client_id", "session_id", "status", "event", "result"}),
     parts=ACTION_OF_JOB.searched(),
 )
 

@@ -1,0 +1,100 @@
+"""Horizon with freezer-web-ui: set up once, then driven from inside, or served to a browser."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .environments import REQUIREMENTS, fingerprint, installed, made_once, program
+from .keystone import PASSWORD, Keystone
+
+SERVERS = Path(__file__).parent / "servers"
+SETTINGS = SERVERS / "horizon_settings.py"
+
+
+class Failed(Exception):
+    """What was called raised an error; its traceback."""
+
+
+class WebUI:
+    """freezer-web-ui's module `api` in a process of its own, as a user who is signed in sees it."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        """Talk to this process."""
+        self._process = process
+
+    def __call__(self, name: str, *arguments: object, **keywords: object) -> Any:
+        """Call `Job.list` or another method; return its value, of objects their attributes.
+
+        Raises Failed if that raises an error.
+        """
+        answer = self._ask({"call": name, "with": [arguments, keywords]})
+        if "error" in answer:
+            raise Failed(answer["error"])
+        return answer["value"]
+
+    def _ask(self, wanted: object) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(wanted) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the process has ended"
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+@contextmanager
+def signed_in(keystone: Keystone, user: str) -> Iterator[WebUI]:
+    """Yield the module `api` for a user of Keystone's."""
+    who = {"username": user, "password": PASSWORD, "user_domain_name": "Default"}
+    with subprocess.Popen(
+        [program("horizon", "python"), SERVERS / "web_ui.py"],
+        env=variables(keystone),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(who) + "\n")
+        yield WebUI(process)
+        process.stdin.close()
+
+
+def variables(keystone: Keystone) -> dict[str, str]:
+    """Return the environment in which Horizon's programs find Keystone and their files."""
+    return _django(_set_up()) | {"HORIZON_KEYSTONE_URL": keystone.auth_url}
+
+
+def _django(static: Path) -> dict[str, str]:
+    return os.environ | {
+        "DJANGO_SETTINGS_MODULE": SETTINGS.stem,
+        "HORIZON_STATIC_ROOT": str(static),
+        "PYTHONPATH": str(SERVERS),
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+def _set_up() -> Path:
+    """Return the folder of static files of a Horizon that shows freezer-web-ui's panels."""
+    environment = installed("horizon")
+    folder = environment / f"static-{fingerprint(*REQUIREMENTS['horizon'], SETTINGS.read_text())}"
+    with made_once(folder) as missing:
+        if missing:
+            (packages,) = environment.glob("lib/python*/site-packages")
+            # As the plugin's manual says.
+            for file in (packages / "freezer_ui" / "enabled").glob("_*_*.py"):
+                shutil.copy(file, packages / "openstack_dashboard" / "local" / "enabled")
+            folder.mkdir()
+            for command in (["collectstatic", "--no-input"], ["compress", "--force"]):
+                subprocess.run(
+                    [program("horizon", "django-admin"), *command],
+                    env=_django(folder),
+                    check=True,
+                    capture_output=True,
+                )
+    return folder
