@@ -4,13 +4,19 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from .environments import REQUIREMENTS, fingerprint, installed, made_once, program
-from .keystone import PASSWORD, Keystone
+from .keystone import PASSWORD, Keystone, free_port
+
+PATIENCE = 60
+"""How many seconds Horizon may take to answer."""
 
 SERVERS = Path(__file__).parent / "servers"
 SETTINGS = SERVERS / "horizon_settings.py"
@@ -63,6 +69,42 @@ def signed_in(keystone: Keystone, user: str) -> Iterator[WebUI]:
         process.stdin.write(json.dumps(who) + "\n")
         yield WebUI(process)
         process.stdin.close()
+
+
+@contextmanager
+def serving(keystone: Keystone, folder: Path) -> Iterator[str]:
+    """Run Horizon, and yield its URL; its log goes into the folder."""
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [
+        program("horizon", "gunicorn"),
+        f"--bind={url.removeprefix('http://')}",
+        # One process, which keeps the sessions.
+        "--workers=1",
+        "--threads=4",
+        "--no-control-socket",
+        "django.core.wsgi:get_wsgi_application()",
+    ]
+    log = folder / "horizon.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, env=variables(keystone), stdout=output, stderr=output) as process,
+    ):
+        try:
+            _wait(process, url, log)
+            yield url
+        finally:
+            process.terminate()
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    patient_until = time.monotonic() + PATIENCE
+    while time.monotonic() < patient_until and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/auth/login/", timeout=PATIENCE).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise AssertionError(f"Horizon didn't start:\n{log.read_text()[-5000:]}")
 
 
 def variables(keystone: Keystone) -> dict[str, str]:
