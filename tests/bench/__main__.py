@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.compat import keystone
 
-from . import postgres, report
+from . import documentation, plot, postgres, report, scale, soak
 from .machine import cores, described
 from .measure import missing_tool
 from .peers import Peer, floor, freezer_api, gateway, postgraphile
@@ -20,7 +20,7 @@ from .progress import say
 from .rounds import Plan, measured
 from .stage import Stage
 from .targets import verdicts
-from .workload import TITLES, expected
+from .workload import TITLES
 
 PEERS: Mapping[str, Callable[[Stage], AbstractContextManager[Peer]]] = {
     "gateway": gateway.on_postgres,
@@ -31,11 +31,16 @@ PEERS: Mapping[str, Callable[[Stage], AbstractContextManager[Peer]]] = {
     "freezer-api": freezer_api.running,
 }
 
+OUTPUT = Path(".cache/bench")
+
 EPILOG = """\
 Examples:
-  python -m tests.bench                                    everything, about 25 minutes
+  python -m tests.bench                                    everything, about half an hour
   python -m tests.bench --quick                            a few minutes
-  python -m tests.bench --only Q1,Q2 --peers gateway,floor --rounds 3
+  python -m tests.bench --quick --only Q1,Q2,R4 --peers gateway,floor
+  python -m tests.bench --only Q2 --peers gateway --soak 600
+
+With --only or --peers, catalogues of other sizes and the soak are left out unless asked for.
 """
 
 
@@ -61,20 +66,25 @@ def options() -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
-    parser.add_argument(
-        "--only", type=listed(TITLES), default=list(TITLES), help="these requests: Q1,R4"
-    )
-    parser.add_argument(
-        "--peers", type=listed(PEERS), default=list(PEERS), help=f"of {','.join(PEERS)}"
-    )
-    parser.add_argument("--rounds", type=int, help="how often each is measured (5; quick: 2)")
-    parser.add_argument("--seconds", type=float, help="for how long (3; quick: 1)")
-    parser.add_argument("--jobs", type=int, default=10_000, help="in the project that is read")
-    parser.add_argument(
-        "--output", type=Path, default=Path(".cache/bench"), help="a folder for result.json"
-    )
-    return parser.parse_args()
+    add = parser.add_argument
+    add("--quick", action="store_true", help="fewer and shorter rounds, smaller sizes, no soak")
+    add("--only", type=listed(TITLES), metavar="Q1,R4", help="these requests")
+    add("--peers", type=listed(PEERS), metavar="A,B", help=f"of {','.join(PEERS)}")
+    add("--rounds", type=int, help="how often each is measured (5; quick: 2)")
+    add("--seconds", type=int, help="for how long (3; quick: 1)")
+    add("--jobs", type=int, default=10_000, help="in the project that is read (10,000)")
+    add("--scale", action=argparse.BooleanOptionalAction, help="also on catalogues of other sizes")
+    add("--soak", type=int, metavar="S", help="all of it for so many seconds (600; quick: 0)")
+    add("--output", type=Path, default=OUTPUT, help=f"for result.json and result.png ({OUTPUT})")
+    add("--write-docs", action="store_true", help="write docs/performance.md and its picture")
+    chosen = parser.parse_args()
+    whole = not (chosen.only or chosen.peers)
+    chosen.only, chosen.peers = chosen.only or list(TITLES), chosen.peers or list(PEERS)
+    if chosen.scale is None:
+        chosen.scale = whole
+    if chosen.soak is None:
+        chosen.soak = 600 if whole and not chosen.quick else 0
+    return chosen
 
 
 def main() -> None:
@@ -85,10 +95,14 @@ def main() -> None:
     chosen.output.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="gateway-bench-") as folder:
         result = run(chosen, Path(folder))
+    result["targets"] = verdicts(result)
     (chosen.output / "result.json").write_text(json.dumps(result, indent=2) + "\n")
+    plot.draw(result, chosen.output / "result.png")
+    if chosen.write_docs:
+        documentation.write(result)
     for text in printed(result):
         print(text, end="\n\n")
-    say(f"saved {chosen.output / 'result.json'}")
+    say(f"saved {chosen.output / 'result.json'} and result.png")
 
 
 def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -107,18 +121,23 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
             authority = stack.enter_context(keystone.running(folder / "authority"))
         stage = Stage(folder, where, database, chosen.jobs, authority)
         peers = [started(name, stage, stack) for name in PEERS if name in chosen.peers]
-        wanted = {key: expected(key, stage.catalogue) for key in chosen.only}
-        cells = measured(peers, chosen.only, wanted, plan)
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="minutes"),
-        "machine": described(),
-        "versions": {peer.name: peer.about for peer in peers},
-        "rounds": plan.rounds,
-        "seconds": plan.seconds,
-        "jobs": chosen.jobs,
-        "cells": [{"peer": peer, "key": key} | cell for (peer, key), cell in cells.items()],
-        "targets": verdicts(cells),
-    }
+        cells = measured(peers, chosen.only, plan)
+        result = {
+            "date": datetime.now(UTC).isoformat(timespec="minutes"),
+            "machine": described(),
+            "versions": {"postgresql": database.version}
+            | {peer.name: peer.about for peer in peers},
+            "rounds": plan.rounds,
+            "seconds": plan.seconds,
+            "jobs": chosen.jobs,
+            "cells": [{"peer": peer, "key": key} | cell for (peer, key), cell in cells.items()],
+        }
+        if chosen.scale:
+            sizes = scale.QUICK_SIZES if chosen.quick else scale.SIZES
+            result["scale"] = scale.grown(stage, sizes, plan)
+        if chosen.soak:
+            result["soak"] = soak.soaked(stage, chosen.soak, plan)
+    return result
 
 
 def started(name: str, stage: Stage, stack: ExitStack) -> Peer:
@@ -132,6 +151,8 @@ def printed(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield the tables."""
     yield f"{result['date']}, {result['machine']}"
     yield report.measurements(result)
+    if "scale" in result:
+        yield report.growth(result)
     yield report.targets(result)
 
 

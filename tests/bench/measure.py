@@ -76,12 +76,15 @@ def statements(peer: Peer, key: str, requests: int = 5) -> float | None:
 
 
 def wrk(peer: Peer, keys: list[str], seconds: float, cores: Cores, folder: Path) -> Sample:
-    """Drive a program with 16 connections for so many seconds. Raises LoadError.
+    """Drive a program with 16 connections for so many seconds, with each request in turn.
 
-    On a busy machine, where that gave no answer at all, again for ten times as long.
+    On a busy machine, where that gave no answer at all, again for ten times as long. Raises
+    LoadError.
     """
     sent = folder / f"{peer.name}-{'-'.join(keys)}.requests"
-    wires = [request.wire(peer.url) for key in keys for request in peer.requests[key]]
+    asked = [peer.requests[key] for key in keys]
+    turns = range(max(map(len, asked)))
+    wires = [each[turn % len(each)].wire(peer.url) for turn in turns for each in asked]
     sent.write_bytes(b"".join(b"%d\n" % len(wire) + wire for wire in wires))
     where = cores.both if peer.processes > 1 else cores.load
     command = [*on_core(where), "wrk", "--threads=1"]

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
@@ -44,6 +45,11 @@ class Postgres:
         """Take the URL and the file that the server logs to."""
         self.url = sa.make_url(url)
         self.log = log
+
+    @cached_property
+    def version(self) -> str:
+        """What it calls itself."""
+        return f"PostgreSQL {self.run('SHOW server_version')[0][0]}"
 
     def create(self) -> str:
         """Make an empty database and return its URL."""

@@ -46,18 +46,34 @@ def measurements(result: Result) -> str:
 
 
 def targets(result: Result) -> str:
-    """Write each target as met or missed."""
+    """Write each target as met or missed; those that weren't measured are left out."""
     rows = [
         (
             row["title"],
-            "" if row["ratio"] is None else number(row["ratio"]),
+            number(row["value"]),
             f"{'≤' if row['most'] else '≥'} {row['least']:,g}",
-            f"{row['stretch']:,g}",
+            f"{row['stretch']:,g}" if row["stretch"] != row["least"] else "",
             row["verdict"],
         )
         for row in result["targets"]
+        if row["value"] is not None
     ]
     return table(("target", "measured", "least", "stretch", "verdict"), rows)
+
+
+def growth(result: Result) -> str:
+    """Write what the requests cost on catalogues of other sizes."""
+    rows = [
+        (
+            f"{row['key']} of {row['backups']:,} backups",
+            number(row["rate"]),
+            f"{row['cpu_us']:,.0f}",
+            number(row["p50_ms"]),
+            number(row["total_ms"]),
+        )
+        for row in sorted(result["scale"], key=lambda row: (row["key"], row["backups"]))
+    ]
+    return table(("request", "per second", "CPU µs", "p50 ms", "totalCount ms"), rows)
 
 
 def legend(keys: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """The measurement: every request of every program, in interleaved rounds, and their medians."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from .machine import Cores, resident_mb
 from .measure import SLOW, Sample, first_answer, one_by_one, statements, wrk
 from .peers import Peer
 from .progress import say
-from .workload import Item, check
+from .workload import check, expected
 
 Cell = tuple[str, str]
 WARM_UP = 1.0
@@ -51,16 +51,9 @@ class Course:
         return wrk(self.peer, [self.key], plan.seconds, plan.cores, plan.folder)
 
 
-def measured(
-    peers: Sequence[Peer], keys: Sequence[str], wanted: Mapping[str, Sequence[Item]], plan: Plan
-) -> dict[Cell, dict[str, Any]]:
+def measured(peers: Sequence[Peer], keys: Sequence[str], plan: Plan) -> dict[Cell, dict[str, Any]]:
     """Check every program's answers, then measure them; return what each cell came to."""
-    courses = [
-        _prepared(peer, key, wanted[key], plan)
-        for key in keys
-        for peer in peers
-        if key in peer.requests
-    ]
+    courses = [_prepared(peer, key, plan) for key in keys for peer in peers if key in peer.requests]
     for number in range(1, plan.rounds + 1):
         for course in courses:
             if course.finished:
@@ -74,9 +67,9 @@ def measured(
     return {(course.peer.name, course.key): _medians(course) for course in courses}
 
 
-def _prepared(peer: Peer, key: str, wanted: Sequence[Item], plan: Plan) -> Course:
+def _prepared(peer: Peer, key: str, plan: Plan) -> Course:
     answer, took = first_answer(peer, key)
-    check(key, peer.read(key, answer), wanted, peer.name)
+    check(key, peer.read(key, answer), expected(key, peer.catalogue), peer.name)
     course = Course(peer, key, took, None, [])
     if took < VERY_SLOW:
         course.statements = statements(peer, key, requests=1 if took > SLOW else 5)

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from tests.bench.catalogue import Catalogue
 from tests.bench.workload import Item, Request
 
 
@@ -21,7 +22,7 @@ class Peer:
     process: int
     requests: Mapping[str, Sequence[Request]]
     read: Callable[[str, bytes], Sequence[Item]]
+    catalogue: Catalogue
     about: str
     counting: Callable[[], AbstractContextManager[list[int]]] | None = None
     processes: int = 1
-    expects: Mapping[str, Sequence[Item]] = field(default_factory=dict)

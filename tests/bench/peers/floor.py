@@ -50,6 +50,7 @@ def running(stage: Stage) -> Iterator[Peer]:
             process.pid,
             {key: [Request(f"/{key}")] for key in KEYS},
             _read,
+            stage.catalogue,
             about=f"asyncpg and bytes, uvicorn {uvicorn.__version__}",
             counting=partial(stage.postgres.counting, stage.database),
         )

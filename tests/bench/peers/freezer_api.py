@@ -84,6 +84,7 @@ def running(stage: Stage) -> Iterator[Peer]:
                 process,
                 {key: dialect.requests(key) for key in TITLES if key.startswith("R")},
                 lambda _key, answer: rest.read(answer),
+                stage.catalogue,
                 about=f"freezer-api {VERSION}, {WORKERS} workers, MariaDB {version}",
                 counting=server.counting,
                 processes=WORKERS,

@@ -73,6 +73,7 @@ def serving(
             gateway.process.pid,
             asked,
             read,
+            stage.catalogue,
             about=f"freezer-gateway {__version__} on {database.partition(':')[0]}",
             counting=partial(stage.postgres.counting, database)
             if database.startswith("postgres")

@@ -79,6 +79,7 @@ def running(stage: Stage) -> Iterator[Peer]:
             process.pid,
             _requests(url, stage.catalogue),
             lambda _key, answer: graphql.read(answer),
+            stage.catalogue,
             about=f"PostGraphile {version['postgraphile']}, Node.js {_version(node)}, "
             f"{' '.join(FLAGS)}",
             counting=partial(stage.postgres.counting, stage.database),
