@@ -11,8 +11,8 @@ from pathlib import Path
 from .environments import program
 from .keystone import PASSWORD, REGION, Keystone
 
-PATIENCE = 60
-"""How many seconds it may take to start, and to end."""
+PATIENCE = 300
+"""How many seconds it may take to do something; freezer-api keeps it waiting."""
 
 CONFIGURATION = """
 [DEFAULT]

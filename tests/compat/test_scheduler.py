@@ -137,6 +137,8 @@ def test_backups_of_two_nights_are_restored_and_removed(host: Host, tmp_path: Pa
     remove = {"action": "admin", "remove_older_than": 0}
     host.job(remove | host.place).becomes("COMPLETED", result="SUCCESS")
     assert [file for file in host.backups.rglob("*") if file.is_file()] == []
+    # Nobody tells the catalogue: docs/compatibility.md.
+    assert job.now()["backups"] == second["backups"]
 
 
 def test_a_job_that_fails(host: Host) -> None:
