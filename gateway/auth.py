@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -82,6 +83,7 @@ def project(project_id: str, field: str) -> str:
     return project_id
 
 
+@lru_cache(maxsize=256)
 def loopback(host: str) -> bool:
     """Tell whether a host name, with or without a port, is this machine's own."""
     name = re.sub(r":\d+$", "", host) if "]" in host or host.count(":") == 1 else host

@@ -1,13 +1,14 @@
 """The database: `rows` reads, `write` is one transaction, and a dead one is `Unavailable`."""
 
-import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import (
@@ -15,13 +16,14 @@ from sqlalchemy.exc import (
     DisconnectionError,
     IntegrityError,
     InterfaceError,
-    OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 from gateway.errors import Conflict, Unavailable
+from gateway.readers import CONNECT_SECONDS, SQLITE_PRAGMAS, PostgresReaders, SQLiteReaders
 from gateway.settings import Settings
+from gateway.statements import Statement
 from gateway.tables import Row
 
 log = structlog.get_logger(__name__)
@@ -30,7 +32,6 @@ log = structlog.get_logger(__name__)
 # connection, log-in, no such database, resources, operator intervention, and transactions that lost
 # a race.
 _TRANSIENT = ("08", "28", "3D", "53", "57", "40")
-_CONNECT_SECONDS = 5
 _UNPREPARED = {
     "statement_cache_size": 0,
     "prepared_statement_cache_size": 0,
@@ -38,6 +39,10 @@ _UNPREPARED = {
 }
 """What tells the driver and SQLAlchemy to keep no statement, and to prepare it under no name."""
 _TRANSIENT_SQLITE = ("locked", "unable to open", "disk I/O error", "readonly", "disk is full")
+
+
+MOST_STATEMENTS = 500
+"""How many statements are remembered as they were compiled."""
 
 
 @dataclass
@@ -62,50 +67,47 @@ def counting() -> Iterator[Tally]:
 
 
 class Database:
-    """A pool of connections to the catalogue's database."""
+    """The catalogue's database: connections that read, and others for transactions."""
 
     def __init__(self, settings: Settings) -> None:
         self.url = settings.database
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _engine(self.url, settings)
         sa.event.listen(self.engine.sync_engine, "before_cursor_execute", _count)
-        # Reads need no transaction: a statement each, without BEGIN and ROLLBACK around it.
-        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._readers = (SQLiteReaders if self.is_sqlite else PostgresReaders)(settings)
+        self._statements: OrderedDict[Hashable, Statement] = OrderedDict()
 
     async def rows(
-        self,
-        statement: sa.Executable,
-        parameters: Any = None,
+        self, query: sa.Select[Any] | Statement, values: Mapping[str, Any] | None = None
     ) -> Sequence[Row]:
-        """Every row that the statement returns.
+        """Every row that the query returns, with these values for its named parameters.
 
-        A connection that died while it was idle is replaced once, unseen: reading twice does no
-        harm. Raises Unavailable when the database doesn't answer.
+        Raises Unavailable when the database doesn't answer.
         """
-        reading = asyncio.ensure_future(self._rows(statement, parameters))
-        try:
-            return await asyncio.shield(reading)
-        except asyncio.CancelledError:
-            # An error elsewhere ended the operation. The connection still has to come home.
-            await asyncio.wait([reading])
-            raise
-
-    async def _rows(self, statement: sa.Executable, parameters: Any) -> Sequence[Row]:
+        statement = query if isinstance(query, Statement) else self._compiled(query)
+        if (tally := _tally.get()) is not None:
+            tally.statements += 1
         with _translated():
-            for last_try in (False, True):
-                try:
-                    async with self._reading.connect() as connection:
-                        result = await connection.execute(statement, parameters)
-                        return result.all()
-                except DBAPIError as error:
-                    if last_try or not error.connection_invalidated:
-                        raise
-        raise AssertionError("unreachable")
+            found = await self._readers.fetch(statement.text, statement.arguments(values or {}))
+        return statement.rows(found)
 
-    async def scalar(self, statement: sa.Executable) -> Any:
+    async def scalar(self, query: sa.Select[Any]) -> Any:
         """The first column of the first row, or None. Raises as `rows` does."""
-        found = await self.rows(statement)
+        found = await self.rows(query)
         return found[0][0] if found else None
+
+    def statement(self, key: Hashable, make: Callable[[], sa.Select[Any]]) -> Statement:
+        """What `make` makes, compiled: the first time that it is asked for under this key."""
+        if (known := self._statements.get(key)) is not None:
+            self._statements.move_to_end(key)
+            return known
+        made = self._statements[key] = self._compiled(make())
+        if len(self._statements) > MOST_STATEMENTS:
+            self._statements.popitem(last=False)
+        return made
+
+    def _compiled(self, query: sa.Select[Any]) -> Statement:
+        return Statement(query, self.engine.dialect)
 
     @asynccontextmanager
     async def write(self, *, taken: str = "the item exists already") -> AsyncIterator[AsyncSession]:
@@ -130,6 +132,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._readers.close()
         await self.engine.dispose()
 
 
@@ -140,9 +143,9 @@ def _engine(url: sa.URL, settings: Settings) -> AsyncEngine:
             url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=_CONNECT_SECONDS,
+            pool_timeout=CONNECT_SECONDS,
             connect_args={
-                "timeout": _CONNECT_SECONDS,
+                "timeout": CONNECT_SECONDS,
                 "command_timeout": settings.database_timeout,
                 **({} if settings.database_prepared_statements else _UNPREPARED),
             },
@@ -174,20 +177,14 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # The driver would begin transactions when it sees fit; `_begin_sqlite` does it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in (
-        "journal_mode = WAL",
-        "synchronous = NORMAL",
-        "foreign_keys = ON",
-        "busy_timeout = 10000",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
+    for pragma in SQLITE_PRAGMAS:
+        cursor.execute(pragma)
     cursor.close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # IMMEDIATE: a transaction that read first could not become a writer while another one writes.
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @contextmanager
@@ -198,23 +195,32 @@ def _translated(taken: str = "") -> Iterator[None]:
     except IntegrityError as error:
         raise Conflict(taken) from error
     except (PoolTimeoutError, OSError) as error:
-        log.warning("database unavailable", error=str(error))
+        log.warning("database unavailable", error=str(error) or "it took too long")
         raise Unavailable("the database doesn't answer") from error
-    except DBAPIError as error:
+    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error) as error:
         if not is_unavailable(error):
             raise
-        log.warning("database unavailable", error=str(error.orig))
+        log.warning("database unavailable", error=str(getattr(error, "orig", error)))
         raise Unavailable("the database doesn't answer") from error
 
 
-def is_unavailable(error: DBAPIError) -> bool:
+def is_unavailable(error: Exception) -> bool:
     """Tell whether the database failed, rather than the statement."""
-    if error.connection_invalidated or isinstance(error, InterfaceError):
-        return True
-    cause = getattr(error.orig, "__cause__", None)
-    state = getattr(error.orig, "sqlstate", None) or getattr(cause, "sqlstate", None) or ""
-    if isinstance(error.orig, sqlite3.Error):
-        return isinstance(error, OperationalError) and any(
-            part in str(error.orig) for part in _TRANSIENT_SQLITE
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated or isinstance(error, InterfaceError):
+            return True
+        cause = getattr(error.orig, "__cause__", None)
+        if isinstance(cause, (OSError, TimeoutError)):
+            return True
+        states = [getattr(one, "sqlstate", None) for one in (error.orig, cause)]
+        error = error.orig if isinstance(error.orig, Exception) else error
+    else:
+        states = [getattr(error, "sqlstate", None)]
+    if isinstance(error, sqlite3.Error):
+        return isinstance(error, sqlite3.OperationalError) and any(
+            part in str(error) for part in _TRANSIENT_SQLITE
         )
-    return state.startswith(_TRANSIENT) or isinstance(cause, (OSError, TimeoutError))
+    if isinstance(error, asyncpg.InterfaceError):
+        # A ValueError is about an argument.
+        return not isinstance(error, ValueError)
+    return any(state.startswith(_TRANSIENT) for state in states if state)

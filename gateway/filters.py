@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,6 +15,13 @@ from sqlalchemy.sql.functions import GenericFunction
 from gateway.tables import JSONText
 
 Column = sa.ColumnElement[Any]
+Bind = Callable[[Column, Any], Column]
+"""Makes of a value what stands for it in a statement that compares it with a column."""
+
+
+def as_is(column: Column, value: Any) -> Column:
+    """Let the value stand for itself."""
+    return sa.bindparam(None, value, type_=column.type, unique=True)
 
 
 class position_of(GenericFunction[int]):  # noqa: N801 - a function's name in SQL
@@ -34,9 +41,9 @@ def _instr(element: position_of, compiler: Any, **options: Any) -> str:
     return f"instr({compiler.process(element.clauses, **options)})"
 
 
-def _starts_with(column: Column, value: str) -> Column:
+def _starts_with(column: Column, value: Any) -> Column:
     # The first comparison lets an index find where to begin.
-    return sa.and_(column >= value, sa.func.substr(column, 1, len(value)) == value)
+    return sa.and_(column >= value, sa.func.substr(column, 1, sa.func.length(value)) == value)
 
 
 def _lowered(text: str) -> str:
@@ -53,25 +60,51 @@ OPERATORS: Mapping[str, Callable[[Column, Any], Column]] = {
     "lt": lambda column, value: column < value,
     "lte": lambda column, value: column <= value,
     "contains": lambda column, value: position_of(column, value) > 0,
-    "icontains": lambda column, value: position_of(sa.func.lower(column), _lowered(value)) > 0,
+    "icontains": lambda column, value: position_of(sa.func.lower(column), value) > 0,
     "startsWith": _starts_with,
     "isNull": lambda column, value: column.is_(None) if value else column.is_not(None),
 }
 
 
+# Each kind of condition has two methods:
+#
+# `sql` makes an SQL expression of it, in which `bind` says what stands for each value. `outline`
+# tells what the expression looks like whatever the values are, and appends these to a list, in the
+# order in which `sql` binds them; None for one that looks like no other. What has the same outline
+# is the same statement.
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`column operator value`; a value of `in` is a tuple. `None` is null: `eq None` finds it."""
+    """`column operator value`; a value of `in` is a tuple. `None` is null: `eq None` finds it.
+
+    The value of `icontains` is in lower case.
+    """
 
     column: Column
     operator: str
     value: Any
 
-    def sql(self) -> Column:
+    def sql(self, bind: Bind = as_is) -> Column:
         """As an SQL expression."""
-        if self.operator == "eq" and self.value is not None:
-            return cast("Column", self.column == self.value)
-        return OPERATORS[self.operator](self.column, self.value)
+        column, operator, value = self.column, self.operator, self.value
+        if isinstance(value, tuple):
+            return OPERATORS[operator](column, [bind(column, one) for one in value])
+        if value is None or operator == "isNull":
+            return OPERATORS[operator](column, value)
+        if operator == "eq":
+            return cast("Column", column == bind(column, value))
+        return OPERATORS[operator](column, bind(column, value))
+
+    def outline(self, values: list[Any]) -> Hashable:
+        """The column and the operator, and which values are no values."""
+        if isinstance(self.value, tuple):
+            values += self.value
+            return self.column, self.operator, len(self.value)
+        if self.value is None or self.operator == "isNull":
+            return self.column, self.operator, self.value
+        values.append(self.value)
+        return self.column, self.operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +113,13 @@ class All:
 
     parts: tuple[Where, ...]
 
-    def sql(self) -> Column:
+    def sql(self, bind: Bind = as_is) -> Column:
         """As an SQL expression."""
-        return sa.and_(sa.true(), *(part.sql() for part in self.parts))
+        return sa.and_(sa.true(), *(part.sql(bind) for part in self.parts))
+
+    def outline(self, values: list[Any]) -> Hashable:
+        """Those of the parts."""
+        return _outlines(All, self.parts, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +128,13 @@ class Either:
 
     parts: tuple[Where, ...]
 
-    def sql(self) -> Column:
+    def sql(self, bind: Bind = as_is) -> Column:
         """As an SQL expression."""
-        return sa.or_(sa.false(), *(part.sql() for part in self.parts))
+        return sa.or_(sa.false(), *(part.sql(bind) for part in self.parts))
+
+    def outline(self, values: list[Any]) -> Hashable:
+        """Those of the parts."""
+        return _outlines(Either, self.parts, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +143,13 @@ class Not:
 
     part: Where
 
-    def sql(self) -> Column:
+    def sql(self, bind: Bind = as_is) -> Column:
         """As an SQL expression."""
-        return sa.not_(sa.func.coalesce(self.part.sql(), sa.false()))
+        return sa.not_(sa.func.coalesce(self.part.sql(bind), sa.false()))
+
+    def outline(self, values: list[Any]) -> Hashable:
+        """That of the part."""
+        return _outlines(Not, (self.part,), values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +158,17 @@ class Expression:
 
     expression: Column
 
-    def sql(self) -> Column:
+    def sql(self, bind: Bind = as_is) -> Column:  # noqa: ARG002 - it has values of its own
         """As an SQL expression."""
         return self.expression
+
+    def outline(self, values: list[Any]) -> None:
+        """None: its values are a part of it."""
+
+
+def _outlines(kind: type, parts: Iterable[Where], values: list[Any]) -> Hashable:
+    outlines = [part.outline(values) for part in parts]
+    return None if None in outlines else (kind, *outlines)
 
 
 Where = Condition | All | Either | Not | Expression
@@ -209,7 +262,8 @@ class Holds(sa.ColumnElement[bool]):
             case str():
                 return sa.and_(kind == "text", atom == self.value)
             case _:
-                return sa.and_(kind.in_(["integer", "real"]), atom == self.value)
+                number = sa.or_(kind == "integer", kind == "real")
+                return sa.and_(number, atom == self.value)
 
 
 @compiles(Holds, "postgresql")
@@ -227,6 +281,6 @@ def search(text: str, ids: Iterable[Column], names: Iterable[Column]) -> Where:
     return Either(
         (
             *(Condition(column, "eq", text) for column in ids),
-            *(Condition(column, "icontains", text) for column in names),
+            *(Condition(column, "icontains", _lowered(text)) for column in names),
         )
     )

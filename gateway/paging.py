@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import orjson
@@ -18,6 +18,9 @@ from gateway.tables import INT64, Row
 
 Column = sa.ColumnElement[Any]
 Key = tuple[Any, ...]
+
+LIMIT = sa.bindparam("limit", None, type_=sa.BigInteger)
+OFFSET = sa.bindparam("offset", None, type_=sa.BigInteger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,10 @@ class Sort:
         after = self.column < value
         return sa.or_(after, self.column.is_(None)) if self.nullable else after
 
+    def equals(self, value: object) -> Column:
+        """Whether a row has this value."""
+        return self.column.is_(None) if value is None else self.column == value
+
 
 Order = tuple[Sort, ...]
 
@@ -63,19 +70,15 @@ def is_beyond(order: Order, key: Key) -> Column:
         # A comparison of rows is what an index on these columns can answer by itself.
         row, other = (
             sa.tuple_(*columns),
-            sa.tuple_(*(_bound(c, v) for c, v in zip(columns, key, strict=True))),
+            sa.tuple_(*key),
         )
         return row < other if order[0].descending else row > other
     ways: list[Column] = []
     equal: Column = sa.true()
     for sort, value in zip(order, key, strict=True):
         ways.append(sa.and_(equal, sort.beyond(value)))
-        equal = sa.and_(equal, sort.column.is_not_distinct_from(value))
+        equal = sa.and_(equal, sort.equals(value))
     return sa.or_(*ways)
-
-
-def _bound(column: Column, value: object) -> Column:
-    return sa.bindparam(None, value, type_=column.type, unique=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,29 @@ class Window:
     def length(self) -> int:
         """How many rows at most."""
         return self.first or self.last or 0
+
+    @property
+    def outline(self) -> Hashable:
+        """What its statement looks like, whatever the values in it."""
+        nulls = [key and tuple(value is None for value in key) for key in (self.after, self.before)]
+        return self.order, self.backwards, bool(self.offset), *nulls
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """What goes into its statement: one row more than are shown, to see if there are more."""
+        values: dict[str, Any] = {"limit": self.length + 1, "offset": self.offset}
+        for name, key in (("after", self.after), ("before", self.before)):
+            if key is not None:
+                values |= {f"{name}_{at}": value for at, value in enumerate(key)}
+        return values
+
+    def bound(self) -> Window:
+        """The same window with parameters for the keys that bound it, by the names of `values`."""
+        return replace(
+            self,
+            after=_bound(self.order, self.after, "after"),
+            before=_bound(self.order, self.before, "before"),
+        )
 
     @property
     def backwards(self) -> bool:
@@ -125,8 +151,8 @@ class Window:
     def statement(self, query: sa.Select[Any]) -> sa.Select[Any]:
         """Narrow a query of the whole list to this window, and one row more."""
         narrowed = query.add_columns(*self.keys()).where(*self.bounds())
-        narrowed = narrowed.order_by(*(sort.clause() for sort in self.direction))
-        return narrowed.limit(self.length + 1).offset(self.offset or None)
+        narrowed = narrowed.order_by(*(sort.clause() for sort in self.direction)).limit(LIMIT)
+        return narrowed.offset(OFFSET) if self.offset else narrowed
 
     def page(self, rows: Sequence[Row]) -> Page:
         """Make the page of the rows that `statement` returned."""
@@ -134,19 +160,26 @@ class Window:
         shown_rows = rows[: self.length]
         return Page(self, shown_rows[::-1] if self.backwards else shown_rows, more)
 
-    def rest(self, *, forwards: bool) -> Column | None:
-        """Whether a row lies outside the window's bounds on that side; None: none can."""
-        edge = self.before if forwards else self.after
-        if edge is None:
-            return None
+    def ends(self, *, forwards: bool) -> bool:
+        """Whether nothing bounds the window on that side: the list can't go on beyond it."""
+        return (self.before if forwards else self.after) is None
+
+    def rest(self, *, forwards: bool) -> Column:
+        """Whether a row lies outside the window's bounds on that side, where it has one."""
+        edge = (self.before if forwards else self.after) or ()
         order = self.order if forwards else tuple(sort.reversed() for sort in self.order)
-        same = sa.and_(
-            *(
-                sort.column.is_not_distinct_from(value)
-                for sort, value in zip(self.order, edge, strict=True)
-            )
-        )
+        same = sa.and_(*(sort.equals(value) for sort, value in zip(self.order, edge, strict=True)))
         return sa.or_(same, is_beyond(order, edge))
+
+
+def _bound(order: Order, key: Key | None, name: str) -> Key | None:
+    """A parameter for each value; what is no value stays so, for it is compared in another way."""
+    if key is None:
+        return None
+    return tuple(
+        None if value is None else sa.bindparam(f"{name}_{at}", None, type_=sort.column.type)
+        for at, (sort, value) in enumerate(zip(order, key, strict=True))
+    )
 
 
 @dataclass(frozen=True)
@@ -175,23 +208,34 @@ class Page:
             return True
         return False if self.window.after is None else None
 
-    def cursor(self, row: Row) -> str:
-        """The row's position as an opaque text."""
-        return encode(self.window.order, self.key(row))
+    @property
+    def cursor(self) -> Callable[[Row], str]:
+        """Writes a row's position as an opaque text."""
+        return encoder(self.window.order)
 
     def next_offset(self) -> int:
         """The offset of the page after this one."""
         return self.window.offset + len(self.rows)
 
 
-def encode(order: Order, key: Key) -> str:
-    """Write a position in a list of this order as an opaque text."""
-    packed = orjson.dumps([_name(order), *key])
-    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+@lru_cache(maxsize=256)
+def encoder(order: Order) -> Callable[[Sequence[Any]], str]:
+    """Make the function that writes the position of a row, which ends with its sort keys."""
+    name, length = _name(order), len(order)
+
+    def cursor(row: Sequence[Any]) -> str:
+        packed = orjson.dumps((name, *row[-length:]))
+        text = binascii.b2a_base64(packed, newline=False)
+        return text.translate(_URLSAFE).rstrip(b"=").decode()
+
+    return cursor
+
+
+_URLSAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def decode(order: Order, cursor: str, *, field: str) -> Key:
-    """Read a position; BadInput for a text that `encode` didn't write for this order."""
+    """Read a position; BadInput for a text that `encoder` didn't write for this order."""
     wrong = BadInput(f"'{field}': {shown(cursor)} is not a cursor of this list", field=field)
     try:
         packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)

@@ -2,15 +2,24 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlmodel import Field, SQLModel
 
-Row = sa.Row[*tuple[Any, ...]]
-"""A row of whatever columns a statement selects."""
+
+class Row(tuple[Any, ...]):
+    """A row of whatever columns a statement selects: by their places, and by their names."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Show a column; each statement has a class of its own, with its columns' names."""
+
 
 ID_BYTES = 255
 NAME_BYTES = 512

@@ -6,6 +6,8 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
+from gateway.readers import Readers
+
 TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 
 
@@ -23,6 +25,13 @@ class QueryRecorder:
         """Start."""
         self.statements = []
         sa.event.listen(sa.Engine, "before_cursor_execute", self._record)
+        fetch = self._fetch = Readers.fetch
+
+        async def fetch_recorded(readers: Readers, text: str, *arguments: Any) -> Any:
+            self.statements.append(text)
+            return await fetch(readers, text, *arguments)
+
+        Readers.fetch = fetch_recorded  # type: ignore[method-assign]
         return self
 
     def __exit__(
@@ -33,6 +42,7 @@ class QueryRecorder:
     ) -> None:
         """Stop."""
         sa.event.remove(sa.Engine, "before_cursor_execute", self._record)
+        Readers.fetch = self._fetch  # type: ignore[method-assign]
 
     def __len__(self) -> int:
         """How many statements there were."""

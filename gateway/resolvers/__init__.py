@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from typing import Any, Self, TypeVar
 
 import orjson
@@ -19,15 +20,19 @@ from sqlmodel import SQLModel
 
 from gateway.context import Context, Parent
 from gateway.errors import NotFound, StaleVersion
-from gateway.filters import Where
-from gateway.paging import Order, Page, Sort, Window
-from gateway.tables import Row, columns, now, source
+from gateway.filters import Where, as_is
+from gateway.paging import LIMIT, Order, Page, Sort, Window
+from gateway.tables import Job, Row, columns, now, source
 
 Column = sa.ColumnElement[Any]
 Columns = tuple[Column, ...]
 Owner = tuple[Column, Column]
 """The columns of a child that hold its parent's project and id."""
 Table = TypeVar("Table", bound=SQLModel)
+
+
+CALLER: Column = sa.bindparam("project_id", None, type_=columns(Job).project_id.type)
+"""The caller's project, in statements."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +48,8 @@ class Listing:
     order: Order
     ties: Columns
     """What completes any order of the list, so that no two of its rows are equal."""
-    visible: Callable[[Context], Column]
+    visible: Column
+    """What a row must hold that the `CALLER` sees."""
 
     @cached_property
     def everywhere(self) -> Self:
@@ -53,7 +59,7 @@ class Listing:
             rule=f"{self.rule}_projects",
             order=(Sort(self.key[0]), *(s for s in self.order if s.column is not self.key[0])),
             ties=tuple(dict.fromkeys((*self.ties, self.key[0]))),
-            visible=lambda _: sa.true(),
+            visible=sa.true(),
         )
 
     @cached_property
@@ -69,31 +75,25 @@ class Listing:
         named = {sort.column for sort in by}
         return (*by, *(Sort(tie, by[-1].descending) for tie in self.ties if tie not in named))
 
-    def query(self, ctx: Context, where: Where | None, select: Columns) -> sa.Select[Any]:
-        """The whole list, narrowed by a condition. Raises Forbidden."""
-        ctx.authorize(self.rule)
-        query = sa.select(*select).select_from(self.source).where(self.visible(ctx))
-        return query if where is None else query.where(where.sql())
-
     async def find(
         self, ctx: Context, window: Window, where: Where | None, select: Columns
     ) -> Page:
         """One page of the list."""
-        return window.page(await ctx.db.rows(window.statement(self.query(ctx, where, select))))
+        return window.page(await self.rows(ctx, _window, select, where, window))
 
     async def count(self, ctx: Context, where: Where | None) -> int:
         """How many rows the list has."""
-        return int(await ctx.db.scalar(self.query(ctx, where, (sa.func.count(),))))
+        (found,) = await self.rows(ctx, _all, (sa.func.count(),), where)
+        return int(found[0])
 
     async def reaches(
         self, ctx: Context, window: Window, where: Where | None, *, forwards: bool
     ) -> bool:
         """Whether a row lies outside the window's bounds on that side."""
-        beyond = window.rest(forwards=forwards)
-        if beyond is None:
+        if window.ends(forwards=forwards):
             return False
-        query = self.query(ctx, where, (sa.literal(1),))
-        return bool(await ctx.db.rows(query.where(beyond).limit(1)))
+        beyond = _after if forwards else _before
+        return bool(await self.rows(ctx, beyond, (), where, window))
 
     async def get(self, ctx: Context, item_id: str, select: Columns) -> Row | None:
         """The row that this id means in the caller's project, or None."""
@@ -110,9 +110,7 @@ class Listing:
         self, ctx: Context, keys: Sequence[Parent], select: Columns
     ) -> Mapping[Parent, Row]:
         """The rows of these projects and ids; those that aren't there are left out."""
-        wanted = parents(ctx, keys)
-        query = self.query(ctx, None, (*labelled(wanted), *select))
-        rows = await ctx.db.rows(query.where(*belongs(self.key, wanted)))
+        rows = await self.rows(ctx, _each, select, keys=keys, owner=self.key)
         return {(row[0], row[1]): row for row in rows}
 
     async def find_of(  # noqa: PLR0913, PLR0917 - a batch's arguments have no names
@@ -125,11 +123,9 @@ class Listing:
         select: Columns,
     ) -> Mapping[Parent, Page]:
         """One page for each parent, also where it is empty."""
-        wanted = parents(ctx, keys)
-        query = self.query(ctx, where, select).where(*belongs(owner, wanted))
-        statement = (_numbered if ctx.db.is_sqlite else _lateral)(wanted, query, window)
+        windows = _numbered if ctx.db.is_sqlite else _lateral
         rows: dict[Parent, list[Row]] = defaultdict(list)
-        for row in await ctx.db.rows(statement):
+        for row in await self.rows(ctx, windows, select, where, window, keys=keys, owner=owner):
             rows[row[0], row[1]].append(row)
         return {key: window.page(rows[key]) for key in keys}
 
@@ -137,10 +133,7 @@ class Listing:
         self, ctx: Context, keys: Sequence[Parent], owner: Owner, where: Where | None
     ) -> Mapping[Parent, int]:
         """How many rows each parent has."""
-        wanted = parents(ctx, keys)
-        key = (wanted.c.of_project, wanted.c.of_id)
-        query = self.query(ctx, where, (*key, sa.func.count()))
-        rows = await ctx.db.rows(query.where(*belongs(owner, wanted)).group_by(*key))
+        rows = await self.rows(ctx, _counts, (), where, keys=keys, owner=owner)
         return dict.fromkeys(keys, 0) | {(row[0], row[1]): row[2] for row in rows}
 
     async def reaches_of(  # noqa: PLR0913, PLR0917 - a batch's arguments have no names
@@ -153,21 +146,65 @@ class Listing:
         forwards: bool,  # noqa: FBT001
     ) -> Mapping[Parent, bool]:
         """Whether each parent has a row outside the window's bounds on that side."""
-        beyond = window.rest(forwards=forwards)
-        if beyond is None:
-            return dict.fromkeys(keys, False)
-        wanted = parents(ctx, keys)
-        key = (wanted.c.of_project, wanted.c.of_id)
-        query = self.query(ctx, where, key).where(*belongs(owner, wanted), beyond)
-        rows = await ctx.db.rows(query.distinct())
-        return dict.fromkeys(keys, False) | {(row[0], row[1]): True for row in rows}
+        none = dict.fromkeys(keys, False)
+        if window.ends(forwards=forwards):
+            return none
+        beyond = _each_after if forwards else _each_before
+        rows = await self.rows(ctx, beyond, (), where, window, keys=keys, owner=owner)
+        return none | {(row[0], row[1]): True for row in rows}
+
+    async def rows(  # noqa: PLR0913 - what one statement may depend on
+        self,
+        ctx: Context,
+        of: "Reading",
+        select: Columns,
+        where: Where | None = None,
+        window: Window | None = None,
+        *,
+        keys: Sequence[Parent] | None = None,
+        owner: Owner | None = None,
+    ) -> Sequence[Row]:
+        """Read what `of` makes of the list, or of that of these parents. Raises Forbidden.
+
+        The statement is made once for all requests that differ in nothing but values.
+        """
+        ctx.authorize(self.rule)
+        compared: list[Any] = []
+        outline = where.outline(compared) if where else ()
+
+        def made() -> sa.Select[Any]:
+            numbers = count()
+
+            def bind(column: Column, value: object) -> Column:
+                if outline is None:
+                    return as_is(column, value)
+                return sa.bindparam(f"where_{next(numbers)}", None, type_=column.type)
+
+            query = sa.select(*select).select_from(self.source).where(self.visible)
+            if where is not None:
+                query = query.where(where.sql(bind))
+            wanted = self.source if keys is None else parents(ctx)
+            if owner is not None:
+                query = query.where(owner[0] == wanted.c.of_project, owner[1] == wanted.c.of_id)
+            return of(query, window.bound() if window else None, wanted)
+
+        values: dict[str, Any] = {"project_id": ctx.project_id}
+        if window is not None:
+            values |= window.values
+        if keys is not None:
+            values |= named(ctx, keys)
+        if outline is None:
+            return await ctx.db.rows(made(), values)
+        values |= {f"where_{at}": value for at, value in enumerate(compared)}
+        key = (self, of, select, outline, window and window.outline, owner)
+        return await ctx.db.rows(ctx.db.statement(key, made), values)
 
 
 def listing(
     table: type[SQLModel],
     rule: str,
     *order: Column,
-    visible: Callable[[Context], Column] | None = None,
+    visible: Column | None = None,
     through: sa.FromClause | None = None,
     on: Column | None = None,
 ) -> Listing:
@@ -179,35 +216,75 @@ def listing(
         key=(own.project_id, own.id),
         order=tuple(Sort(column) for column in order),
         ties=order[-1:],
-        visible=visible or (lambda ctx: own.project_id == ctx.project_id),
+        visible=own.project_id == CALLER if visible is None else visible,
     )
 
 
-def parents(ctx: Context, keys: Sequence[Parent]) -> sa.FromClause:
-    """The parents as a table of their own, in one parameter or two whatever their number."""
+def parents(ctx: Context) -> sa.FromClause:
+    """The parents as a table of their own, in one parameter or two whatever their number.
+
+    `named` makes the values of the parameters.
+    """
     if ctx.db.is_sqlite:
-        pairs = sa.func.json_each(orjson.dumps(keys).decode()).table_valued("value")
+        given = sa.bindparam("parents", None, type_=sa.Text)
+        pairs = sa.func.json_each(given).table_valued("value")
         return sa.select(
             sa.func.json_extract(pairs.c.value, "$[0]").label("of_project"),
             sa.func.json_extract(pairs.c.value, "$[1]").label("of_id"),
         ).subquery("parents")
-    projects, ids = ([key[part] for key in keys] for part in (0, 1))
-    arrays = [sa.cast(sa.literal(part, ARRAY(sa.Text)), ARRAY(sa.Text)) for part in (projects, ids)]
+    texts = ARRAY(sa.Text)
+    arrays = [sa.bindparam(name, None, type_=texts) for name in ("parent_projects", "parent_ids")]
     pairs = sa.func.unnest(*arrays).table_valued("of_project", "of_id", name="parents")
     return pairs.render_derived()
 
 
-def belongs(owner: Owner, of: sa.FromClause) -> tuple[Column, Column]:
-    """What makes a row one of these parents' own."""
-    return owner[0] == of.c.of_project, owner[1] == of.c.of_id
+def named(ctx: Context, keys: Sequence[Parent]) -> dict[str, Any]:
+    """The values of the parameters of `parents`."""
+    if ctx.db.is_sqlite:
+        return {"parents": orjson.dumps(keys).decode()}
+    return {"parent_projects": [key[0] for key in keys], "parent_ids": [key[1] for key in keys]}
 
 
-def labelled(of: sa.FromClause) -> tuple[Column, Column]:
-    """The parents' columns under names that no column of a row has."""
-    return of.c.of_project.label("of_project"), of.c.of_id.label("of_id")
+# What may be read of a list: functions of its query, of the window on it, and of the table that the
+# query goes by, the parents or the list itself.
+
+Reading = Callable[[sa.Select[Any], Any, sa.FromClause], sa.Select[Any]]
 
 
-def _lateral(of: sa.FromClause, query: sa.Select[Any], window: Window) -> sa.Select[Any]:
+def _all(query: sa.Select[Any], _window: None, _of: sa.FromClause) -> sa.Select[Any]:
+    return query
+
+
+def _window(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Select[Any]:
+    return window.statement(query)
+
+
+def _after(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Select[Any]:
+    return query.add_columns(sa.literal(1)).where(window.rest(forwards=True)).limit(1)
+
+
+def _before(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Select[Any]:
+    return query.add_columns(sa.literal(1)).where(window.rest(forwards=False)).limit(1)
+
+
+def _each(query: sa.Select[Any], _window: None, of: sa.FromClause) -> sa.Select[Any]:
+    return query.with_only_columns(*labelled(of), *query.selected_columns)
+
+
+def _counts(query: sa.Select[Any], _window: None, of: sa.FromClause) -> sa.Select[Any]:
+    counted = query.with_only_columns(*labelled(of), sa.func.count())
+    return counted.group_by(of.c.of_project, of.c.of_id)  # type: ignore[return-value]
+
+
+def _each_after(query: sa.Select[Any], window: Window, of: sa.FromClause) -> sa.Select[Any]:
+    return query.with_only_columns(*labelled(of)).where(window.rest(forwards=True)).distinct()
+
+
+def _each_before(query: sa.Select[Any], window: Window, of: sa.FromClause) -> sa.Select[Any]:
+    return query.with_only_columns(*labelled(of)).where(window.rest(forwards=False)).distinct()
+
+
+def _lateral(query: sa.Select[Any], window: Window, of: sa.FromClause) -> sa.Select[Any]:
     """Each parent's window by itself: an index look-up a parent."""
     children = window.statement(query).correlate(of).lateral("children")
     return (
@@ -217,7 +294,7 @@ def _lateral(of: sa.FromClause, query: sa.Select[Any], window: Window) -> sa.Sel
     )
 
 
-def _numbered(of: sa.FromClause, query: sa.Select[Any], window: Window) -> sa.Select[Any]:
+def _numbered(query: sa.Select[Any], window: Window, of: sa.FromClause) -> sa.Select[Any]:
     """The same where there is no LATERAL: every child numbered within its parent."""
     number = sa.func.row_number().over(
         partition_by=(of.c.of_project, of.c.of_id),
@@ -230,7 +307,7 @@ def _numbered(of: sa.FromClause, query: sa.Select[Any], window: Window) -> sa.Se
     )
     return (
         sa.select(children.c.of_project, children.c.of_id, *list(children.c)[:-3])
-        .where(children.c.number <= window.length + 1)
+        .where(children.c.number <= LIMIT)
         .order_by(children.c.number)
     )
 
@@ -243,6 +320,11 @@ def _order(window: Window, children: sa.FromClause) -> list[Column]:
         else (key.desc() if sort.descending else key)
         for key, sort in zip(keys, window.direction, strict=True)
     ]
+
+
+def labelled(of: sa.FromClause) -> tuple[Column, Column]:
+    """The parents' columns under names that no column of a row has."""
+    return of.c.of_project.label("of_project"), of.c.of_id.label("of_id")
 
 
 async def locked(

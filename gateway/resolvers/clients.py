@@ -12,15 +12,14 @@ from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.filters import Where
 from gateway.paging import Sort
 from gateway.projections import CAPABILITIES
-from gateway.resolvers import Column, Columns, Listing, change
+from gateway.resolvers import CALLER, Columns, Listing, change, labelled
 from gateway.tables import Client, Row, columns, source
 
 COLUMNS = columns(Client)
 
 
-def visible(ctx: Context) -> Column:
-    """A project sees its own clients, and the central ones that serve every project."""
-    return sa.or_(COLUMNS.project_id == ctx.project_id, COLUMNS.is_central)
+VISIBLE = sa.or_(COLUMNS.project_id == CALLER, COLUMNS.is_central)
+"""A project sees its own clients, and the central ones that serve every project."""
 
 
 class Clients(Listing):
@@ -30,14 +29,14 @@ class Clients(Listing):
         self, ctx: Context, keys: Sequence[Parent], select: Columns
     ) -> Mapping[Parent, Row]:
         """What these projects mean by these client ids: their own client, else a central one."""
-        wanted = resolvers.parents(ctx, keys)
-        own = COLUMNS.project_id == wanted.c.of_project
-        query = (
-            self.query(ctx, None, (*resolvers.labelled(wanted), *select))
-            .where(COLUMNS.id == wanted.c.of_id, sa.or_(own, COLUMNS.is_central))
-            .order_by(own)
-        )
-        return {(row[0], row[1]): row for row in await ctx.db.rows(query)}
+        rows = await self.rows(ctx, _own_last, select, keys=keys)
+        return {(row[0], row[1]): row for row in rows}
+
+
+def _own_last(query: sa.Select[Any], _window: None, of: sa.FromClause) -> sa.Select[Any]:
+    own = COLUMNS.project_id == of.c.of_project
+    found = query.with_only_columns(*labelled(of), *query.selected_columns)
+    return found.where(COLUMNS.id == of.c.of_id, sa.or_(own, COLUMNS.is_central)).order_by(own)
 
 
 LISTING = Clients(
@@ -47,7 +46,7 @@ LISTING = Clients(
     # A project's own client may have the id of a central one.
     order=(Sort(COLUMNS.id), Sort(COLUMNS.project_id)),
     ties=(COLUMNS.id, COLUMNS.project_id),
-    visible=visible,
+    visible=VISIBLE,
 )
 
 

@@ -289,9 +289,10 @@ async def _assign(
     named = {
         projections.identifier("action_id", draft.action_id) for draft in drafts if draft.action_id
     }
-    wanted = resolvers.parents(ctx, [(ctx.project_id, action_id) for action_id in named])
-    query = sa.select(Action).where(*resolvers.belongs(actions.LISTING.key, wanted))
-    known = {row.id: row for row in (await session.execute(query)).scalars()} if named else {}
+    own, wanted = actions.COLUMNS, resolvers.parents(ctx)
+    query = sa.select(Action).where(own.project_id == wanted.c.of_project, own.id == wanted.c.of_id)
+    keys = resolvers.named(ctx, [(ctx.project_id, action_id) for action_id in named])
+    known = {row.id: row for row in (await session.execute(query, keys)).scalars()} if named else {}
     rows = []
     for draft in drafts:
         if not draft.action_id:
@@ -412,9 +413,9 @@ async def _check_client(
     if job.client_id is None:
         return
     own = clients.COLUMNS
-    query = sa.select(Client).where(own.id == job.client_id, clients.visible(ctx))
+    query = sa.select(Client).where(own.id == job.client_id, clients.VISIBLE)
     query = query.order_by(own.project_id != ctx.project_id).limit(1)
-    client = (await session.execute(query)).scalar_one_or_none()
+    client = (await session.execute(query, {"project_id": ctx.project_id})).scalar_one_or_none()
     if client is None:
         raise Unprocessable(
             f"no client with the id {shown(job.client_id)} is registered", field="client_id"

@@ -39,6 +39,7 @@ from gateway.schema.views import (
     is_across,
     selected,
 )
+from gateway.tables import Row
 
 Info = strawberry.Info[Context, None]
 Item = TypeVar("Item")
@@ -197,7 +198,7 @@ def fragment(description: str) -> Callable[[type[Item]], type[Item]]:
 
 
 def _is_row(obj: object, _info: object) -> bool:
-    return isinstance(obj, sa.Row)
+    return isinstance(obj, Row)
 
 
 def _register(cls: type, listing: Listing | None, key: str) -> None:

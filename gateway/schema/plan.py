@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import (
-    GraphQLField,
-)
+from graphql import ArgumentNode, GraphQLField, Visitor, visit
 from graphql.execution.collect_fields import (
     FieldDetails,
 )
@@ -20,7 +18,7 @@ from strawberry.types.arguments import convert_arguments
 from gateway.context import Context, Parent
 from gateway.paging import Page
 from gateway.schema.connections import question
-from gateway.schema.shapes import Built, Rows, Run, Shape, together
+from gateway.schema.shapes import Built, Rows, Run, Shape, edges_of, together
 from gateway.schema.views import (
     VIEWS,
     ByGlobalId,
@@ -43,16 +41,34 @@ class Arguments:
         self.definition = definition
         self.node = group[0].node
         self.field = definition.extensions["strawberry-definition"]
+        self._always = None if _varies(self.node.arguments or ()) else self._values(None)
 
     def of(self, run: Run) -> dict[str, Any]:
         """Their values in this run. Raises GraphQLError and BadInput as plain execution would."""
-        values = get_argument_values(self.definition, self.node, run.variables)
+        return dict(self._always) if self._always is not None else self._values(run.variables)
+
+    def _values(self, variables: VariableValues | None) -> dict[str, Any]:
+        values = get_argument_values(self.definition, self.node, variables)
         if not values:
             return {}
         converter = self.schema.schema_converter
         return convert_arguments(
             values, self.field.arguments, converter.scalar_registry, self.schema.config
         )
+
+
+def _varies(arguments: Sequence[ArgumentNode]) -> bool:
+    """Whether a variable stands in one of the arguments, however deep."""
+    found = False
+
+    class Variables(Visitor):
+        def enter_variable(self, *_: Any) -> None:
+            nonlocal found
+            found = True
+
+    for argument in arguments:
+        visit(argument, Variables())
+    return found
 
 
 @dataclass
@@ -184,24 +200,23 @@ class Outline:
     def edges(self, key: str, parts: Sequence[tuple[str, str, Any]]) -> None:
         """Show the items with their places: for each key `cursor`, `node`, or what else it is."""
         self.pages = True
-        ways: list[tuple[str, Callable[..., Any]]] = []
+        used: list[int] = []
+        sources = []
         for part, kind, what in parts:
             if kind == "node":
-                at = self._shape(what)
-                ways.append((part, lambda _page, _row, items, at=at: items[at]))
+                used.append(self._shape(what))
+                source = f"i{used[-1]}"
             elif kind == "cursor":
-                ways.append((part, lambda page, row, _items: page.cursor(row)))
+                source = "cursor(r)"
             elif kind == "constant":
-                ways.append((part, lambda *_, what=what: what))
+                source = repr(what)
             else:
-                ways.append((part, lambda _page, row, _items, what=what: getattr(row, what)))
+                source = f"r.{what}"
+            sources.append(f"{part!r}: {source}")
+        build = edges_of(sources, used)
 
         def show(page: Page, built: list[Built], *_: object) -> Built:
-            items = zip(*built, strict=True) if built else [()] * len(page.rows)
-            return [
-                {part: way(page, row, item) for part, way in ways}
-                for row, item in zip(page.rows, items, strict=True)
-            ]
+            return build(page.cursor, page.rows, *(built[at] for at in used))
 
         self._keys.append((key, show))
 

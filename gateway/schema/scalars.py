@@ -23,6 +23,23 @@ BigInt = NewType("BigInt", int)
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 
 
+def _clock(seconds: int | None) -> datetime | None:
+    if seconds is None or seconds == -1:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _fitting(number: int | None) -> int | None:
+    return number if number is None or -(2**31) <= number < 2**31 else None
+
+
+# Rows are made of many values: each type gives the function itself that reads one, rather than a
+# method for SQLAlchemy to call by way of others.
+
+
 class Epoch(sa.TypeDecorator[datetime]):
     """Seconds since 1970 as an aware datetime; null are -1 ("not yet") and what no calendar has."""
 
@@ -33,14 +50,9 @@ class Epoch(sa.TypeDecorator[datetime]):
         """Count the whole seconds."""
         return None if value is None else timegm(value.utctimetuple())
 
-    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:  # noqa: ARG002
         """Read the clock."""
-        if value in {None, -1}:
-            return None
-        try:
-            return datetime.fromtimestamp(value, UTC)
-        except (OverflowError, ValueError, OSError):
-            return None
+        return _clock
 
 
 class Int32(sa.TypeDecorator[int]):
@@ -49,9 +61,9 @@ class Int32(sa.TypeDecorator[int]):
     impl = sa.BigInteger
     cache_ok = True
 
-    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> int | None:  # noqa: ARG002
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:  # noqa: ARG002
         """Let it pass if it fits."""
-        return value if value is None or -(2**31) <= value < 2**31 else None
+        return _fitting
 
 
 class Vocabulary(sa.TypeDecorator[StrEnum]):
@@ -69,9 +81,9 @@ class Vocabulary(sa.TypeDecorator[StrEnum]):
         """Write the word."""
         return None if value is None else value.value
 
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> StrEnum | None:  # noqa: ARG002
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:  # noqa: ARG002
         """Look the word up."""
-        return self._members.get(value)
+        return self._members.get
 
 
 def _text(value: str) -> orjson.Fragment:

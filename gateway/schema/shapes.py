@@ -110,6 +110,22 @@ class Shape:
         return build
 
 
+def edges_of(sources: Sequence[str], used: Sequence[int]) -> Callable[..., Built]:
+    """Make the function of a page's cursors, its rows `r` and its items `i0`… to its edges."""
+    items = [f"i{number}" for number in used]
+    parameters = "".join(f", l{number}" for number in used)
+    loop = f"r{''.join(f', {item}' for item in items)}"
+    lists = f"zip(rows{parameters}, strict=True)" if used else "rows"
+    shown = "{" + ", ".join(sources) + "}"
+    values: dict[str, Any] = {}
+    # As above: column names, numbers, and quoted response keys.
+    exec(  # noqa: S102
+        f"def build(cursor, rows{parameters}):\n    return [{shown} for {loop} in {lists}]", values
+    )
+    build: Callable[..., Built] = values["build"]
+    return build
+
+
 class Child(Protocol):
     """What belongs to rows, and is read for all of them together."""
 

@@ -134,7 +134,7 @@ TYPENAMES: dict[str, Column] = {}
 def global_id(name: str, project_id: str, item_id: str) -> strawberry.ID:
     """Write a global id: opaque to clients, and no secret."""
     text = f"{name}:{project_id}:{item_id}"
-    return strawberry.ID(base64.b64encode(text.encode()).decode())
+    return strawberry.ID(binascii.b2a_base64(text.encode(), newline=False).decode())
 
 
 def parse_id(text: str, field: str, name: str | None = None) -> tuple[View, Parent]:

@@ -1,0 +1,152 @@
+"""Reading: the drivers' own connections, kept open, each lent to one statement at a time.
+
+SQLAlchemy writes the statements. Going through its connections as well, for each of them, would
+cost more than all the rest of a request.
+"""
+
+import asyncio
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import aiosqlite
+import asyncpg
+
+from gateway.settings import Settings
+
+Found = Sequence[Sequence[Any]]
+
+CONNECT_SECONDS = 5
+"""How long a connection may take to be made, or to become free."""
+PREPARED = 500
+"""How many statements a connection to PostgreSQL keeps prepared."""
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 10000",
+)
+
+
+class Readers(ABC):
+    """Up to so many connections, made when they are needed; the last one used is the next."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._places = asyncio.Semaphore(settings.database_pool_size)
+        self._idle: list[Any] = []
+
+    async def fetch(self, text: str, arguments: Sequence[Any]) -> Found:
+        """All rows that a statement finds.
+
+        A connection that died while it was idle is replaced, unseen: reading twice does no harm.
+        Raises the driver's errors, OSError, and TimeoutError also where no connection gets free.
+        """
+        if self._places.locked():
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._places.acquire()
+        else:
+            await self._places.acquire()
+        try:
+            while self._idle:
+                connection = self._idle.pop()
+                try:
+                    return await self._lent(connection, text, arguments)
+                except Exception as error:
+                    if not self._was_dead(connection, error):
+                        raise
+            return await self._lent(await self._connect(), text, arguments)
+        finally:
+            self._places.release()
+
+    async def _lent(self, connection: Any, text: str, arguments: Sequence[Any]) -> Found:
+        try:
+            found = await self._ask(connection, text, arguments)
+        except BaseException as error:
+            if self._survives(connection, error):
+                self._idle.append(connection)
+            else:
+                await self._drop(connection)
+            raise
+        self._idle.append(connection)
+        return found
+
+    async def close(self) -> None:
+        """Close what is open and idle."""
+        while self._idle:
+            await self._drop(self._idle.pop())
+
+    @abstractmethod
+    async def _connect(self) -> Any:
+        """Open a connection."""
+
+    @abstractmethod
+    async def _ask(self, connection: Any, text: str, arguments: Sequence[Any]) -> Found:
+        """Run a statement on a connection."""
+
+    @abstractmethod
+    def _survives(self, connection: Any, error: BaseException) -> bool:
+        """Whether a connection may be used again after this."""
+
+    @abstractmethod
+    def _was_dead(self, connection: Any, error: Exception) -> bool:
+        """Whether it was the connection that failed, before the statement could."""
+
+    @abstractmethod
+    async def _drop(self, connection: Any) -> None:
+        """Close a connection, whatever its state."""
+
+
+class PostgresReaders(Readers):
+    """Connections to PostgreSQL; each prepares a statement once, or never, as the settings say."""
+
+    async def _connect(self) -> Any:
+        settings = self._settings
+        _, options = settings.database.get_dialect()().create_connect_args(settings.database)
+        return await asyncpg.connect(
+            **options,
+            timeout=CONNECT_SECONDS,
+            command_timeout=settings.database_timeout,
+            statement_cache_size=PREPARED if settings.database_prepared_statements else 0,
+        )
+
+    async def _ask(self, connection: Any, text: str, arguments: Sequence[Any]) -> Found:
+        found: Found = await connection.fetch(text, *arguments)
+        return found
+
+    def _survives(self, connection: Any, error: BaseException) -> bool:
+        # After anything else, it may be in the middle of something.
+        answered = isinstance(error, (asyncpg.PostgresError, ValueError))
+        return answered and not connection.is_closed()
+
+    def _was_dead(self, connection: Any, error: Exception) -> bool:
+        return connection.is_closed() and not isinstance(error, TimeoutError)
+
+    async def _drop(self, connection: Any) -> None:
+        connection.terminate()
+
+
+class SQLiteReaders(Readers):
+    """Connections to an SQLite file, each a thread of its own."""
+
+    async def _connect(self) -> Any:
+        file = str(self._settings.database.database)
+        connection = await aiosqlite.connect(file, isolation_level=None)
+        for pragma in SQLITE_PRAGMAS:
+            await connection.execute_fetchall(pragma)
+        return connection
+
+    async def _ask(self, connection: Any, text: str, arguments: Sequence[Any]) -> Found:
+        found: Found = await connection.execute_fetchall(text, arguments)
+        return found
+
+    def _survives(self, connection: Any, error: BaseException) -> bool:  # noqa: ARG002
+        # Its thread takes one thing after the other, also when nobody waits any more.
+        return isinstance(error, (sqlite3.Error, asyncio.CancelledError))
+
+    def _was_dead(self, connection: Any, error: Exception) -> bool:  # noqa: ARG002
+        return False
+
+    async def _drop(self, connection: Any) -> None:
+        await connection.close()
