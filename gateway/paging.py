@@ -14,7 +14,7 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.errors import BadInput, shown
-from gateway.tables import INT64, Row
+from gateway.tables import INT64, Row, Way
 
 Column = sa.ColumnElement[Any]
 Key = tuple[Any, ...]
@@ -192,7 +192,9 @@ class Page:
 
     def key(self, row: Row) -> Key:
         """The row's position in the list."""
-        return tuple(row[-len(self.window.order) :])
+        length = len(self.window.order)
+        values = zip(row.ways[-length:], row[-length:], strict=True)
+        return tuple(value if way is None else way(value) for way, value in values)
 
     @cached_property
     def has_next(self) -> bool | None:
@@ -210,8 +212,9 @@ class Page:
 
     @property
     def cursor(self) -> Callable[[Row], str]:
-        """Writes a row's position as an opaque text."""
-        return encoder(self.window.order)
+        """Writes the position of a row of this page as an opaque text."""
+        order = self.window.order
+        return encoder(order, tuple(self.rows[0].ways[-len(order) :] if self.rows else ()))
 
     def next_offset(self) -> int:
         """The offset of the page after this one."""
@@ -219,14 +222,21 @@ class Page:
 
 
 @lru_cache(maxsize=256)
-def encoder(order: Order) -> Callable[[Sequence[Any]], str]:
+def encoder(order: Order, ways: tuple[Way, ...]) -> Callable[[Row], str]:
     """Make the function that writes the position of a row, which ends with its sort keys."""
     name, length = _name(order), len(order)
 
-    def cursor(row: Sequence[Any]) -> str:
-        packed = orjson.dumps((name, *row[-length:]))
+    def written(packed: bytes) -> str:
         text = binascii.b2a_base64(packed, newline=False)
         return text.translate(_URLSAFE).rstrip(b"=").decode()
+
+    if not any(ways):
+        return lambda row: written(orjson.dumps((name, *row[-length:])))
+
+    def cursor(row: Row) -> str:
+        values = zip(ways, row[-length:], strict=True)
+        key = (value if way is None else way(value) for way, value in values)
+        return written(orjson.dumps((name, *key)))
 
     return cursor
 

@@ -1,24 +1,45 @@
 """The stored shape of the catalogue: the only place where a column is declared."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlmodel import Field, SQLModel
 
+Way = Callable[[Any], Any] | None
+"""How a value passes between Python and the driver; None: as it is."""
+
 
 class Row(tuple[Any, ...]):
-    """A row of whatever columns a statement selects: by their places, and by their names."""
+    """A row of whatever columns a statement selects.
+
+    A column by its name is a value of its type; by its place it is as the driver has it, which is
+    what there is to make many rows of fast: `ways` lead from one to the other.
+    """
 
     __slots__ = ()
+    ways: ClassVar[Sequence[Way]] = ()
 
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Show a column; each statement has a class of its own, with its columns' names."""
+            """Show a column; the rows of each statement have its columns' names."""
+
+
+def row_of(keys: Sequence[str], ways: Sequence[Way]) -> type[Row]:
+    """Make the class of rows of these columns; of two with one name, the first has it."""
+
+    def reading(at: int, way: Way) -> Any:
+        return property(itemgetter(at) if way is None else lambda row: way(row[at]))
+
+    named = reversed(list(enumerate(zip(keys, ways, strict=True))))
+    members = {key: reading(at, way) for at, (key, way) in named}
+    return type("Row", (Row,), {**members, "__slots__": (), "ways": tuple(ways)})
 
 
 ID_BYTES = 255

@@ -232,8 +232,11 @@ def parents(ctx: Context) -> sa.FromClause:
             sa.func.json_extract(pairs.c.value, "$[0]").label("of_project"),
             sa.func.json_extract(pairs.c.value, "$[1]").label("of_id"),
         ).subquery("parents")
-    texts = ARRAY(sa.Text)
-    arrays = [sa.bindparam(name, None, type_=texts) for name in ("parent_projects", "parent_ids")]
+    # Without a type of its own: what SQLAlchemy would do with each element isn't needed.
+    arrays = [
+        sa.cast(sa.bindparam(name, None, type_=sa.types.NullType()), ARRAY(sa.Text))
+        for name in ("parent_projects", "parent_ids")
+    ]
     pairs = sa.func.unnest(*arrays).table_valued("of_project", "of_id", name="parents")
     return pairs.render_derived()
 

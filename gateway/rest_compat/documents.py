@@ -22,7 +22,7 @@ from gateway.resolvers import (
     jobs,
     sessions,
 )
-from gateway.tables import JSONText
+from gateway.tables import JSONText, Row, Way
 
 OMITTED = object()
 """In place of a value: the key is left out."""
@@ -50,28 +50,68 @@ class Document:
         """Take a column, another document or a list of them for each key."""
         self.keys = keys
         self.columns: Columns = ()
-        plan: list[tuple[str, int, Callable[[Sequence[Any], int], Any] | None]] = []
-        for key, source in keys.items():
-            plan.append((key, len(self.columns), _shows(source)))
+        for source in keys.values():
             if isinstance(source, Document):
                 self.columns += source.columns
             elif not isinstance(source, Many):
                 self.columns += (source.column if isinstance(source, As) else source,)
-        self._plan = tuple(plan)
+        self._omitting = [
+            key for key, source in keys.items() if isinstance(source, As) and source.show is if_any
+        ]
+        self._made: dict[tuple[Any, ...], Callable[..., list[dict[str, Any]]]] = {}
 
-    def of(self, values: Sequence[Any], start: int = 0) -> dict[str, Any]:
-        """Make the document of a row that has this document's columns from `start` on."""
-        document = {}
-        for key, position, show in self._plan:
-            at = start + position
-            value = values[at] if show is None else show(values, at)
-            if value is not OMITTED:
-                document[key] = value
-        return document
+    def of(self, rows: Sequence[Row], start: int = 0) -> list[dict[str, Any]]:
+        """Make the documents of rows that have this document's columns from `start` on."""
+        if not rows:
+            return []
+        key = (start, *rows[0].ways[start : start + len(self.columns)])
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = self._compiled(start, rows[0].ways)
+        documents = made(rows)
+        for omitting in self._omitting:
+            for document in documents:
+                if document[omitting] is OMITTED:
+                    del document[omitting]
+        return documents
 
     def of_item(self, item: object) -> dict[str, Any]:
         """Make the document of an object that has been written."""
-        return self.of([getattr(item, column.key or "") for column in self.columns])
+        return self.of([Row(getattr(item, column.key or "") for column in self.columns)])[0]
+
+    def _compiled(self, start: int, ways: Sequence[Way]) -> Callable[..., list[dict[str, Any]]]:
+        """Make the function of rows to documents: code, since it runs for every value."""
+        scope: dict[str, Any] = {}
+        # The text is made of this module's own keys, and of numbers.
+        exec(  # noqa: S102
+            f"def made(rows):\n    return [{self._code(scope, start, ways)} for r in rows]", scope
+        )
+        made: Callable[..., list[dict[str, Any]]] = scope["made"]
+        return made
+
+    def _code(self, scope: dict[str, Any], start: int, ways: Sequence[Way]) -> str:
+        """Write the document of a row `r` as an expression."""
+        parts, at = [], start
+        for key, source in self.keys.items():
+            if isinstance(source, Document):
+                code = source._code(scope, at, ways)  # noqa: SLF001 - another document's
+                at += len(source.columns)
+            elif isinstance(source, Many):
+                code = "[]"
+            else:
+                way = ways[at] if at < len(ways) else None
+                shows = [way] if way else []
+                if isinstance(source, As):
+                    shows.append(source.show)
+                elif isinstance(source.type, JSONText):
+                    shows.append(orjson.Fragment)
+                code = f"r[{at}]"
+                for show in shows:
+                    scope[name := f"v{len(scope)}"] = show
+                    code = f"{name}({code})"
+                at += 1
+            parts.append(f"{key!r}: {code}")
+        return "{" + ", ".join(parts) + "}"
 
     def only(self, *keys: str, **other: "Column | As | Many | Document") -> "Document":
         """Return a document of these keys, some of them from elsewhere."""
@@ -86,20 +126,6 @@ class Document:
             elif not isinstance(source, Many):
                 found[key] = source.column if isinstance(source, As) else source
         return found
-
-
-def _shows(
-    source: "Column | As | Many | Document",
-) -> Callable[[Sequence[Any], int], Any] | None:
-    if isinstance(source, Document):
-        return source.of
-    if isinstance(source, Many):
-        return lambda _values, _at: []
-    if isinstance(source, As):
-        return lambda values, at: source.show(values[at])
-    if isinstance(source.type, JSONText):
-        return lambda values, at: orjson.Fragment(values[at])
-    return None
 
 
 @dataclass(frozen=True, eq=False)

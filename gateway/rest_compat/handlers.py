@@ -47,7 +47,7 @@ async def find(resource: Resource, listing: Listing, call: Call) -> Response:
     window = await call.window(listing)
     document = call.shown(resource).entry
     page = await listing.find(call.ctx, window, where, document.columns)
-    entries = await _whole(call, document, [document.of(row) for row in page.rows])
+    entries = await _whole(call, document, document.of(page.rows))
     following = call.next_page(resource, page, sent)
     headers = {"Link": f'<{following}>; rel="next"'} if following else {}
     return answer({resource.name: entries}, **headers)
@@ -62,7 +62,7 @@ def shows(resource: Resource) -> Endpoint:
         row = await resource.listing.get(call.ctx, call.item_id, select)
         if row is None:
             raise NotFound(f"no {resource.name[:-1]} with the id {shown(call.item_id)}")
-        items = [document.of(row, len(row) - len(select))]
+        items = document.of([row], len(row) - len(select))
         (item,) = await _whole(call, document, items)
         return answer(item, ETag=f'"{row[-1]}"')
 
@@ -258,7 +258,7 @@ async def _whole(
     listing = jobs.ACTIONS if own else jobs.ACTIONS.everywhere
     pages = await listing.find_of(call.ctx, keys, jobs.ACTIONS_OF_JOB, window, None, part.columns)
     for item, key in zip(items, keys, strict=True):
-        item["job_actions"] = [part.of(row, len(key)) for row in pages[key].rows]
+        item["job_actions"] = part.of(pages[key].rows, len(key))
         trust = item.get("user_credentials")
         if trust and not call.shows_trust(trust.get("trustor_user_id")):
             del item["user_credentials"]

@@ -41,6 +41,8 @@ class Arguments:
         self.definition = definition
         self.node = group[0].node
         self.field = definition.extensions["strawberry-definition"]
+        name = schema.config.name_converter.from_argument
+        self.names = {name(one): str(one.python_name) for one in self.field.arguments}
         self._always = None if _varies(self.node.arguments or ()) else self._values(None)
 
     def of(self, run: Run) -> dict[str, Any]:
@@ -49,8 +51,9 @@ class Arguments:
 
     def _values(self, variables: VariableValues | None) -> dict[str, Any]:
         values = get_argument_values(self.definition, self.node, variables)
-        if not values:
-            return {}
+        if all(value is None or isinstance(value, (str, int)) for value in values.values()):
+            # Nothing that becomes an object of Strawberry's.
+            return {self.names[name]: value for name, value in values.items()}
         converter = self.schema.schema_converter
         return convert_arguments(
             values, self.field.arguments, converter.scalar_registry, self.schema.config

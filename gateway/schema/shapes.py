@@ -17,7 +17,7 @@ from graphql.execution.values import VariableValues
 from gateway.context import Context, Parent
 from gateway.resolvers import Columns
 from gateway.schema.views import ACROSS, View, global_id
-from gateway.tables import Row
+from gateway.tables import Row, Way
 
 Built = list[dict[str, Any]]
 
@@ -42,6 +42,8 @@ async def together(*awaitables: Awaitable[Any]) -> list[Any]:
 
     None is left behind: it would hold a connection that nobody waits for.
     """
+    if len(awaitables) == 1:
+        return [await awaitables[0]]
     results = await asyncio.gather(*awaitables, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
@@ -73,10 +75,10 @@ class Shape:
         """Show a column. Raises NotPlannableError for one whose type has no short way out."""
         self.names.add(name)
         if isinstance(type_, GraphQLEnumType):
-            members = {value.value: word for word, value in type_.values.items()}
-            self._sources.append((key, lambda s: f"{s(members)}.get({s.column(name)})"))
+            words = {str(value.value): word for word, value in type_.values.items()}
+            self._sources.append((key, lambda s: f"{s(words)}.get({s.raw(name)})"))
         elif type_.name == "JSON":
-            self._sources.append((key, lambda s: f"{s(orjson.Fragment)}({s.column(name)})"))
+            self._sources.append((key, lambda s: f"{s(orjson.Fragment)}({s.raw(name)})"))
         elif type_.name in AS_THEY_ARE:
             self._sources.append((key, lambda s: s.column(name)))
         else:
@@ -99,9 +101,9 @@ class Shape:
         """Write the dictionary of a row `r` as an expression."""
         return "{" + ", ".join(f"{key!r}: {source(scope)}" for key, source in self._sources) + "}"
 
-    def compile(self, index: Mapping[str, int]) -> Callable[..., Built]:
+    def compile(self, index: Mapping[str, int], ways: Sequence[Way]) -> Callable[..., Built]:
         """Make the function of rows, and of what each child found, to dictionaries."""
-        scope = Scope(index)
+        scope = Scope(index, ways)
         found = "".join(f", c{number}" for number in range(len(self.children)))
         source = f"def build(rows{found}):\n    return [{self.code(scope)} for r in rows]"
         # The text is made of this module's own words, column numbers and quoted response keys.
@@ -141,8 +143,9 @@ class Child(Protocol):
 class Scope:
     """The columns that generated code reads, and the values that it refers to."""
 
-    def __init__(self, index: Mapping[str, int]) -> None:
+    def __init__(self, index: Mapping[str, int], ways: Sequence[Way]) -> None:
         self.index = index
+        self.ways = ways
         self.values: dict[str, Any] = {}
 
     def __call__(self, value: object) -> str:
@@ -151,13 +154,18 @@ class Scope:
         self.values[name] = value
         return name
 
-    def column(self, name: str) -> str:
-        """Read a column."""
+    def raw(self, name: str) -> str:
+        """Read a column as the driver has it."""
         return f"r[{self.index[name]}]"
+
+    def column(self, name: str) -> str:
+        """Read a column as its type has it."""
+        way = self.ways[self.index[name]]
+        return self.raw(name) if way is None else f"{self(way)}({self.raw(name)})"
 
     def parent(self, name: str) -> str:
         """Read the row's project, and the column that holds an id in it."""
-        return f"{self.column('project_id')}, {self.column(name)}"
+        return f"{self.raw('project_id')}, {self.raw(name)}"
 
 
 class Rows:
@@ -168,7 +176,8 @@ class Rows:
         self.columns: Columns = view.columns(frozenset(names))
         # What was read for many parents begins with the parent's project and id.
         self.index = {str(column.key): base + at for at, column in enumerate(self.columns)}
-        self.shapes = tuple((shape.compile(self.index), tuple(shape.children)) for shape in shapes)
+        self.shapes = tuple(shapes)
+        self._builds: Sequence[Callable[..., Built]] | None = None
 
     def select(self, *, across: bool) -> Columns:
         """The columns to read; of all projects where the parents were."""
@@ -176,15 +185,21 @@ class Rows:
 
     async def build(self, run: Run, rows: Sequence[Row], *, across: bool) -> list[Built]:
         """Make every shape of these rows, with all that is below them."""
+        if not rows:
+            return [[] for _ in self.shapes]
+        if self._builds is None:
+            # These columns come out of a database in one way.
+            ways = rows[0].ways
+            self._builds = [shape.compile(self.index, ways) for shape in self.shapes]
         return [
-            build(
-                rows,
-                *await together(
-                    *(child.load(run, self._keys(child, rows), across=across) for child in children)
-                ),
-            )
-            for build, children in self.shapes
+            build(rows, *await together(*self._below(run, shape, rows, across=across)))
+            for build, shape in zip(self._builds, self.shapes, strict=True)
         ]
+
+    def _below(
+        self, run: Run, shape: Shape, rows: Sequence[Row], *, across: bool
+    ) -> list[Awaitable[Mapping[Parent, dict[str, Any]]]]:
+        return [child.load(run, self._keys(child, rows), across=across) for child in shape.children]
 
     def _keys(self, child: "Child", rows: Sequence[Row]) -> list[Parent]:
         project, other = self.index["project_id"], self.index[child.name]
