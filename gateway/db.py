@@ -93,8 +93,10 @@ class Database:
 
     async def scalar(self, query: sa.Select[Any]) -> Any:
         """The first column of the first row, or None. Raises as `rows` does."""
-        found = await self.rows(query)
-        return found[0][0] if found else None
+        for row in await self.rows(query):
+            (value, *_), (way, *_) = row, row.ways
+            return value if way is None else way(value)
+        return None
 
     def statement(self, key: Hashable, make: Callable[[], sa.Select[Any]]) -> Statement:
         """What `make` makes, compiled: the first time that it is asked for under this key."""

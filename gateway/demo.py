@@ -102,13 +102,16 @@ async def load(database: Database) -> Summary:
 async def _last_night(database: Database, projects: Mapping[str, Any]) -> datetime:
     """Midnight of the night that is over; once loaded, of the one that was over then."""
     own = columns(Client)
-    known = [
-        (project_id, f"{project_id}_{host['name']}.{estate['domain']}")
+    own_hosts = [
+        sa.and_(
+            own.project_id == project_id,
+            own.id == f"{project_id}_{host['name']}.{estate['domain']}",
+        )
         for project_id, estate in projects.items()
         for host in estate["hosts"]
     ]
-    query = sa.select(sa.func.min(own.created_at))
-    first = await database.scalar(query.where(sa.tuple_(own.project_id, own.id).in_(known)))
+    query = sa.select(sa.func.min(own.created_at)).where(sa.or_(sa.false(), *own_hosts))
+    first = await database.scalar(query)
     night = (now() - MORNING).replace(hour=0, minute=0, second=0, microsecond=0)
     return min(night, first + AGE) if first else night
 

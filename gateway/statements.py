@@ -9,7 +9,11 @@ from gateway.tables import Row, Way, row_of
 
 
 class Statement:
-    """A query as the driver takes it, for any values of its named parameters."""
+    """A query as the driver takes it, for any values of its named parameters.
+
+    Where it has a list of values, each must be a parameter of its own: SQLAlchemy would else write
+    them in when it runs the query, which it never does.
+    """
 
     def __init__(self, query: sa.Select[Any], dialect: sa.Dialect) -> None:
         compiled: Any = query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})

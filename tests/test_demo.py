@@ -32,6 +32,7 @@ from gateway.tables import (
     JobEvent,
     JobResult,
     JobStatus,
+    Row,
     Session,
     columns,
     now,
@@ -73,14 +74,18 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def rows(
     database: Database, table: type[SQLModel], project: str | None = None
-) -> Sequence[sa.Row[Any]]:
+) -> Sequence[Row]:
     """Return the rows of a table, or of one project in it, by their ids."""
     own = columns(table)
     query = sa.select(*own).order_by(*sa.inspect(table).primary_key)
     return await database.rows(query.where(own.project_id == project) if project else query)
 
 
-async def everything(database: Database) -> dict[str, Sequence[sa.Row[Any]]]:
+def values(row: Row, table: type[SQLModel]) -> dict[str, Any]:
+    return {column.key: getattr(row, column.key) for column in columns(table)}
+
+
+async def everything(database: Database) -> dict[str, Sequence[Row]]:
     """Return all rows of all tables."""
     return {table.__name__: await rows(database, table) for table in TABLES}
 
@@ -152,7 +157,10 @@ async def test_what_users_did_stays(own_sample: Database) -> None:
     action = next(row for row in before["Action"] if row.action == "info")
     backup = next(row for row in before["Backup"] if row.backup_name == "crm")
     jobs, links, backups = columns(Job), columns(JobAction), columns(Backup)
-    foreign = before["Client"][0]._asdict() | {"project_id": "p1", "id": "demo_db1.example.org"}
+    foreign = values(before["Client"][0], Client) | {
+        "project_id": "p1",
+        "id": "demo_db1.example.org",
+    }
     await change(
         own_sample,
         sa.update(Job).where(jobs.id == job.id).values(description="mine", version=1),
@@ -200,16 +208,16 @@ async def test_columns_agree_with_documents(sample: Database) -> None:
         metadata = orjson.loads(row.backup_metadata)
         for key, value in projections.backup(metadata, row.status).items():
             assert getattr(row, key) == value
-        projections.fits(Backup(**row._asdict()))
+        projections.fits(Backup(**values(row, Backup)))
     for row in await rows(sample, Job):
         for key, value in projections.job(orjson.loads(row.job_schedule)).items():
             assert getattr(row, key) == value
         assert "event" in row.job_schedule
-        projections.fits(Job(**row._asdict()))
+        projections.fits(Job(**values(row, Job)))
     for row in await rows(sample, Action):
         for key, value in projections.action(orjson.loads(row.freezer_action)).items():
             assert getattr(row, key) == value
-        projections.fits(Action(**row._asdict()))
+        projections.fits(Action(**values(row, Action)))
 
 
 async def test_clients_can_do_their_jobs(sample: Database) -> None:
@@ -263,7 +271,7 @@ async def test_sessions_agree_with_their_jobs(sample: Database) -> None:
 
 async def test_chains_are_plausible(sample: Database) -> None:
     """Incremental backups are smaller and mostly stand on the one before; nothing is to come."""
-    chains: dict[str, list[sa.Row[Any]]] = defaultdict(list)
+    chains: dict[str, list[Row]] = defaultdict(list)
     backups = await rows(sample, Backup, "demo")
     for row in backups:
         chains[row.job_id].append(row)

@@ -1,7 +1,7 @@
 """Migrations lead to the tables of the models, collations and indexes included, and back."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -49,9 +49,14 @@ async def blank(server: Server) -> AsyncIterator[Database]:
 
 async def described(database: Database) -> set[tuple[Any, ...]]:
     """Return all that the database's catalogue says of the tables."""
-    queries = SQLITE if database.is_sqlite else POSTGRESQL
-    rows = [row for query in queries for row in await database.rows(sa.text(query))]
+    found = await answers(database, SQLITE if database.is_sqlite else POSTGRESQL)
+    rows = [row for answer in found for row in answer]
     return {tuple(map(normal, row)) for row in rows if "alembic_version" not in str(row)}
+
+
+async def answers(database: Database, queries: Sequence[str]) -> list[Sequence[sa.Row[Any]]]:
+    async with database.transaction() as connection:
+        return [(await connection.execute(sa.text(query))).all() for query in queries]
 
 
 def normal(value: Any) -> Any:
@@ -98,7 +103,7 @@ async def test_text_is_compared_bytewise(blank: Database) -> None:
         other = await connection.scalars(
             sa.text("SELECT datcollate FROM pg_database WHERE datname = current_database()")
         )
-    columns, indexes, _ = [await blank.rows(sa.text(query)) for query in POSTGRESQL]
+    columns, indexes, _ = await answers(blank, POSTGRESQL)
     collations = {row[4] for row in columns if row[2] == "character varying"}
     collations |= {name for row in indexes for name in row[2] if "alembic" not in row[0]}
     assert collations - {None} == {"C"}, f"the database's own is {other.all()}"
