@@ -119,7 +119,7 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
         if {"keystone", "freezer-api"} & set(chosen.peers):
             say("starting Keystone")
             authority = stack.enter_context(keystone.running(folder / "authority"))
-        stage = Stage(folder, where, database, chosen.jobs, authority)
+        stage = Stage(folder, where, chosen.jobs, database, authority)
         peers = [started(name, stage, stack) for name in PEERS if name in chosen.peers]
         cells = measured(peers, chosen.only, plan)
         result = {

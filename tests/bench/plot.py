@@ -8,6 +8,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 COLOURS = {
     "gateway": "#1f6feb",
@@ -56,7 +57,9 @@ def _throughput(axis: Any, result: Mapping[str, Any]) -> None:
     axis.set_yscale("log")
     axis.set_xticks(range(len(keys)), keys)
     axis.set_ylabel("requests per second (median of rounds)")
-    axis.legend(fontsize=8, ncols=3, loc="lower left")
+    axis.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+    axis.legend(fontsize=8, ncols=len(peers), loc="upper center", bbox_to_anchor=(0.5, -0.07))
     axis.set_title("Throughput", size=10)
 
 
@@ -67,6 +70,7 @@ def _growth(axis: Any, result: Mapping[str, Any]) -> None:
         axis.plot([row["backups"] for row in rows], costs, marker="o", label=key)
     axis.axhline(1.3, color="black", linestyle="--", linewidth=0.8)
     axis.set_xscale("log")
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axis.set_ylim(0, 2)
     axis.set_xlabel("backups in the project")
     axis.set_ylabel("cost, the smallest is 1")

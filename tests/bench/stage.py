@@ -23,9 +23,15 @@ class Stage:
 
     folder: Path
     cores: Cores
-    postgres: Postgres
     jobs: int
+    server: Postgres | None = None
     authority: Keystone | None = None
+
+    @property
+    def postgres(self) -> Postgres:
+        """The PostgreSQL server, where a program wants one."""
+        assert self.server is not None
+        return self.server
 
     @property
     def keystone(self) -> Keystone:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -34,7 +35,7 @@ def on_postgres(stage: Stage) -> Iterator[Peer]:
 def on_sqlite(stage: Stage) -> Iterator[Peer]:
     """Run it on SQLite, the embedded default."""
     with serving(stage, "sqlite", stage.sqlite) as peer:
-        yield peer
+        yield _only(peer, "Q1", "Q2", "Q3", "Q4", "R1", "R6")
 
 
 @contextmanager
@@ -42,7 +43,12 @@ def with_keystone(stage: Stage) -> Iterator[Peer]:
     """Run it on PostgreSQL, with tokens that Keystone has issued."""
     settings = {"auth": "keystone", "keystone_auth_url": stage.keystone.auth_url} | ACCOUNT
     with serving(stage, "keystone", stage.database, authenticated=True, **settings) as peer:
-        yield peer
+        yield _only(peer, "Q3", "R1")
+
+
+def _only(peer: Peer, *keys: str) -> Peer:
+    """Leave out the requests that would tell nothing new."""
+    return replace(peer, requests={key: peer.requests[key] for key in keys})
 
 
 @contextmanager
