@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-PATIENCE = 90
+PATIENCE = 300
 """How many seconds something may take to happen."""
 
 

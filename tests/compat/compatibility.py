@@ -23,7 +23,7 @@ def written(costs: Costs) -> str:
     """Return the document with these costs in it."""
     text = FILE.read_text()
     theirs = {name: Cost(**cost) for name, cost in json.loads(FREEZER_API.read_text()).items()}
-    for name, lines in (("costs", _tables(costs, theirs)), ("documents", _documents())):
+    for name, lines in (("costs", _tables(costs, theirs)), ("documents", documents())):
         before, opening, rest = text.partition(f"<!-- {name} -->\n")
         _, closing, after = rest.partition(f"<!-- end of {name} -->\n")
         assert opening, f"{FILE} has no <!-- {name} -->"
@@ -62,7 +62,8 @@ def _tables(costs: Costs, theirs: Mapping[str, Cost]) -> Iterator[str]:
     yield ""
 
 
-def _documents() -> Iterator[str]:
+def documents() -> Iterator[str]:
+    """Yield the lines that show the GraphQL documents."""
     for program, operations in _programs():
         yield f"\n#### {program}"
         for name, operation in operations.items():

@@ -1,5 +1,8 @@
 """A host that is backed up: its scheduler, its data, and its jobs as a dashboard sees them."""
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +68,36 @@ class Job:
         return found
 
 
+@dataclass
+class Session:
+    """A session, by its global id and its own."""
+
+    catalogue: Catalogue
+    id: str
+    session_id: str
+
+    def add(self, job: Job) -> None:
+        """Take a job in, which thereby has the session's schedule."""
+        self.catalogue.ask(
+            """mutation ($session: ID!, $job: ID!) {
+              addJobToSession(input: {id: $session, jobId: $job}) { session { id } }
+            }""",
+            session=self.id,
+            job=job.id,
+        )
+
+    def becomes(self, status: str) -> dict[str, Any]:
+        """Wait until it has this status; return what is known of it."""
+        found: dict[str, Any] = self.catalogue.wait(
+            """query ($session: ID!) {
+              session(sessionId: $session) { status result sessionTag jobStates }
+            }""",
+            lambda data: data["session"]["status"] == status,
+            session=self.session_id,
+        )["session"]
+        return found
+
+
 class Host:
     """A host with a scheduler, some data, and a place for its backups."""
 
@@ -92,6 +125,22 @@ class Host:
         """Return the action that backs the data up."""
         return {"action": "backup", "path_to_backup": str(self.data)} | self.place | more
 
+    def hanging_backup(self, port: int) -> dict[str, object]:
+        """Return the action that takes the data to a silent server, and waits for its word."""
+        account = {"ftp_username": self.client_id, "ftp_password": self.client_id}
+        return self.backup(storage="ftp", ftp_host="127.0.0.1", ftp_port=port, **account)
+
+    def session(self) -> Session:
+        """Create a session whose jobs run as soon as the scheduler knows of it."""
+        made = self.catalogue.ask(
+            """mutation {
+              createSession(input: {description: "together", holdOff: 60, schedule: {}}) {
+                session { id sessionId }
+              }
+            }"""
+        )["createSession"]["session"]
+        return Session(self.catalogue, made["id"], made["sessionId"])
+
     def job(
         self, *actions: dict[str, object], description: str = "nightly", **schedule: str
     ) -> Job:
@@ -107,3 +156,10 @@ class Host:
             input=given,
         )["createJob"]["job"]
         return Job(self.catalogue, made["id"], made["jobId"])
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """Yield the port of a server that lets everybody in and says nothing, while the block runs."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]

@@ -10,7 +10,7 @@ from live import LiveGateway
 from . import scheduler
 from .catalogue import Catalogue
 from .gateways import serving
-from .hosts import Host
+from .hosts import FAR, Host, silent_server
 from .keystone import Keystone
 from .scheduler import Scheduler
 
@@ -74,3 +74,25 @@ def test_jobs_of_two_projects(
     for (_, job), left in zip(jobs, (2, 1, 0), strict=True):
         job.delete()
         assert len(trusts(keystone)) == left
+
+
+def test_what_it_forgets_the_trust_for(
+    keystone: Keystone, gateway: LiveGateway, running: Scheduler, tmp_path: Path
+) -> None:
+    # All of it is told in docs/compatibility.md.
+    host = Host(
+        CENTRAL, running, Catalogue(gateway.url, keystone.token("alice", "alpha")), tmp_path
+    )
+    session = host.session()
+    member = host.job(host.backup(), date=FAR)
+    member.becomes("SCHEDULED", event=None)
+    session.add(member)
+    with silent_server() as port:
+        busy = host.job(host.hanging_backup(port))
+        busy.becomes("RUNNING")
+        busy.ask_for("abort")
+        running.wait_to_say("Job update error: [*] Error 403")
+        member.becomes("COMPLETED", result="SUCCESS")
+    assert running.says(f"Error while starting session {session.session_id}. [*] Error 403")
+    assert session.becomes("active")["sessionTag"] == 0
+    busy.becomes("COMPLETED", result="FAIL")

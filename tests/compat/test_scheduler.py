@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from live import LiveGateway
 from . import scheduler
 from .catalogue import Catalogue
 from .gateways import serving
-from .hosts import FAR, Host, Job
+from .hosts import FAR, Host, Job, silent_server
 from .keystone import Keystone
 from .scheduler import Scheduler
 
@@ -51,13 +50,6 @@ def host(running: Scheduler, catalogue: Catalogue, tmp_path: Path) -> Iterator[H
     before = len(running.log.read_text())
     yield Host(HOST, running, catalogue, tmp_path)
     print(running.log.read_text()[before:])  # noqa: T201
-
-
-@contextmanager
-def silent_server() -> Iterator[int]:
-    """Yield the port of a server that lets everybody in and says nothing, while the block runs."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
 
 
 def test_it_registers(running: Scheduler, catalogue: Catalogue) -> None:
@@ -164,8 +156,7 @@ def test_events(host: Host) -> None:
 
 def test_no_job_starves_another(host: Host, keystone: Keystone) -> None:
     with silent_server() as port:
-        account = {"ftp_username": HOST, "ftp_password": HOST}
-        busy = host.job(host.backup(storage="ftp", ftp_host="127.0.0.1", ftp_port=port, **account))
+        busy = host.job(host.hanging_backup(port))
         busy.becomes("RUNNING")
         # Its schedule lacks everything that the scheduler reads of it.
         created = httpx.post(
@@ -193,35 +184,17 @@ def test_the_scheduler_fails_to_run_commands(host: Host, tmp_path: Path) -> None
 
 
 def test_a_session_runs_once(host: Host) -> None:
-    session = host.catalogue.ask(
-        """mutation {
-          createSession(input: {description: "together", holdOff: 60, schedule: {}}) {
-            session { id sessionId }
-          }
-        }"""
-    )["createSession"]["session"]
+    session = host.session()
     jobs = [host.job(host.backup(backup_name=f"part{number}"), date=FAR) for number in range(2)]
     for job in jobs:
         job.becomes("SCHEDULED", event=None)
     for job in jobs:
         # With the session's schedule, which is to run as soon as possible.
-        host.catalogue.ask(
-            """mutation ($session: ID!, $job: ID!) {
-              addJobToSession(input: {id: $session, jobId: $job}) { session { id } }
-            }""",
-            session=session["id"],
-            job=job.id,
-        )
+        session.add(job)
     for job in jobs:
         ended = job.becomes("COMPLETED", result="SUCCESS")
         assert len(ended["backups"]["nodes"]) == 1
-    ended = host.catalogue.wait(
-        """query ($session: ID!) {
-          session(sessionId: $session) { status result sessionTag jobStates }
-        }""",
-        lambda data: data["session"]["status"] == "completed",
-        session=session["sessionId"],
-    )["session"]
+    ended = session.becomes("completed")
     assert (ended["result"], ended["sessionTag"]) == ("SUCCESS", 1)
     assert {job_id: state["result"] for job_id, state in ended["jobStates"].items()} == {
         job.job_id: "success" for job in jobs
