@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 
-PATIENCE = 30
-"""How many seconds a gateway may take to answer."""
+PATIENCE = 120
+"""How many seconds a gateway may take to answer, on a machine with too much else to do."""
 
 
 @dataclass(frozen=True)
