@@ -298,7 +298,7 @@ class _Writer:
             "String": self.known.words,
         }
         if name == "path":
-            return self.pick(self.pick(self.known.paths))
+            return self.pick([key for keys in self.known.paths for key in keys])
         return self.pick(choices[kind])
 
     def literal(self, value: Any, type_: Any = None) -> str:
