@@ -17,7 +17,7 @@ from .machine import cores, described
 from .measure import missing_tool
 from .peers import Peer, floor, freezer_api, gateway, postgraphile
 from .progress import say
-from .rounds import Plan, measured
+from .rounds import Plan, measured, noting
 from .stage import Stage
 from .targets import verdicts
 from .workload import TITLES
@@ -103,6 +103,8 @@ def main() -> None:
     for text in printed(result):
         print(text, end="\n\n")
     say(f"saved {chosen.output / 'result.json'} and result.png")
+    if result["failures"]:
+        raise SystemExit("\n".join(["failed:", *result["failures"]]))
 
 
 def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -130,13 +132,15 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
             "rounds": plan.rounds,
             "seconds": plan.seconds,
             "jobs": chosen.jobs,
+            "failures": plan.failures,
             "cells": [{"peer": peer, "key": key} | cell for (peer, key), cell in cells.items()],
         }
         if chosen.scale:
             sizes = scale.QUICK_SIZES if chosen.quick else scale.SIZES
             result["scale"] = scale.grown(stage, sizes, plan)
         if chosen.soak:
-            result["soak"] = soak.soaked(stage, chosen.soak, plan)
+            with noting(plan):
+                result["soak"] = soak.soaked(stage, chosen.soak, plan)
     return result
 
 

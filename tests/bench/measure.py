@@ -4,8 +4,10 @@ import json
 import shutil
 import statistics
 import subprocess
-import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from .machine import Cores, cpu_seconds, on_core
 from .peers import Peer
 
 CONNECTIONS = 16
-SLOW = 0.25
+SLOW = 0.3
 """Seconds for one answer, from which on requests are counted one by one."""
 PATIENCE = 600
 """Seconds that one answer may take."""
@@ -107,39 +109,35 @@ def wrk(peer: Peer, keys: list[str], seconds: float, cores: Cores, folder: Path)
     return Sample(told["requests"], told["seconds"], cpu, told["p50_ms"], told["p99_ms"], size)
 
 
-def one_by_one(peer: Peer, key: str, seconds: float) -> Sample:
+def one_by_one(peer: Peer, key: str, seconds: float) -> tuple[Sample, float | None]:
     """Send requests from as many threads as the program has processes, each at least once.
 
-    No thread begins another one after so many seconds. Raises LoadError.
+    No thread begins another one that would end after so many seconds. Returns also how many SQL
+    statements a request took. Raises LoadError.
     """
     times: list[float] = []
     sizes: list[int] = []
-    failures: list[LoadError] = []
-    begun = time.perf_counter()
 
-    def ask() -> None:
-        try:
-            while True:
-                answer, took = first_answer(peer, key)
-                times.append(took)
-                sizes.append(len(answer))
-                if time.perf_counter() - begun + took > seconds:
-                    return
-        except LoadError as error:
-            failures.append(error)
+    def ask(begun: float) -> None:
+        took = 0.0
+        while not took or time.perf_counter() - begun + took < seconds:
+            answer, took = first_answer(peer, key)
+            times.append(took)
+            sizes.append(len(answer))
 
-    cpu = cpu_seconds(peer.process)
-    threads = [threading.Thread(target=ask) for _ in range(peer.processes)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
-    spent = time.perf_counter() - begun
-    cpu = cpu_seconds(peer.process) - cpu
+    with ThreadPoolExecutor(peer.processes) as threads, (peer.counting or _uncounted)() as counted:
+        cpu, begun = cpu_seconds(peer.process), time.perf_counter()
+        for asked in [threads.submit(ask, begun) for _ in range(peer.processes)]:
+            asked.result()
+        spent, cpu = time.perf_counter() - begun, cpu_seconds(peer.process) - cpu
     p50 = statistics.median(times) * 1000
-    return Sample(len(times), spent, cpu, p50, max(times) * 1000, statistics.mean(sizes))
+    sample = Sample(len(times), spent, cpu, p50, max(times) * 1000, statistics.mean(sizes))
+    return sample, counted[0] / len(times) if counted else None
+
+
+@contextmanager
+def _uncounted() -> Iterator[list[int]]:
+    yield []
 
 
 def missing_tool() -> str | None:

@@ -1,83 +1,125 @@
 """The measurement: every request of every program, in interleaved rounds, and their medians."""
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from .machine import Cores, resident_mb
-from .measure import SLOW, Sample, first_answer, one_by_one, statements, wrk
+from .measure import SLOW, LoadError, Sample, first_answer, one_by_one, statements, wrk
 from .peers import Peer
 from .progress import say
-from .workload import check, expected
+from .workload import WrongAnswerError, check, expected
 
 Cell = tuple[str, str]
 WARM_UP = 1.0
 """Seconds of load before the first round, which don't count."""
 VERY_SLOW = 4.0
 """Seconds for one answer, from which on one round is all there is."""
+SHORTER = 0.9
+"""The share of the right answer's length that is too short, in the mean, to be right as well."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long, and how often; and where the load comes from."""
+    """How long, and how often; and where the load comes from. `failures` says what went wrong."""
 
     rounds: int
     seconds: float
     cores: Cores
     folder: Path
+    failures: list[str] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(eq=False)
 class Course:
-    """One request of one program on its way through the rounds."""
+    """One request of one program on its way through the rounds.
+
+    `took` is the seconds of one answer alone, `size` its bytes.
+    """
 
     peer: Peer
     key: str
     took: float
-    statements: float | None
-    samples: list[Sample]
+    size: int
+    statements: float | None = None
+    samples: list[Sample] = field(default_factory=list)
 
     @property
     def finished(self) -> bool:
         """Whether it is so slow that what there is must do."""
         return self.took > VERY_SLOW and bool(self.samples)
 
+    def prepare(self, plan: Plan) -> None:
+        """Count its statements and warm it up, where that takes no time to speak of."""
+        if self.took < SLOW:
+            self.statements = statements(self.peer, self.key)
+            wrk(self.peer, [self.key], WARM_UP, plan.cores, plan.folder)
+
     def measure(self, plan: Plan) -> Sample:
-        """Take a sample."""
+        """Take a sample. Raises LoadError, also for answers that aren't what they should be."""
         if self.took > SLOW:
-            return one_by_one(self.peer, self.key, plan.seconds)
-        return wrk(self.peer, [self.key], plan.seconds, plan.cores, plan.folder)
+            sample, self.statements = one_by_one(self.peer, self.key, plan.seconds)
+        else:
+            sample = wrk(self.peer, [self.key], plan.seconds, plan.cores, plan.folder)
+        if sample.answer_bytes < self.size * SHORTER:
+            raise LoadError(
+                f"{self.peer.name}'s answers to {self.key} have {sample.answer_bytes:.0f} bytes, "
+                f"the right one has {self.size}"
+            )
+        self.samples.append(sample)
+        return sample
 
 
 def measured(peers: Sequence[Peer], keys: Sequence[str], plan: Plan) -> dict[Cell, dict[str, Any]]:
-    """Check every program's answers, then measure them; return what each cell came to."""
-    courses = [_prepared(peer, key, plan) for key in keys for peer in peers if key in peer.requests]
+    """Check every program's answers, then measure them; return what each cell came to.
+
+    A cell that fails is left out, and told of in the plan's `failures`: the others are still worth
+    their time.
+    """
+    courses = []
+    for key in keys:
+        for peer in peers:
+            if key in peer.requests:
+                with noting(plan):
+                    courses.append(_begun(peer, key, plan))
     for number in range(1, plan.rounds + 1):
-        for course in courses:
-            if course.finished:
-                continue
-            sample = course.measure(plan)
-            course.samples.append(sample)
-            say(
-                f"round {number}/{plan.rounds}  {course.key}  {course.peer.name:<13}"
-                f"{sample.rate:>11,.2f} /s  {sample.cpu_us:>12,.0f} µs CPU"
-            )
+        for course in [course for course in courses if not course.finished]:
+            courses.remove(course)
+            with noting(plan):
+                sample = course.measure(plan)
+                courses.append(course)
+                say(
+                    f"round {number}/{plan.rounds}  {course.key}  {course.peer.name:<13}"
+                    f"{sample.rate:>11,.2f} /s  {sample.cpu_us:>12,.0f} µs CPU"
+                )
+    order = {(peer.name, key): place for place, (key, peer) in enumerate(product(keys, peers))}
+    courses.sort(key=lambda course: order[course.peer.name, course.key])
     return {(course.peer.name, course.key): _medians(course) for course in courses}
 
 
-def _prepared(peer: Peer, key: str, plan: Plan) -> Course:
+@contextmanager
+def noting(plan: Plan) -> Iterator[None]:
+    """Note what fails, and go on."""
+    try:
+        yield
+    except (LoadError, WrongAnswerError) as error:
+        plan.failures.append(str(error))
+        say(f"FAILED  {error}")
+
+
+def _begun(peer: Peer, key: str, plan: Plan) -> Course:
     answer, took = first_answer(peer, key)
     check(key, peer.read(key, answer), expected(key, peer.catalogue), peer.name)
-    course = Course(peer, key, took, None, [])
     if took < VERY_SLOW:
-        course.statements = statements(peer, key, requests=1 if took > SLOW else 5)
-        course.took = first_answer(peer, key)[1]
-    if course.took < SLOW:
-        wrk(peer, [key], WARM_UP, plan.cores, plan.folder)
+        took = min(first_answer(peer, key)[1] for _ in range(3))
+    course = Course(peer, key, took, len(answer))
+    course.prepare(plan)
     told = "" if course.statements is None else f", {course.statements:g} SQL statements"
-    say(f"{peer.name} answers {key} right, in {course.took * 1000:,.1f} ms{told}")
+    say(f"{peer.name} answers {key} right, in {took * 1000:,.1f} ms{told}")
     return course
 
 

@@ -39,6 +39,7 @@ def grown(stage: Stage, sizes: Sequence[int], plan: Plan) -> list[dict[str, Any]
         {"backups": size, "key": key, "total_ms": totals[size]} | cells[peer.name, key]
         for size, peer in peers.items()
         for key in KEYS
+        if (peer.name, key) in cells
     ]
 
 
