@@ -62,7 +62,10 @@ class Settings(BaseSettings):
         "`postgresql://user:password@host/name`.",
     )
     database_pool_size: int = Field(
-        10, ge=1, le=1000, description="Connections kept open to the database, per process."
+        10,
+        ge=1,
+        le=1000,
+        description="Most connections to the database that read, per process, and most that write.",
     )
     database_timeout: float = Field(
         30, gt=0, description="Seconds to wait for an answer of the database's server."
