@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from platform import python_version
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -127,7 +128,7 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
         result = {
             "date": datetime.now(UTC).isoformat(timespec="minutes"),
             "machine": described(),
-            "versions": {"postgresql": database.version}
+            "versions": {"database": database.version, "python": f"Python {python_version()}"}
             | {peer.name: peer.about for peer in peers},
             "rounds": plan.rounds,
             "seconds": plan.seconds,

@@ -81,8 +81,10 @@ class Postgres:
         counted: list[int] = []
         self._log_statements("all")
         begun = self.log.stat().st_size
-        yield counted
-        self._log_statements("none")
+        try:
+            yield counted
+        finally:
+            self._log_statements("none")
         text = self.log.read_bytes()[begun:].decode(errors="replace")
         database = sa.make_url(url).database
         found = [word.upper() for name, word in _STATEMENT.findall(text) if name == database]
