@@ -16,6 +16,7 @@ class Operation:
 
 SCHEDULER = "freezer-scheduler and freezer-agent 19.0.0"
 FREEZERCLIENT = "python-freezerclient 6.5.0"
+HORIZON = "freezer-web-ui 19.0.0 in Horizon 27.0.0"
 
 OPERATIONS = {
     "scheduler-register": Operation(SCHEDULER, "the scheduler registers its host"),
@@ -37,6 +38,17 @@ OPERATIONS = {
     "freezerclient-session-create": Operation(FREEZERCLIENT, "`freezer session-create`"),
     "freezerclient-session-add-job": Operation(FREEZERCLIENT, "`freezer session-add-job`"),
     "freezerclient-session-list": Operation(FREEZERCLIENT, "`freezer session-list`, 20 sessions"),
+    "horizon-clients": Operation(HORIZON, "the panel of some 20 clients"),
+    "horizon-jobs": Operation(HORIZON, "the panel of jobs, which shows 100"),
+    "horizon-backups": Operation(HORIZON, "the panel of some 200 backups"),
+    "horizon-sessions": Operation(HORIZON, "the panel of some 20 sessions"),
+    "horizon-job-form": Operation(
+        HORIZON, "opens the form of a job: some 200 actions and 20 clients"
+    ),
+    "horizon-job-create": Operation(HORIZON, "saves it, for three clients: three jobs"),
+    "horizon-job-clone": Operation(HORIZON, "copies a job"),
+    "horizon-job-actions": Operation(HORIZON, "gives a job another action"),
+    "horizon-restore": Operation(HORIZON, "restores a backup: a job, started"),
 }
 
 

@@ -14,6 +14,7 @@ from gateway.schema.views import global_id
 from . import freezer_api, gateways, scheduler
 from .costs import Request, add_up, answered, measured, requests
 from .freezerclient import Program
+from .horizon import signed_in
 from .keystone import Keystone
 from .ledger import of_freezer_api
 
@@ -210,6 +211,68 @@ def test_a_scheduler_polls(estate: Estate, tmp_path: Path) -> None:
     add_up("scheduler-first-poll", pages[:of_first] + scheduled)
     add_up("scheduler-poll", pages[of_first : of_first + of_second])
     estate.graphql("scheduler-poll", client=HOSTS[0])
+
+
+def test_horizon(estate: Estate) -> None:
+    # On hosts of its own, so that no scheduler gets more to do.
+    hosts, backup_id = HOSTS[1:4], estate.backups[0]
+    with signed_in(estate.keystone, "alice") as ui:
+        for panel, call, arguments in (
+            ("clients", "Client.list", {}),
+            ("jobs", "Job.list", {"limit": 100}),
+            ("backups", "Backup.list", {}),
+            ("sessions", "Session.list", {"limit": 100}),
+        ):
+            with measured(estate.service, f"horizon-{panel}"):
+                ui(call, **arguments)
+            estate.graphql(f"horizon-{panel}")
+        with measured(estate.service, "horizon-job-form"):
+            one, other = column(ui("Action.list", json=True), "action_id")[:2]
+            ui("Client.list", json=True)
+            clients = {client["client_id"]: client["uuid"] for client in ui("Client.list")}
+        estate.graphql("horizon-job-form")
+
+        form = {"description": "new", "actions": one, "clients": [clients[host] for host in hosts]}
+        with measured(estate.service, "horizon-job-create"):
+            ui("Job.create", form)
+        inputs = [
+            {
+                "description": "new",
+                "clientId": host,
+                "actions": [{"actionId": one}],
+                "schedule": {"event": "STOP"},
+            }
+            for host in hosts
+        ]
+        estate.graphql(
+            "horizon-job-create", **dict(zip(("first", "second", "third"), inputs, strict=True))
+        )
+        job_id = estate.store("jobs", job(201) | {"client_id": hosts[0]})["job_id"]
+        with measured(estate.service, "horizon-job-clone"):
+            ui("Job.clone", job_id)
+        with measured(estate.service, "horizon-job-actions"):
+            ui("Job.update_actions", job_id, other)
+        estate.graphql(
+            "horizon-job-actions",
+            job=estate.global_id("Job", job_id),
+            actions=[{"actionId": one}],
+        )
+        with measured(estate.service, "horizon-restore"):
+            ui("Backup.restore", {"backup_id": backup_id, "client": hosts[0], "path": "/here"})
+        restore = ACTION | {"action": "restore", "restore_abs_path": "/here"}
+        estate.graphql(
+            "horizon-restore",
+            input={
+                "description": "restore",
+                "clientId": hosts[0],
+                "actions": [{"freezerAction": restore}],
+                "schedule": {"event": "START"},
+            },
+        )
+
+
+def column(rows: list[dict[str, Any]], key: str) -> list[Any]:
+    return [row[key] for row in rows]
 
 
 def is_of(request: Request, kind: str) -> bool:

@@ -266,6 +266,13 @@ def test_lists_end_where_horizon_ends_them(ui: WebUI, estate: Estate) -> None:
     assert column(ui("Backup.list", search="b619"), "backup_name") == ["b619"]
 
 
+def test_each_page_brings_a_token_of_its_own(ui: WebUI, keystone: Keystone) -> None:
+    before = keystone.validations()
+    for _ in range(3):
+        ui("Client.list")
+    assert keystone.validations() == before + 3
+
+
 def test_what_is_gone(ui: WebUI) -> None:
     for kind in ("Job", "Action", "Client", "Session"):
         # freezerclient returns None for it, which nobody looks at.
