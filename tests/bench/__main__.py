@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
@@ -93,6 +94,8 @@ def main() -> None:
     chosen = options()
     if tool := missing_tool():
         raise SystemExit(f"{tool} is missing: `make bench-tools` installs it")
+    # Whoever ends this ends what it has started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     chosen.output.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="gateway-bench-") as folder:
         result = run(chosen, Path(folder))
