@@ -116,9 +116,10 @@ class PostgresReaders(Readers):
         return found
 
     def _survives(self, connection: Any, error: BaseException) -> bool:
-        # After anything else, it may be in the middle of something.
-        answered = isinstance(error, (asyncpg.PostgresError, ValueError))
-        return answered and not connection.is_closed()
+        # The driver itself ends what nobody waits for any more, before it begins the next. After
+        # anything else the connection may be in the middle of something.
+        known = isinstance(error, (asyncpg.PostgresError, ValueError, asyncio.CancelledError))
+        return known and not connection.is_closed()
 
     def _was_dead(self, connection: Any, error: Exception) -> bool:
         return connection.is_closed() and not isinstance(error, TimeoutError)
