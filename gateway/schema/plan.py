@@ -4,7 +4,7 @@ Each relation below a level of rows is one statement for all of them. What has n
 ordinary way, and gives the same answer.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from strawberry.types.arguments import convert_arguments
 from gateway.context import Context, Parent
 from gateway.paging import Page
 from gateway.schema.connections import question
-from gateway.schema.shapes import Built, Rows, Run, Shape, edges_of, together
+from gateway.schema.shapes import CURSOR, Built, Rows, Run, Shape, edges_of, together
 from gateway.schema.views import (
     VIEWS,
     ByGlobalId,
@@ -126,7 +126,7 @@ class ToMany:
         async def reaches(*, forwards: bool) -> Mapping[Parent, bool]:
             return await listing.reaches_of(ctx, keys, owner, window, where, forwards)
 
-        found, total = await together(pages(), counts())
+        found, total = await self._both(pages, counts)
         beyond = await self._beyond(found.values(), reaches)
         rows = [row for page in found.values() for row in page.rows]
         built = await self.rows.build(run, rows, across=across)
@@ -156,11 +156,19 @@ class ToMany:
         async def reaches(*, forwards: bool) -> Mapping[None, bool]:
             return {None: await listing.reaches(ctx, window, where, forwards=forwards)}
 
-        found, total = await together(page(), count())
+        found, total = await self._both(page, count)
         beyond = await self._beyond([found] if found else [], reaches)
         built = await self.rows.build(run, found.rows if found else (), across=across)
         facts = {side: known.get(None) for side, known in beyond.items()}
         return self.outline.show(found, built, total, facts)
+
+    async def _both(
+        self, page: Callable[[], Awaitable[Any]], total: Callable[[], Awaitable[Any]]
+    ) -> Sequence[Any]:
+        """Read both at the same time, where both are asked for."""
+        if self.outline.pages and self.outline.total:
+            return await together(page(), total())
+        return await page(), await total()
 
     async def _beyond(
         self, pages: Any, reaches: Callable[..., Any]
@@ -210,7 +218,7 @@ class Outline:
                 used.append(self._shape(what))
                 source = f"i{used[-1]}"
             elif kind == "cursor":
-                source = "cursor(r)"
+                source = CURSOR
             elif kind == "constant":
                 source = repr(what)
             else:
@@ -219,7 +227,7 @@ class Outline:
         build = edges_of(sources, used)
 
         def show(page: Page, built: list[Built], *_: object) -> Built:
-            return build(page.cursor, page.rows, *(built[at] for at in used))
+            return build(page, *(built[at] for at in used))
 
         self._keys.append((key, show))
 
