@@ -149,7 +149,10 @@ def _middleware(settings: Settings, schema: "Schema", *, any_host: bool) -> Iter
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["X-Auth-Token", "X-Project-Id", "Content-Type", "If-Match", "Prefer"],
+            allow_headers=[
+                *("X-Auth-Token", "X-Project-Id", "Content-Type"),
+                *("If-Match", "If-None-Match", "Prefer"),
+            ],
             expose_headers=["Link", "Location", "ETag", "Retry-After", Observed.HEADER],
         )
         # Once more, so that a dashboard may read what went wrong.

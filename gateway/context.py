@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from strawberry.dataloader import DataLoader
 
 from gateway.auth import Authenticator, Headers, Identity, project
@@ -49,6 +51,12 @@ class Context:
     def authorize(self, rule: str) -> None:
         """Pass, or raise Forbidden. The first line of every resolver."""
         self.policy.check(rule, self.identity, self.project_id)
+
+    def write(
+        self, *, taken: str = "the item exists already"
+    ) -> AbstractAsyncContextManager[AsyncSession]:
+        """One transaction that changes the project: see `Database.write`."""
+        return self.db.write(self.project_id, taken=taken)
 
     async def batch(
         self,

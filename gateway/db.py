@@ -20,6 +20,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
+from gateway import revisions
 from gateway.errors import Conflict, Unavailable
 from gateway.readers import CONNECT_SECONDS, SQLITE_PRAGMAS, PostgresReaders, SQLiteReaders
 from gateway.settings import Settings
@@ -112,18 +113,24 @@ class Database:
         return Statement(query, self.engine.dialect)
 
     @asynccontextmanager
-    async def write(self, *, taken: str = "the item exists already") -> AsyncIterator[AsyncSession]:
+    async def write(
+        self, project_id: str, *others: str, taken: str = "the item exists already"
+    ) -> AsyncIterator[AsyncSession]:
         """One transaction: committed at the end of the block, rolled back by any exception.
 
+        If it has changed anything, these projects have a new revision.
         Raises Conflict with the text of `taken` where the database finds a duplicate, Unavailable
         when it doesn't answer.
         """
         with _translated(taken):
             async with (
-                AsyncSession(self.engine, expire_on_commit=False) as session,
+                AsyncSession(
+                    self.engine, sync_session_class=revisions.Recorder, expire_on_commit=False
+                ) as session,
                 session.begin(),
             ):
                 yield session
+                await revisions.renew(session, {project_id, *others})
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

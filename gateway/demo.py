@@ -80,7 +80,7 @@ async def load(database: Database) -> Summary:
         rows += Estate(project_id, night, plan).rows()
     insert = (sqlite if database.is_sqlite else postgresql).insert
     added: dict[Table, set[tuple[str, str]]] = {}
-    async with database.write() as session:
+    async with database.write(EXAMPLES, *plan["projects"]) as session:
         for table in _TABLES:
             wanted = [values for kind, values in rows if kind is table]
             if table is JobAction:

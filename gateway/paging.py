@@ -189,6 +189,8 @@ class Page:
     window: Window
     rows: Sequence[Row]
     more: bool
+    revision: int | None = None
+    """Which one of the catalogue it is of; None: nobody asked."""
 
     def key(self, row: Row) -> Key:
         """The row's position in the list."""

@@ -359,6 +359,15 @@ class Session(SQLModel, table=True):
     updated_at: datetime = moment()
 
 
+class Revision(SQLModel, table=True):
+    """Which state of a project's catalogue is the present one: a random number."""
+
+    __tablename__ = "revisions"
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    revision: int = bigint()
+
+
 def columns(table: type[SQLModel]) -> ReadOnlyColumnCollection[str, sa.Column[Any]]:
     """The table's columns, for building statements: `columns(Backup).time_stamp > 0`."""
     return source(table).c

@@ -86,7 +86,7 @@ async def store(
     if "created_at" in columns(table):
         moment = datetime(2026, 1, 1, tzinfo=UTC)
         defaults |= {"created_at": moment, "updated_at": moment}
-    async with database.write() as session:
+    async with database.write(project) as session:
         await session.execute(
             sa.insert(table), [defaults | {"project_id": project, **row} for row in rows]
         )

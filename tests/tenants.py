@@ -142,7 +142,7 @@ class World:
         """Run statements behind the gateway's back; return their rows."""
         app = self.client._transport.app  # type: ignore[attr-defined]  # noqa: SLF001
         rows = []
-        async with app.state.contexts.db.write() as session:
+        async with app.state.contexts.db.write(*PROJECTS.values()) as session:
             for statement in statements:
                 result = await session.execute(statement)
                 rows.append(sorted(map(repr, result)) if result.returns_rows else [])

@@ -92,7 +92,7 @@ async def everything(database: Database) -> dict[str, Sequence[Row]]:
 
 async def change(database: Database, *statements: sa.Executable) -> None:
     """Do to the sample what a user might do."""
-    async with database.write() as session:
+    async with database.write(EXAMPLES) as session:
         for statement in statements:
             await session.execute(statement)
 

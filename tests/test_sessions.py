@@ -28,12 +28,12 @@ async def of(ctx: Context, count: int, hold_off: int = 60) -> tuple[str, list[st
 
 
 async def stored(ctx: Context, session_id: str) -> Session:
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         return await session.get_one(Session, (ctx.project_id, session_id))
 
 
 async def job_of(ctx: Context, job_id: str) -> Job:
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         return await session.get_one(Job, (ctx.project_id, job_id))
 
 

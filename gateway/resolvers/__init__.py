@@ -22,6 +22,7 @@ from gateway.context import Context, Parent
 from gateway.errors import NotFound, StaleVersion
 from gateway.filters import Where, as_is
 from gateway.paging import LIMIT, Order, Page, Sort, Window
+from gateway.revisions import seen_by
 from gateway.tables import Job, Row, columns, now, source
 
 Column = sa.ColumnElement[Any]
@@ -33,6 +34,8 @@ Table = TypeVar("Table", bound=SQLModel)
 
 CALLER: Column = sa.bindparam("project_id", None, type_=columns(Job).project_id.type)
 """The caller's project, in statements."""
+REVISION = seen_by(CALLER)
+"""The revision of what that project sees."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,8 @@ class Listing:
     """What completes any order of the list, so that no two of its rows are equal."""
     visible: Column
     """What a row must hold that the `CALLER` sees."""
+    dates: bool = False
+    """Whether pages say of which revision they are."""
 
     @cached_property
     def everywhere(self) -> Self:
@@ -60,7 +65,13 @@ class Listing:
             order=(Sort(self.key[0]), *(s for s in self.order if s.column is not self.key[0])),
             ties=tuple(dict.fromkeys((*self.ties, self.key[0]))),
             visible=sa.true(),
+            dates=False,
         )
+
+    @cached_property
+    def dated(self) -> Self:
+        """The same list, whose pages say of which revision they are."""
+        return replace(self, dates=True)
 
     @cached_property
     def single(self) -> Self:
@@ -79,7 +90,20 @@ class Listing:
         self, ctx: Context, window: Window, where: Where | None, select: Columns
     ) -> Page:
         """One page of the list."""
-        return window.page(await self.rows(ctx, _window, select, where, window))
+        if not self.dates:
+            return window.page(await self.rows(ctx, _window, select, where, window))
+        rows = await self.rows(ctx, _dated, select, where, window)
+        # Without rows, there is nothing beside which their statement could tell its revision.
+        dated = rows or await self.rows(ctx, _still_empty, (), where, window)
+        if not dated:
+            # Somebody has written since.
+            return await self.find(ctx, window, where, select)
+        return replace(window.page(rows), revision=dated[0].revision)
+
+    async def revision(self, ctx: Context) -> int:
+        """The revision of what the caller's project sees."""
+        (found,) = await self.rows(ctx, _revision, ())
+        return int(found[0])
 
     async def count(self, ctx: Context, where: Where | None) -> int:
         """How many rows the list has."""
@@ -262,6 +286,18 @@ def _window(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Sel
     return window.statement(query)
 
 
+def _dated(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Select[Any]:
+    return window.statement(query.add_columns(REVISION))
+
+
+def _still_empty(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Select[Any]:
+    return sa.select(REVISION).where(~window.statement(query).exists())
+
+
+def _revision(_query: sa.Select[Any], _window: None, _of: sa.FromClause) -> sa.Select[Any]:
+    return sa.select(REVISION)
+
+
 def _after(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Select[Any]:
     return query.add_columns(sa.literal(1)).where(window.rest(forwards=True)).limit(1)
 
@@ -392,25 +428,5 @@ async def delete(
     ctx: Context, table: type[SQLModel], item_id: str, expected_version: int | None = None
 ) -> None:
     """Delete the item of the caller's project. Raises NotFound and StaleVersion."""
-    async with ctx.db.write() as session:
-        await remove(ctx, session, table, item_id, expected_version)
-
-
-async def remove(
-    ctx: Context,
-    session: AsyncSession,
-    table: type[SQLModel],
-    item_id: str,
-    expected_version: int | None = None,
-) -> None:
-    """Delete the item as a part of a transaction. Raises NotFound and StaleVersion."""
-    if expected_version is not None:
-        await locked(ctx, session, table, item_id, expected_version)
-    own = columns(table)
-    deleted = await session.execute(
-        sa.delete(table)
-        .where(own.project_id == ctx.project_id, own.id == item_id)
-        .returning(own.id)
-    )
-    if deleted.first() is None:
-        raise NotFound(f"no {table.__name__.lower()} with the id '{item_id}' in this project")
+    async with ctx.write() as session:
+        await session.delete(await locked(ctx, session, table, item_id, expected_version))

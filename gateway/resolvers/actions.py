@@ -62,7 +62,7 @@ async def create(ctx: Context, draft: ActionDraft) -> Action:
     """Create an action. Raises BadInput, and Conflict where the id is taken in this project."""
     ctx.authorize("actions:create")
     row = draw(ctx, draft)
-    async with ctx.db.write(taken=f"an action with the id '{row.id}' exists already") as session:
+    async with ctx.write(taken=f"an action with the id '{row.id}' exists already") as session:
         session.add(row)
     return row
 
@@ -79,7 +79,7 @@ async def update(
     The other keys are the columns of a draft. Raises NotFound, StaleVersion and BadInput.
     """
     ctx.authorize("actions:update")
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         row = await locked(ctx, session, Action, action_id, expected_version)
         document = orjson.loads(row.freezer_action)
         values = dict(changes)
@@ -98,7 +98,7 @@ async def replace(
     """Put an action in the place of the one of this id, or create it under the id."""
     ctx.authorize("actions:replace")
     draft.action_id = action_id
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         return await resolvers.put(ctx, session, draw(ctx, draft), expected_version)
 
 

@@ -56,7 +56,7 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
         | projections.backup(draft.metadata, draft.status),
     )
     projections.fits(row)
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         if row.client_id is None and row.job_id is not None:
             row.client_id = await _client_of(session, ctx.project_id, row.job_id)
         session.add(row)
@@ -82,7 +82,7 @@ async def update(
     Raises NotFound, StaleVersion, and BadInput as `create` does.
     """
     ctx.authorize("backups:update")
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         row = await locked(ctx, session, Backup, backup_id, expected_version)
         metadata = orjson.loads(row.backup_metadata)
         if "metadata" in changes:

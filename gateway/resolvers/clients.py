@@ -104,7 +104,7 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
 async def _register(ctx: Context, row: Client, news: Mapping[str, str]) -> Client:
     """Store a client, or what is new of one that is known."""
     taken = f"a client with the id '{row.id}' is registered by another project"
-    async with ctx.db.write(taken=taken) as session:
+    async with ctx.write(taken=taken) as session:
         own = COLUMNS.project_id == row.project_id
         query = sa.select(Client).where(COLUMNS.id == row.id, sa.or_(own, COLUMNS.is_central))
         found = (await session.execute(query.with_for_update())).scalars().all()

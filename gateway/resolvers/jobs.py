@@ -121,7 +121,7 @@ async def create(ctx: Context, draft: JobDraft) -> Job:
     row = _draw(ctx, draft)
     await _settle(ctx, row)
     taken = f"a job with the id '{row.id}' exists already"
-    async with _or_distrust(ctx, row.trust_id), ctx.db.write(taken=taken) as session:
+    async with _or_distrust(ctx, row.trust_id), ctx.write(taken=taken) as session:
         session.add(row)
         await session.flush()
         await _assign(ctx, session, row, draft.actions)
@@ -139,7 +139,7 @@ async def replace(
     query = sa.select(COLUMNS.trust_id).where(
         COLUMNS.project_id == ctx.project_id, COLUMNS.id == job_id
     )
-    async with _or_distrust(ctx, new.trust_id), ctx.db.write() as session:
+    async with _or_distrust(ctx, new.trust_id), ctx.write() as session:
         await sessions.release(ctx, session, job_id, keep=new.session_id)
         trust_id = (await session.execute(query)).scalar_one_or_none()
         row = await resolvers.put(ctx, session, new, expected_version)
@@ -177,7 +177,7 @@ async def update(
             values |= {"user_credentials": None, "trust_id": None}
             values |= await _entrusted(ctx, values["client_id"])
     drafts = changes.get("actions")
-    async with _or_distrust(ctx, values.get("trust_id")), ctx.db.write() as session:
+    async with _or_distrust(ctx, values.get("trust_id")), ctx.write() as session:
         if "session_id" in values:
             await sessions.release(ctx, session, job_id, keep=values["session_id"])
         row = await locked(ctx, session, Job, job_id, expected_version)
@@ -204,7 +204,7 @@ async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
     the last run went. Raises NotFound.
     """
     ctx.authorize("jobs:event:create")
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         row = await locked(ctx, session, Job, job_id)
         if row.event == event:
             return False
@@ -218,7 +218,7 @@ async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
 async def delete(ctx: Context, job_id: str, *, expected_version: int | None = None) -> None:
     """Delete a job; its actions and its backups stay. Raises NotFound, StaleVersion."""
     ctx.authorize("jobs:delete")
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         await sessions.release(ctx, session, job_id)
         row = await locked(ctx, session, Job, job_id, expected_version)
         await session.delete(row)

@@ -48,7 +48,7 @@ async def create(ctx: Context, draft: SessionDraft) -> Session:
     """Create a session without jobs, under a fresh id. Raises BadInput."""
     ctx.authorize("sessions:create")
     row = _draw(ctx, new_id(), draft)
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         session.add(row)
     return row
 
@@ -59,7 +59,7 @@ async def replace(
     """Put a session in the place of the one of this id, or create it; its jobs stay in it."""
     ctx.authorize("sessions:replace")
     row = _draw(ctx, projections.identifier("session_id", session_id), draft)
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         return await resolvers.put(
             ctx, session, row, expected_version, kept=frozenset({"job_states"})
         )
@@ -78,7 +78,7 @@ async def update(
     """
     ctx.authorize("sessions:update")
     values = dict(changes)
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         row = await locked(ctx, session, Session, session_id, expected_version)
         if "schedule" in values:
             patch = values.pop("schedule") or {}
@@ -93,7 +93,7 @@ async def update(
 async def delete(ctx: Context, session_id: str, *, expected_version: int | None = None) -> None:
     """Delete a session, and free its jobs. Raises NotFound and StaleVersion."""
     ctx.authorize("sessions:delete")
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         row = await locked(ctx, session, Session, session_id, expected_version)
         await session.execute(
             sa.update(Job)
@@ -109,7 +109,7 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
     Raises NotFound for either.
     """
     ctx.authorize("sessions:job:add")
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         await release(ctx, session, job_id, keep=session_id)
         row = await locked(ctx, session, Session, session_id)
         job = await locked(ctx, session, Job, job_id)
@@ -136,7 +136,7 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
 async def remove_job(ctx: Context, session_id: str, job_id: str) -> None:
     """Take a job out of a session, and ask its scheduler to stop it. Raises NotFound."""
     ctx.authorize("sessions:job:remove")
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         row = await locked(ctx, session, Session, session_id)
         job = await locked(ctx, session, Job, job_id)
         if job.session_id != session_id:
@@ -173,7 +173,7 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
     isn't in it.
     """
     ctx.authorize("sessions:action:create")
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         row = await locked(ctx, session, Session, session_id)
         if tag > row.session_tag:
             raise BadInput(
@@ -213,7 +213,7 @@ async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcom
     the session.
     """
     ctx.authorize("sessions:action:create")
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         row = await locked(ctx, session, Session, session_id)
         moment = int(time.time())
         ended = {"status": "completed", "result": result, "time_ended": moment}

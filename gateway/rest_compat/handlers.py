@@ -30,26 +30,44 @@ Endpoint = Callable[[Call], Awaitable[Response]]
 
 def lists(resource: Resource) -> Endpoint:
     """Return the endpoint that lists a resource."""
-    return partial(find, resource, resource.listing)
+    return partial(find, resource, resource.listing.dated)
 
 
 async def find_jobs(call: Call) -> Response:
     """List the jobs of the project, or, for those who may see them, of all projects."""
     if not call.flag("all_projects"):
-        return await find(JOBS, JOBS.listing, call)
+        return await find(JOBS, JOBS.listing.dated, call)
     call.ctx.authorize(JOBS.listing.everywhere.rule)
     return await find(JOBS, JOBS.listing.everywhere, call)
 
 
 async def find(resource: Resource, listing: Listing, call: Call) -> Response:
-    """Answer with one page of a list."""
+    """Answer with one page of a list, or that it is the one that the caller has.
+
+    That costs one look-up; a list that isn't dated is always answered.
+    """
+    known, revision = call.known() if listing.dates else (), None
+    if known:
+        revision = await listing.revision(call.ctx)
+        if (tag := await call.tag(resource, revision)) in known:
+            return unchanged(tag)
+        listing = resource.listing
     where, sent = await call.search(resource)
-    window = await call.window(listing)
+    window, found = await call.window(listing)
+    if found is not None:
+        revision, listing = found, resource.listing
     document = call.shown(resource).entry
     page = await listing.find(call.ctx, window, where, document.columns)
     entries = await _whole(call, document, document.of(page.rows))
     following = call.next_page(resource, page, sent)
     headers = {"Link": f'<{following}>; rel="next"'} if following else {}
+    # By the revision that was found first: what has been written since is asked for again.
+    if revision is None:
+        revision = page.revision
+    if revision is not None:
+        headers["ETag"] = await call.tag(resource, revision)
+    if "*" in known:
+        return unchanged(headers["ETag"])
     return answer({resource.name: entries}, **headers)
 
 
@@ -201,6 +219,11 @@ def answer(document: object, status: int = 200, /, **headers: str) -> Response:
     """Write a document as JSON."""
     body = orjson.dumps(document)
     return Response(body, status, headers, media_type="application/json")
+
+
+def unchanged(tag: str) -> Response:
+    """Tell the caller to keep what this tag came with."""
+    return Response(status_code=304, headers={"ETag": tag})
 
 
 def created(call: Call, resource: Resource, row: Any, **more: object) -> Response:

@@ -4,16 +4,17 @@
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from gateway import documents
+from gateway import __version__, documents
 from gateway.context import Context
 from gateway.errors import BadInput, shown
 from gateway.filters import All, Condition, Where
@@ -32,6 +33,7 @@ LONGEST_LINK = 8000
 _INTEGER = re.compile(r"\s*([+-]?)0*([0-9]+?)\s*", re.ASCII)
 _TAG = r'(?:W/)?"[^"]*"'
 _TAGS = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*", re.ASCII)
+_OPAQUE = re.compile(r'"[^"]*"')
 _VERSION = re.compile(r'"(0|[1-9][0-9]*)"', re.ASCII)
 
 
@@ -139,18 +141,20 @@ class Call:
             raise BadParameter("search", "there is a search in the body as well")
         return searches.compiled(resource, documents.parse(parameter, what="'search'")), ""
 
-    async def window(self, listing: Listing) -> Window:
-        """Return the part of the list that is asked for."""
+    async def window(self, listing: Listing) -> tuple[Window, int | None]:
+        """Return the part of the list that is asked for, and of which revision its marker is."""
         limit = self.number("limit", 1) or self.ctx.default_limit
         offset = self.number("offset", 0)
         marker = self.query.get("marker")
         if marker is not None and offset is not None:
             raise BadParameter("marker", f"there is an offset as well, {offset}")
-        after = None if marker is None else await self._position(listing, marker)
+        after, revision = (None, None)
+        if marker is not None:
+            after, revision = await self._position(listing, marker)
         first = min(limit, self.ctx.max_limit)
-        return Window(listing.order, first=first, after=after, offset=offset or 0)
+        return Window(listing.order, first=first, after=after, offset=offset or 0), revision
 
-    async def _position(self, listing: Listing, marker: str) -> Key:
+    async def _position(self, listing: Listing, marker: str) -> tuple[Key, int | None]:
         """Where the item stands in the list that the marker names: `id`, or `project:id`."""
         parts = marker.split(":", 1)
         if all(possible_id(part) for part in parts):
@@ -162,7 +166,7 @@ class Call:
                     "marker", f"{shown(marker)} is in several projects, say project:{marker}"
                 )
             if page.rows:
-                return page.key(page.rows[0])
+                return page.key(page.rows[0]), page.revision
         raise BadParameter("marker", f"{shown(marker)} is no item of this list")
 
     def address(self, *parts: str) -> str:
@@ -191,14 +195,39 @@ class Call:
 
     def versions(self) -> tuple[int, ...] | None:
         """Return the versions of which `If-Match` names one; None for any. Raises BadInput."""
-        lines = self.request.headers.getlist("if-match")
-        text = ", ".join(lines)
-        if not lines or text.strip() == "*":
+        text = self._tags("If-Match")
+        if text is None or text == "*":
             return None
-        if not _TAGS.fullmatch(text):
-            raise BadInput(f"If-Match: {shown(text)} is no list of entity tags", field="If-Match")
         # A tag that isn't ours is well-formed, and no version.
         return tuple(int(digits[:19]) for digits in _VERSION.findall(text)) or (-1,)
+
+    def known(self) -> Collection[str]:
+        """Return the tags of what the caller has; `*` stands for any. Raises BadInput."""
+        text = self._tags("If-None-Match") or ""
+        # Compared weakly: whether the caller says so or not.
+        return {"*"} if text == "*" else {f"W/{opaque}" for opaque in _OPAQUE.findall(text)}
+
+    def _tags(self, header: str) -> str | None:
+        """The entity tags that a header lists, or its `*`; None where there is no such header."""
+        lines = self.request.headers.getlist(header)
+        text = ", ".join(lines).strip()
+        if lines and text != "*" and not _TAGS.fullmatch(text):
+            raise BadInput(f"{header}: {shown(text)} is no list of entity tags", field=header)
+        return text if lines else None
+
+    async def tag(self, resource: Resource, revision: int) -> str:
+        """Return the tag of a list: of all that its answer is made of, not of how it is written."""
+        made_of = (
+            __version__,
+            revision,
+            self.address(self.ctx.project_id, resource.name),
+            self.request.scope["query_string"],
+            await self.raw(),
+            self.settings.rest_dialect,
+            (self.ctx.default_limit, self.ctx.max_limit),
+            (self.trusted, self.ctx.identity.user_id),
+        )
+        return f'W/"{blake2b(repr(made_of).encode(), digest_size=16).hexdigest()}"'
 
     @property
     def must_exist(self) -> bool:

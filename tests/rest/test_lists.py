@@ -47,13 +47,13 @@ def job(number: int, **changes: Any) -> dict[str, Any]:
 
 async def insert(ctx: Context, table: Any, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows as they are."""
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         await session.execute(sa.insert(table), rows)
 
 
 async def remove(ctx: Context, table: Any, item_id: str) -> None:
     """Delete a row."""
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         await session.execute(sa.delete(table).where(columns(table).id == item_id))
 
 

@@ -379,7 +379,7 @@ async def test_clients_register_again(ask: Ask) -> None:
 
 
 async def test_central_clients_are_seen_by_every_project(ctx: Context, ask_other: Ask) -> None:
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         words = dict.fromkeys(
             ("supported_actions", "supported_modes", "supported_storages", "supported_engines"),
             "[]",
@@ -396,7 +396,7 @@ async def test_central_clients_are_seen_by_every_project(ctx: Context, ask_other
     await ask_other("DELETE clients/central", status=403)
     await ask_other("POST clients", {"client_id": "central"}, 409)
     # A client of one's own that was there before has the same id; the page may end between them.
-    async with ctx.db.write() as session:
+    async with ctx.write() as session:
         session.add(Client(project_id="p2", id="central", user_id="u", **words))
     page = await ask_other("GET clients?limit=1")
     assert page.json()["clients"] == listed[:1]
