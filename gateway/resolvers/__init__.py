@@ -6,7 +6,7 @@ writes in one transaction. Rows on read, an object on write.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
@@ -21,9 +21,10 @@ from sqlmodel import SQLModel
 from gateway.context import Context, Parent
 from gateway.errors import NotFound, StaleVersion
 from gateway.filters import Where, as_is
-from gateway.paging import LIMIT, Order, Page, Sort, Window
-from gateway.revisions import seen_by
-from gateway.tables import Job, Row, columns, now, source
+from gateway.paging import Order, Page, Sort, Window
+from gateway.resolvers import readings
+from gateway.resolvers.readings import CALLER, Reading
+from gateway.tables import Row, columns, now, source
 
 Column = sa.ColumnElement[Any]
 Columns = tuple[Column, ...]
@@ -32,17 +33,12 @@ Owner = tuple[Column, Column]
 Table = TypeVar("Table", bound=SQLModel)
 
 
-CALLER: Column = sa.bindparam("project_id", None, type_=columns(Job).project_id.type)
-"""The caller's project, in statements."""
-REVISION = seen_by(CALLER)
-"""The revision of what that project sees."""
-
-
 @dataclass(frozen=True, eq=False)
 class Listing:
     """A list that may be read: from where, by whom, in which order, and what a project sees of it.
 
-    Every method authorizes first and costs one statement, whatever the number of rows or parents.
+    Every method authorizes first and costs one statement, whatever the number of rows or parents;
+    only a `dated` list without rows costs two.
     """
 
     source: sa.FromClause
@@ -91,10 +87,10 @@ class Listing:
     ) -> Page:
         """One page of the list."""
         if not self.dates:
-            return window.page(await self.rows(ctx, _window, select, where, window))
-        rows = await self.rows(ctx, _dated, select, where, window)
+            return window.page(await self.rows(ctx, readings.windowed, select, where, window))
+        rows = await self.rows(ctx, readings.dated, select, where, window)
         # Without rows, there is nothing beside which their statement could tell its revision.
-        dated = rows or await self.rows(ctx, _still_empty, (), where, window)
+        dated = rows or await self.rows(ctx, readings.still_empty, (), where, window)
         if not dated:
             # Somebody has written since.
             return await self.find(ctx, window, where, select)
@@ -102,12 +98,12 @@ class Listing:
 
     async def revision(self, ctx: Context) -> int:
         """The revision of what the caller's project sees."""
-        (found,) = await self.rows(ctx, _revision, ())
+        (found,) = await self.rows(ctx, readings.revised, ())
         return int(found[0])
 
     async def count(self, ctx: Context, where: Where | None) -> int:
         """How many rows the list has."""
-        (found,) = await self.rows(ctx, _all, (sa.func.count(),), where)
+        (found,) = await self.rows(ctx, readings.whole, (sa.func.count(),), where)
         return int(found[0])
 
     async def reaches(
@@ -116,7 +112,7 @@ class Listing:
         """Whether a row lies outside the window's bounds on that side."""
         if window.ends(forwards=forwards):
             return False
-        beyond = _after if forwards else _before
+        beyond = readings.after if forwards else readings.before
         return bool(await self.rows(ctx, beyond, (), where, window))
 
     async def get(self, ctx: Context, item_id: str, select: Columns) -> Row | None:
@@ -134,7 +130,7 @@ class Listing:
         self, ctx: Context, keys: Sequence[Parent], select: Columns
     ) -> Mapping[Parent, Row]:
         """The rows of these projects and ids; those that aren't there are left out."""
-        rows = await self.rows(ctx, _each, select, keys=keys, owner=self.key)
+        rows = await self.rows(ctx, readings.each, select, keys=keys, owner=self.key)
         return {(row[0], row[1]): row for row in rows}
 
     async def find_of(  # noqa: PLR0913, PLR0917 - a batch's arguments have no names
@@ -147,7 +143,7 @@ class Listing:
         select: Columns,
     ) -> Mapping[Parent, Page]:
         """One page for each parent, also where it is empty."""
-        windows = _numbered if ctx.db.is_sqlite else _lateral
+        windows = readings.numbered if ctx.db.is_sqlite else readings.lateral
         rows: dict[Parent, list[Row]] = defaultdict(list)
         for row in await self.rows(ctx, windows, select, where, window, keys=keys, owner=owner):
             rows[row[0], row[1]].append(row)
@@ -157,7 +153,7 @@ class Listing:
         self, ctx: Context, keys: Sequence[Parent], owner: Owner, where: Where | None
     ) -> Mapping[Parent, int]:
         """How many rows each parent has."""
-        rows = await self.rows(ctx, _counts, (), where, keys=keys, owner=owner)
+        rows = await self.rows(ctx, readings.counts, (), where, keys=keys, owner=owner)
         return dict.fromkeys(keys, 0) | {(row[0], row[1]): row[2] for row in rows}
 
     async def reaches_of(  # noqa: PLR0913, PLR0917 - a batch's arguments have no names
@@ -173,14 +169,14 @@ class Listing:
         none = dict.fromkeys(keys, False)
         if window.ends(forwards=forwards):
             return none
-        beyond = _each_after if forwards else _each_before
+        beyond = readings.each_after if forwards else readings.each_before
         rows = await self.rows(ctx, beyond, (), where, window, keys=keys, owner=owner)
         return none | {(row[0], row[1]): True for row in rows}
 
     async def rows(  # noqa: PLR0913 - what one statement may depend on
         self,
         ctx: Context,
-        of: "Reading",
+        of: Reading,
         select: Columns,
         where: Where | None = None,
         window: Window | None = None,
@@ -270,100 +266,6 @@ def named(ctx: Context, keys: Sequence[Parent]) -> dict[str, Any]:
     if ctx.db.is_sqlite:
         return {"parents": orjson.dumps(keys).decode()}
     return {"parent_projects": [key[0] for key in keys], "parent_ids": [key[1] for key in keys]}
-
-
-# What may be read of a list: functions of its query, of the window on it, and of the table that the
-# query goes by, the parents or the list itself.
-
-Reading = Callable[[sa.Select[Any], Any, sa.FromClause], sa.Select[Any]]
-
-
-def _all(query: sa.Select[Any], _window: None, _of: sa.FromClause) -> sa.Select[Any]:
-    return query
-
-
-def _window(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Select[Any]:
-    return window.statement(query)
-
-
-def _dated(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Select[Any]:
-    return window.statement(query.add_columns(REVISION))
-
-
-def _still_empty(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Select[Any]:
-    return sa.select(REVISION).where(~window.statement(query).exists())
-
-
-def _revision(_query: sa.Select[Any], _window: None, _of: sa.FromClause) -> sa.Select[Any]:
-    return sa.select(REVISION)
-
-
-def _after(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Select[Any]:
-    return query.add_columns(sa.literal(1)).where(window.rest(forwards=True)).limit(1)
-
-
-def _before(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Select[Any]:
-    return query.add_columns(sa.literal(1)).where(window.rest(forwards=False)).limit(1)
-
-
-def _each(query: sa.Select[Any], _window: None, of: sa.FromClause) -> sa.Select[Any]:
-    return query.with_only_columns(*labelled(of), *query.selected_columns)
-
-
-def _counts(query: sa.Select[Any], _window: None, of: sa.FromClause) -> sa.Select[Any]:
-    counted = query.with_only_columns(*labelled(of), sa.func.count())
-    return counted.group_by(of.c.of_project, of.c.of_id)  # type: ignore[return-value]
-
-
-def _each_after(query: sa.Select[Any], window: Window, of: sa.FromClause) -> sa.Select[Any]:
-    return query.with_only_columns(*labelled(of)).where(window.rest(forwards=True)).distinct()
-
-
-def _each_before(query: sa.Select[Any], window: Window, of: sa.FromClause) -> sa.Select[Any]:
-    return query.with_only_columns(*labelled(of)).where(window.rest(forwards=False)).distinct()
-
-
-def _lateral(query: sa.Select[Any], window: Window, of: sa.FromClause) -> sa.Select[Any]:
-    """Each parent's window by itself: an index look-up a parent."""
-    children = window.statement(query).correlate(of).lateral("children")
-    return (
-        sa.select(*labelled(of), *children.c)
-        .select_from(of.join(children, sa.true()))
-        .order_by(*_order(window, children))
-    )
-
-
-def _numbered(query: sa.Select[Any], window: Window, of: sa.FromClause) -> sa.Select[Any]:
-    """The same where there is no LATERAL: every child numbered within its parent."""
-    number = sa.func.row_number().over(
-        partition_by=(of.c.of_project, of.c.of_id),
-        order_by=[sort.clause() for sort in window.direction],
-    )
-    children = (
-        query.add_columns(*window.keys(), *labelled(of), number.label("number"))
-        .where(*window.bounds())
-        .subquery("children")
-    )
-    return (
-        sa.select(children.c.of_project, children.c.of_id, *list(children.c)[:-3])
-        .where(children.c.number <= LIMIT)
-        .order_by(children.c.number)
-    )
-
-
-def _order(window: Window, children: sa.FromClause) -> list[Column]:
-    keys = list(children.c)[-len(window.order) :]
-    return [
-        Sort(key, sort.descending).clause()
-        if sort.nullable
-        else (key.desc() if sort.descending else key)
-        for key, sort in zip(keys, window.direction, strict=True)
-    ]
-
-
-def labelled(of: sa.FromClause) -> tuple[Column, Column]:
-    """The parents' columns under names that no column of a row has."""
-    return of.c.of_project.label("of_project"), of.c.of_id.label("of_id")
 
 
 async def locked(

@@ -12,7 +12,8 @@ from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.filters import Where
 from gateway.paging import Sort
 from gateway.projections import CAPABILITIES
-from gateway.resolvers import CALLER, Columns, Listing, change, labelled
+from gateway.resolvers import Columns, Listing, change
+from gateway.resolvers.readings import CALLER, labelled
 from gateway.tables import Client, Row, columns, source
 
 COLUMNS = columns(Client)
