@@ -228,21 +228,18 @@ def encoder(order: Order, ways: tuple[Way, ...]) -> Callable[[Row], str]:
     """Make the function that writes the position of a row, which ends with its sort keys."""
     name, length = _name(order), len(order)
 
-    def written(packed: bytes) -> str:
-        text = binascii.b2a_base64(packed, newline=False)
+    def plain(row: Row) -> str:
+        text = _base64(_json((name, *row[-length:])), newline=False)
         return text.translate(_URLSAFE).rstrip(b"=").decode()
-
-    if not any(ways):
-        return lambda row: written(orjson.dumps((name, *row[-length:])))
 
     def cursor(row: Row) -> str:
         values = zip(ways, row[-length:], strict=True)
-        key = (value if way is None else way(value) for way, value in values)
-        return written(orjson.dumps((name, *key)))
+        return plain(Row(value if way is None else way(value) for way, value in values))
 
-    return cursor
+    return cursor if any(ways) else plain
 
 
+_base64, _json = binascii.b2a_base64, orjson.dumps
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
 
 

@@ -16,7 +16,7 @@ from graphql.execution.values import VariableValues
 
 from gateway.context import Context, Parent
 from gateway.resolvers import Columns
-from gateway.schema.views import ACROSS, View, global_id
+from gateway.schema.views import ACROSS, View, global_ids
 from gateway.tables import Row, Way
 
 Built = list[dict[str, Any]]
@@ -66,10 +66,8 @@ class Shape:
 
     def id(self, key: str) -> None:
         """Show the global id."""
-        view = self.view
-        self._sources.append(
-            (key, lambda s: f"{s(global_id)}({view.name!r}, {s.parent(view.key)})")
-        )
+        name, item = self.view.name, self.view.key
+        self._sources.append((key, lambda s: f"{s(global_ids(name))}({s.parent(item)})"))
 
     def leaf(self, key: str, name: str, type_: Any) -> None:
         """Show a column. Raises NotPlannableError for one whose type has no short way out."""

@@ -9,6 +9,7 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import (
     Any,
 )
@@ -133,8 +134,18 @@ TYPENAMES: dict[str, Column] = {}
 
 def global_id(name: str, project_id: str, item_id: str) -> strawberry.ID:
     """Write a global id: opaque to clients, and no secret."""
-    text = f"{name}:{project_id}:{item_id}"
-    return strawberry.ID(binascii.b2a_base64(text.encode(), newline=False).decode())
+    return strawberry.ID(global_ids(name)(project_id, item_id))
+
+
+@cache
+def global_ids(name: str) -> Callable[[str, str], str]:
+    """Make the function of projects and ids to the global ids of one type."""
+    base64 = binascii.b2a_base64
+
+    def write(project_id: str, item_id: str) -> str:
+        return base64(f"{name}:{project_id}:{item_id}".encode(), newline=False).decode()
+
+    return write
 
 
 def parse_id(text: str, field: str, name: str | None = None) -> tuple[View, Parent]:
