@@ -97,3 +97,6 @@ def test_what_it_forgets_the_trust_for(
     assert running.says(f"Error while starting session {session.session_id}. [*] Error 403")
     assert session.becomes("active")["sessionTag"] == 0
     busy.becomes("COMPLETED", result="FAIL")
+    for job in (member, busy):
+        job.delete()
+    assert not trusts(keystone), "other tests count them as well"
