@@ -163,6 +163,10 @@ class Keystone:
         )
         response.raise_for_status()
 
+    def trusts(self) -> dict[str, dict[str, Any]]:
+        """Return every trust, by its id."""
+        return {trust["id"]: trust for trust in self.admin("GET", "/OS-TRUST/trusts")["trusts"]}
+
     def admin(self, method: str, path: str, body: Any = None) -> Any:
         """Ask Keystone's API as its administrator."""
         response = httpx.request(

@@ -1,6 +1,6 @@
 """A central freezer-scheduler: it runs the jobs of several projects, each by a Keystone trust."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from .keystone import Keystone
 from .scheduler import Scheduler
 
 CENTRAL = "central"
+Trusts = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +42,15 @@ def running(
         yield running
 
 
-def trusts(keystone: Keystone) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = keystone.admin("GET", "/OS-TRUST/trusts")["trusts"]
-    return found
+@pytest.fixture(scope="module")
+def trusts(keystone: Keystone) -> Trusts:
+    """Return a function that finds the trusts made since."""
+    before = keystone.trusts().keys()
+    return lambda: [trust for key, trust in keystone.trusts().items() if key not in before]
 
 
 def test_jobs_of_two_projects(
-    keystone: Keystone, gateway: LiveGateway, running: Scheduler, tmp_path: Path
+    keystone: Keystone, gateway: LiveGateway, running: Scheduler, trusts: Trusts, tmp_path: Path
 ) -> None:
     hosts = {}
     for user, project in (("alice", "alpha"), ("bob", "beta")):
@@ -57,12 +60,12 @@ def test_jobs_of_two_projects(
     jobs = [(user, hosts[user].job(hosts[user].backup())) for user in ("alice", "alice", "bob")]
     assert {
         (trust["trustor_user_id"], trust["project_id"], trust["trustee_user_id"])
-        for trust in trusts(keystone)
+        for trust in trusts()
     } == {
         (keystone.users["alice"], keystone.projects["alpha"], keystone.users["gateway"]),
         (keystone.users["bob"], keystone.projects["beta"], keystone.users["gateway"]),
     }
-    assert len(trusts(keystone)) == 2, "one for each user and project"
+    assert len(trusts()) == 2, "one for each user and project"
     for user, job in jobs:
         ended = job.becomes("COMPLETED", result="SUCCESS")
         assert ended["userId"] == keystone.users[user], (
@@ -73,11 +76,11 @@ def test_jobs_of_two_projects(
         assert backup["client"] == {"clientId": CENTRAL}
     for (_, job), left in zip(jobs, (2, 1, 0), strict=True):
         job.delete()
-        assert len(trusts(keystone)) == left
+        assert len(trusts()) == left
 
 
 def test_what_it_forgets_the_trust_for(
-    keystone: Keystone, gateway: LiveGateway, running: Scheduler, tmp_path: Path
+    keystone: Keystone, gateway: LiveGateway, running: Scheduler, trusts: Trusts, tmp_path: Path
 ) -> None:
     # All of it is told in docs/compatibility.md.
     host = Host(
@@ -99,4 +102,4 @@ def test_what_it_forgets_the_trust_for(
     busy.becomes("COMPLETED", result="FAIL")
     for job in (member, busy):
         job.delete()
-    assert not trusts(keystone), "other tests count them as well"
+    assert not trusts()

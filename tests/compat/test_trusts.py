@@ -21,6 +21,7 @@ class Estate:
         """Register the client."""
         self.keystone = keystone
         self.gateway = gateway
+        self.before = keystone.trusts().keys()
         self.alice = keystone.token("alice", "alpha")
         self.ada = keystone.token("ada", "alpha")
         registered = self.ask("POST", "/clients", self.ada, client_id=CENTRAL, is_central=True)
@@ -44,9 +45,9 @@ class Estate:
         return self.ask("POST", "/jobs", token, project, **given)
 
     def trusts(self) -> dict[str, Any]:
-        """Return every trust in Keystone."""
-        found = self.keystone.admin("GET", "/OS-TRUST/trusts")["trusts"]
-        return {trust["id"]: trust for trust in found}
+        """Return every trust that has been made since the estate was."""
+        found = self.keystone.trusts()
+        return {key: trust for key, trust in found.items() if key not in self.before}
 
 
 @pytest.fixture(scope="module")
