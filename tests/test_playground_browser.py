@@ -128,6 +128,11 @@ def test_the_system_can_choose_the_colours(browser: Browser, live_gateway: Gatew
     assert visit.complaints == []
 
 
+KEPT = """() => Object.entries(localStorage).some(([key, value]) => key.endsWith('tabState')
+  && JSON.parse(value).tabs.some((tab) => tab.query?.includes('Shared') && tab.variables))"""
+"""Whether the shared query is in the browser's storage, with its variables."""
+
+
 def test_a_link_brings_its_query_to_another_browser(
     visit: Visit, browser: Browser, live_gateway: Gateway
 ) -> None:
@@ -153,7 +158,8 @@ def test_a_link_brings_its_query_to_another_browser(
     assert len(other.tabs()) == len(visit.tabs()) + 1
     assert other.text("response.json") == ""
     assert not [request for request in sent if "Shared" in request]
-    # A reload opens no second one; nor does the same link again.
+    # A reload opens no second one, once GraphiQL has stored its tabs; nor does the same link again.
+    other.page.wait_for_function(KEPT)
     other.reload()
     other.page.evaluate("link => { location.href = link }", link)
     other.page.wait_for_function("() => location.hash === ''")
