@@ -4,15 +4,15 @@ How a real Keystone answers is tested in `compat/test_signin.py`.
 """
 
 import json
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx
 import pytest
 from apps import MakeClient
+from threads import serving
 
 pytestmark = pytest.mark.anyio
 
@@ -52,18 +52,12 @@ class Answering(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@contextmanager
-def stub(status: int, headers: Mapping[str, str] | None = None, body: Any = None) -> Iterator[Stub]:
+def stub(
+    status: int, headers: Mapping[str, str] | None = None, body: Any = None
+) -> AbstractContextManager[Stub]:
     """Run a stub that answers so."""
     given = dict(headers or {}) | {"Content-Type": "application/json"}
-    with Stub(status, given, json.dumps(body or {}).encode()) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(Stub(status, given, json.dumps(body or {}).encode()))
 
 
 def keystone(auth_url: str = "http://127.0.0.1:1/v3", **given: str) -> dict[str, str]:

@@ -1,10 +1,10 @@
 """As much of memcached as token caches use: texts set, got and forgotten in time."""
 
 import socketserver
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+
+from threads import serving
 
 
 class Memcached(socketserver.ThreadingTCPServer):
@@ -44,14 +44,6 @@ class _Conversation(socketserver.StreamRequestHandler):
                 self.wfile.write(b"ERROR\r\n")
 
 
-@contextmanager
-def memcached() -> Iterator[Memcached]:
+def memcached() -> AbstractContextManager[Memcached]:
     """Run a server for a while."""
-    with Memcached() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(Memcached())
