@@ -11,7 +11,6 @@ import sqlalchemy as sa
 import structlog
 from graphql import GraphQLError
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -20,10 +19,10 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import __version__, auth, migrations, playground, rest_compat
+from gateway import __version__, auth, logs, migrations, playground, rest_compat
 from gateway.auth import Authenticator, Identity, NoAuthenticator
 from gateway.context import Contexts, Trusts
-from gateway.db import Database, counting
+from gateway.db import Database, counted
 from gateway.errors import BadInput, GatewayError, TooLarge, Unavailable
 from gateway.policy import Policy
 from gateway.schema import GraphQLApp, errors, graphql_app
@@ -34,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 GRAPHQL = "/graphql"
 HEALTHCHECK = "/healthcheck"
+_REQUEST_ID = b"x-openstack-request-id"
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 MOST_PROJECTS = 100
 """How many projects GraphiQL offers to choose from."""
 
@@ -47,14 +48,13 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     schema = Schema(database)
     api = graphql_app(settings)
     authenticator = _authenticator(settings)
-    app = Starlette(
+    app = Application(
         routes=[
             *_graphql(settings, database, api),
             *_signing_in(settings, authenticator),
             *rest_compat.routes(settings),
         ],
         middleware=list(_middleware(settings, schema, any_host=any_host)),
-        exception_handlers={HTTPException: _refused},
         lifespan=schema.lifespan,
     )
     # Every address is spelled out in the routes, with and without its slash.
@@ -70,6 +70,20 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         _trusts(settings),
     )
     return app
+
+
+class Application(Starlette):
+    """Starlette's application, with the middleware that is given and no other.
+
+    `Errors` is there for whatever goes wrong; Starlette's own would see every request, too.
+    """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the middleware around the router."""
+        app: ASGIApp = self.router
+        for cls, args, kwargs in reversed(self.user_middleware):
+            app = cls(app, *args, **kwargs)
+        return app
 
 
 def _authenticator(settings: Settings) -> Authenticator:
@@ -112,7 +126,7 @@ def _graphql(settings: Settings, database: Database, api: GraphQLApp) -> Iterabl
 
     class Endpoint:
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            wants_page = playground.wants_page(Request(scope))
+            wants_page = scope["method"] != "POST" and playground.wants_page(Request(scope))
             wanted = page.page(await config()) if wants_page else api
             await wanted(scope, receive, send)
 
@@ -175,7 +189,9 @@ class Observed:
             await self.app(scope, receive, send)
             return
         request_id = f"req-{uuid4()}"
-        scope.setdefault("state", {})["request_id"] = request_id
+        logs.request_id.set(request_id)
+        tally = counted()
+        added = ((_REQUEST_ID, request_id.encode()), _NO_SNIFFING)
         began = time.perf_counter()
         status = 0
 
@@ -183,26 +199,24 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers[self.HEADER] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
+                message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id), counting() as tally:
-            try:
-                await self.app(scope, receive, answer)
-            finally:
-                # Without the query, where clients put what isn't for the log. Percent-encoded, so
-                # that nobody can write lines of his own into it.
-                path = scope.get("raw_path", b"").partition(b"?")[0].decode("latin-1")
-                (log.debug if path == HEALTHCHECK else log.info)(
-                    "request",
-                    method=scope["method"],
-                    path=path or scope["path"],
-                    status=status,
-                    ms=round((time.perf_counter() - began) * 1000, 1),
-                    statements=tally.statements,
-                )
+        try:
+            await self.app(scope, receive, answer)
+        finally:
+            # Without the query, where clients put what isn't for the log. Percent-encoded, so
+            # that nobody can write lines of his own into it.
+            path = scope.get("raw_path", b"").partition(b"?")[0].decode("latin-1")
+            (log.debug if path == HEALTHCHECK else log.info)(
+                "request",
+                method=scope["method"],
+                path=path or scope["path"],
+                status=status,
+                ms=round((time.perf_counter() - began) * 1000, 1),
+                statements=tally.statements,
+            )
+            logs.request_id.set(None)
 
 
 class Errors:
@@ -229,7 +243,7 @@ class Errors:
         try:
             await self.app(scope, receive, answer)
         except Exception as error:
-            if not isinstance(error, GatewayError):
+            if not isinstance(error, GatewayError | HTTPException):
                 log.exception("unexpected error")
             if begun:
                 raise
@@ -249,7 +263,14 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or raise Forbidden."""
         if scope["type"] in {"http", "websocket"}:
-            auth.refuse_foreign(Headers(scope=scope), self.origins, any_host=self.any_host)
+            headers = dict(scope["headers"])
+            host, origin = headers.get(b"host", b""), headers.get(b"origin")
+            auth.refuse_foreign(
+                host.decode("latin-1"),
+                None if origin is None else origin.decode("latin-1"),
+                self.origins,
+                any_host=self.any_host,
+            )
         await self.app(scope, receive, send)
 
 
@@ -265,11 +286,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length")
+        announced = dict(scope["headers"]).get(b"content-length")
         if announced is not None:
             # The server has seen to it that no more than announced will come.
             # Nobody writes so many digits but to hide some.
-            if not announced.isdecimal() or len(announced) > 18 or int(announced) > self.limit:  # noqa: PLR2004
+            if not announced.isdigit() or len(announced) > 18 or int(announced) > self.limit:  # noqa: PLR2004
                 raise self.refusal
             await self.app(scope, receive, send)
             return
@@ -345,11 +366,6 @@ class Ready:
     async def _require(self, path: str) -> None:
         if (path.rstrip("/") or "/") not in self.ALWAYS:
             await self.schema.require()
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    """Answer what no route takes."""
-    return _render(request.scope, error)
 
 
 def _render(scope: Scope, error: Exception) -> Response:

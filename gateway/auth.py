@@ -64,16 +64,21 @@ class NoAuthenticator:
 
     async def identify(self, headers: Headers, path: str, method: str) -> Identity:  # noqa: ARG002 - a seam
         """Tell which project the local user works on."""
-        return Identity(
-            user_id="local",
-            user_name="local",
-            project_id=project(headers.get("x-project-id") or self._project_id, "X-Project-Id"),
-            roles=frozenset({"admin", "member", "reader", "service"}),
-            is_local=True,
-        )
+        return _local(headers.get("x-project-id") or self._project_id)
 
     def forget(self, headers: Headers) -> None:
         """There is nothing to forget."""
+
+
+@lru_cache(maxsize=256)
+def _local(project_id: str) -> Identity:
+    return Identity(
+        user_id="local",
+        user_name="local",
+        project_id=project(project_id, "X-Project-Id"),
+        roles=frozenset({"admin", "member", "reader", "service"}),
+        is_local=True,
+    )
 
 
 def project(project_id: str, field: str) -> str:
@@ -96,17 +101,15 @@ def loopback(host: str) -> bool:
 
 
 def refuse_foreign(
-    headers: Headers, origins: Collection[str] = (), *, any_host: bool = False
+    host: str, origin: str | None, origins: Collection[str] = (), *, any_host: bool = False
 ) -> None:
     """Refuse what a web page from elsewhere could make a browser on this machine send.
 
     Raises Forbidden for a `Host` that isn't loopback, unless any is welcome, and for an `Origin`
     of another site, unless it is one of `origins` or, where any host is welcome, that host's own.
     """
-    host = headers.get("host") or ""
     if not any_host and not loopback(host):
         raise Forbidden(f"the host {shown(host)} is not this machine, and nobody is authenticated")
-    origin = headers.get("origin")
     if origin is None or origin in origins:
         return
     site = re.sub(r"^https?://", "", origin)

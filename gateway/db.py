@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 from gateway import revisions
-from gateway.errors import Conflict, Unavailable
+from gateway.errors import Conflict, GatewayError, Unavailable
 from gateway.readers import CONNECT_SECONDS, SQLITE_PRAGMAS, PostgresReaders, SQLiteReaders
 from gateway.settings import Settings
 from gateway.statements import Statement
@@ -46,7 +46,7 @@ MOST_STATEMENTS = 500
 """How many statements are remembered as they were compiled."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Tally:
     """How many SQL statements were run, but for those that begin and end transactions."""
 
@@ -56,15 +56,11 @@ class Tally:
 _tally: ContextVar[Tally | None] = ContextVar("tally", default=None)
 
 
-@contextmanager
-def counting() -> Iterator[Tally]:
-    """Count the statements of every database in the block, and in the tasks it starts."""
+def counted() -> Tally:
+    """Count the statements of every database from now on, in this task and in those it starts."""
     tally = Tally()
-    before = _tally.set(tally)
-    try:
-        yield tally
-    finally:
-        _tally.reset(before)
+    _tally.set(tally)
+    return tally
 
 
 class Database:
@@ -88,9 +84,14 @@ class Database:
         statement = query if isinstance(query, Statement) else self._compiled(query)
         if (tally := _tally.get()) is not None:
             tally.statements += 1
-        with _translated():
-            found = await self._readers.fetch(statement.text, statement.arguments(values or {}))
-        return statement.rows(found)
+        try:
+            return await self._readers.fetch(
+                statement.text, statement.arguments(values or {}), statement.row
+            )
+        except Exception as error:
+            if (failure := _translation(error)) is None:
+                raise
+            raise failure from error
 
     async def scalar(self, query: sa.Select[Any]) -> Any:
         """The first column of the first row, or None. Raises as `rows` does."""
@@ -201,16 +202,27 @@ def _translated(taken: str = "") -> Iterator[None]:
     """Give the database's failures the gateway's names."""
     try:
         yield
-    except IntegrityError as error:
-        raise Conflict(taken) from error
-    except (PoolTimeoutError, OSError) as error:
-        log.warning("database unavailable", error=str(error) or "it took too long")
-        raise Unavailable("the database doesn't answer") from error
-    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error) as error:
-        if not is_unavailable(error):
+    except Exception as error:
+        if (failure := _translation(error, taken)) is None:
             raise
-        log.warning("database unavailable", error=str(getattr(error, "orig", error)))
-        raise Unavailable("the database doesn't answer") from error
+        raise failure from error
+
+
+def _translation(error: Exception, taken: str = "") -> GatewayError | None:
+    """The gateway's name for what the database says, or None where it has none."""
+    if isinstance(error, IntegrityError):
+        return Conflict(taken)
+    told: object = error
+    if isinstance(
+        error, (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error)
+    ):
+        if not is_unavailable(error):
+            return None
+        told = getattr(error, "orig", error)
+    elif not isinstance(error, (PoolTimeoutError, OSError)):
+        return None
+    log.warning("database unavailable", error=str(told) or "it took too long")
+    return Unavailable("the database doesn't answer")
 
 
 def is_unavailable(error: Exception) -> bool:

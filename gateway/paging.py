@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
+from zlib import crc32
 
 import orjson
 import sqlalchemy as sa
@@ -182,7 +181,7 @@ def _bound(order: Order, key: Key | None, name: str) -> Key | None:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Page:
     """Rows in the list's order; `more` tells that the list goes on in the window's direction."""
 
@@ -198,60 +197,58 @@ class Page:
         values = zip(row.ways[-length:], row[-length:], strict=True)
         return tuple(value if way is None else way(value) for way, value in values)
 
-    @cached_property
+    @property
     def has_next(self) -> bool | None:
         """Whether rows follow the page; None: only the database knows."""
         if not self.window.backwards and self.more:
             return True
         return False if self.window.before is None else None
 
-    @cached_property
+    @property
     def has_previous(self) -> bool | None:
         """Whether rows precede the page; None: only the database knows."""
         if self.window.backwards and self.more:
             return True
         return False if self.window.after is None else None
 
-    @property
-    def cursor(self) -> Callable[[Row], str]:
-        """Writes the position of a row of this page as an opaque text."""
-        order = self.window.order
-        return encoder(order, tuple(self.rows[0].ways[-len(order) :] if self.rows else ()))
+    def cursor(self, row: Row) -> str:
+        """The row's position as an opaque text."""
+        return cursors(self.window.order, row)(row)
 
     def next_offset(self) -> int:
         """The offset of the page after this one."""
         return self.window.offset + len(self.rows)
 
 
-@lru_cache(maxsize=256)
-def encoder(order: Order, ways: tuple[Way, ...]) -> Callable[[Row], str]:
-    """Make the function that writes the position of a row, which ends with its sort keys."""
-    name, length = _name(order), len(order)
+def cursors(order: Order, row: Row) -> Callable[[Row], str]:
+    """Return the function that writes the positions of rows like this one as opaque texts."""
+    return _encoder(order, row.ways[-len(order) :])
 
-    def plain(row: Row) -> str:
-        text = _base64(_json((name, *row[-length:])), newline=False)
-        return text.translate(_URLSAFE).rstrip(b"=").decode()
+
+@lru_cache(maxsize=256)
+def _encoder(order: Order, ways: tuple[Way, ...]) -> Callable[[Row], str]:
+    """Make the function that writes the position of a row, which ends with its sort keys."""
+    mark, length, dumps = _mark(order), len(order), orjson.dumps
+
+    def plain(row: Sequence[Any]) -> str:
+        # In hexadecimal digits: longer than base64, but nothing in Python is faster.
+        return dumps((mark, *row[-length:])).hex()
 
     def cursor(row: Row) -> str:
         values = zip(ways, row[-length:], strict=True)
-        return plain(Row(value if way is None else way(value) for way, value in values))
+        return plain([value if way is None else way(value) for way, value in values])
 
     return cursor if any(ways) else plain
 
 
-_base64, _json = binascii.b2a_base64, orjson.dumps
-_URLSAFE = bytes.maketrans(b"+/", b"-_")
-
-
 def decode(order: Order, cursor: str, *, field: str) -> Key:
-    """Read a position; BadInput for a text that `encoder` didn't write for this order."""
+    """Read a position; BadInput for a text that `cursors` didn't write for this order."""
     wrong = BadInput(f"'{field}': {shown(cursor)} is not a cursor of this list", field=field)
     try:
-        packed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
-        values = orjson.loads(packed)
-    except (binascii.Error, ValueError):
+        values = orjson.loads(bytes.fromhex(cursor))
+    except ValueError:
         raise wrong from None
-    if not isinstance(values, list) or len(values) != len(order) + 1 or values[0] != _name(order):
+    if not isinstance(values, list) or len(values) != len(order) + 1 or values[0] != _mark(order):
         raise wrong
     try:
         return tuple(_value(sort, value) for sort, value in zip(order, values[1:], strict=True))
@@ -259,8 +256,11 @@ def decode(order: Order, cursor: str, *, field: str) -> Key:
         raise wrong from None
 
 
-def _name(order: Order) -> str:
-    return ",".join(f"{'-' * sort.descending}{sort.column.key}" for sort in order)
+@lru_cache(maxsize=256)
+def _mark(order: Order) -> str:
+    """What tells the cursors of one order from those of others."""
+    names = ",".join(f"{'-' * sort.descending}{sort.column.key}" for sort in order)
+    return f"{crc32(names.encode()):08x}"
 
 
 def _value(sort: Sort, value: Any) -> Any:

@@ -14,8 +14,9 @@ import aiosqlite
 import asyncpg
 
 from gateway.settings import Settings
+from gateway.tables import Row
 
-Found = Sequence[Sequence[Any]]
+Found = Sequence[Row]
 
 CONNECT_SECONDS = 5
 """How long a connection may take to be made, or to become free."""
@@ -37,8 +38,8 @@ class Readers(ABC):
         self._places = asyncio.Semaphore(settings.database_pool_size)
         self._idle: list[Any] = []
 
-    async def fetch(self, text: str, arguments: Sequence[Any]) -> Found:
-        """All rows that a statement finds.
+    async def fetch(self, text: str, arguments: Sequence[Any], row: type[Row]) -> Found:
+        """All rows that a statement finds, each of this class.
 
         A connection that died while it was idle is replaced, unseen: reading twice does no harm.
         Raises the driver's errors, OSError, and TimeoutError also where no connection gets free.
@@ -52,17 +53,19 @@ class Readers(ABC):
             while self._idle:
                 connection = self._idle.pop()
                 try:
-                    return await self._lent(connection, text, arguments)
+                    return await self._lent(connection, text, arguments, row)
                 except Exception as error:
                     if not self._was_dead(connection, error):
                         raise
-            return await self._lent(await self._connect(), text, arguments)
+            return await self._lent(await self._connect(), text, arguments, row)
         finally:
             self._places.release()
 
-    async def _lent(self, connection: Any, text: str, arguments: Sequence[Any]) -> Found:
+    async def _lent(
+        self, connection: Any, text: str, arguments: Sequence[Any], row: type[Row]
+    ) -> Found:
         try:
-            found = await self._ask(connection, text, arguments)
+            found = await self._ask(connection, text, arguments, row)
         except BaseException as error:
             if self._survives(connection, error):
                 self._idle.append(connection)
@@ -82,7 +85,9 @@ class Readers(ABC):
         """Open a connection."""
 
     @abstractmethod
-    async def _ask(self, connection: Any, text: str, arguments: Sequence[Any]) -> Found:
+    async def _ask(
+        self, connection: Any, text: str, arguments: Sequence[Any], row: type[Row]
+    ) -> Found:
         """Run a statement on a connection."""
 
     @abstractmethod
@@ -111,8 +116,10 @@ class PostgresReaders(Readers):
             statement_cache_size=PREPARED if settings.database_prepared_statements else 0,
         )
 
-    async def _ask(self, connection: Any, text: str, arguments: Sequence[Any]) -> Found:
-        found: Found = await connection.fetch(text, *arguments)
+    async def _ask(
+        self, connection: Any, text: str, arguments: Sequence[Any], row: type[Row]
+    ) -> Found:
+        found: Found = await connection.fetch(text, *arguments, record_class=row)
         return found
 
     def _survives(self, connection: Any, error: BaseException) -> bool:
@@ -138,9 +145,10 @@ class SQLiteReaders(Readers):
             await connection.execute_fetchall(pragma)
         return connection
 
-    async def _ask(self, connection: Any, text: str, arguments: Sequence[Any]) -> Found:
-        found: Found = await connection.execute_fetchall(text, arguments)
-        return found
+    async def _ask(
+        self, connection: Any, text: str, arguments: Sequence[Any], row: type[Row]
+    ) -> Found:
+        return list(map(row, await connection.execute_fetchall(text, arguments)))
 
     def _survives(self, connection: Any, error: BaseException) -> bool:  # noqa: ARG002
         # Its thread takes one thing after the other, also when nobody waits any more.

@@ -1,11 +1,12 @@
 """SELECTs, compiled once: their text, the values that go into it, and how rows come out of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
 
-from gateway.tables import Row, Way, row_of
+from gateway.tables import Way, row_of
 
 
 class Statement:
@@ -26,16 +27,14 @@ class Statement:
         )
         columns = list(query.selected_columns)
         ways = [_way(column.type, dialect, "result_processor", None) for column in columns]
-        self._row = row_of([str(column.key) for column in columns], ways)
+        base = asyncpg.Record if dialect.driver == "asyncpg" else tuple
+        self.row = row_of([str(column.key) for column in columns], ways, base)
+        """What the driver is to make of each row."""
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """The values in their places, those that aren't given as the query has them."""
         given = {**self.given, **values}
         return [given[name] if way is None else way(given[name]) for name, way in self._binds]
-
-    def rows(self, found: Sequence[Sequence[Any]]) -> list[Row]:
-        """Rows of what the driver found."""
-        return list(map(self._row, found))
 
 
 def _way(type_: Any, dialect: sa.Dialect, direction: str, *arguments: Any) -> Way:

@@ -15,8 +15,15 @@ Way = Callable[[Any], Any] | None
 """How a value passes between Python and the driver; None: as it is."""
 
 
-class Row(tuple[Any, ...]):
-    """A row of whatever columns a statement selects.
+if TYPE_CHECKING:
+    _Values = tuple[Any, ...]
+else:
+    # What holds the values, the driver says.
+    _Values = object
+
+
+class Row(_Values):
+    """A row of whatever columns a statement selects, as the driver made it.
 
     A column by its name is a value of its type; by its place it is as the driver has it, which is
     what there is to make many rows of fast: `ways` lead from one to the other.
@@ -31,15 +38,18 @@ class Row(tuple[Any, ...]):
             """Show a column; the rows of each statement have its columns' names."""
 
 
-def row_of(keys: Sequence[str], ways: Sequence[Way]) -> type[Row]:
-    """Make the class of rows of these columns; of two with one name, the first has it."""
+def row_of(keys: Sequence[str], ways: Sequence[Way], base: type = tuple) -> type[Row]:
+    """Make the class of rows of these columns; of two with one name, the first has it.
+
+    `base` is the driver's own class of rows, which has their values by their places.
+    """
 
     def reading(at: int, way: Way) -> Any:
         return property(itemgetter(at) if way is None else lambda row: way(row[at]))
 
     named = reversed(list(enumerate(zip(keys, ways, strict=True))))
     members = {key: reading(at, way) for at, (key, way) in named}
-    return type("Row", (Row,), {**members, "__slots__": (), "ways": tuple(ways)})
+    return type("Row", (Row, base), {**members, "__slots__": (), "ways": tuple(ways)})
 
 
 ID_BYTES = 255

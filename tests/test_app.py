@@ -11,10 +11,10 @@ import pytest
 from apps import MakeClient, opened
 from databases import Sqlite
 from starlette.applications import Starlette
-from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from gateway.app import create_app
+from gateway.logs import identify
 from gateway.settings import load
 
 pytestmark = pytest.mark.anyio
@@ -95,7 +95,7 @@ async def test_every_answer_has_an_id(
 
 
 async def test_one_line_a_request(client: httpx.AsyncClient) -> None:
-    with capture_logs(processors=[merge_contextvars]) as lines:
+    with capture_logs(processors=[identify]) as lines:
         response = await client.get("/v2/p%0Aq/jobs?token=secret", headers={"X-Auth-Token": "t0"})
     (line,) = [line for line in lines if line["event"] == "request"]
     assert line["path"] == "/v2/p%0Aq/jobs"
@@ -241,7 +241,7 @@ async def test_dashboards_may_read_what_went_wrong(make_client: MakeClient) -> N
 
 async def test_the_unexpected_is_masked(client: httpx.AsyncClient) -> None:
     app_of(client).state.contexts = Broken()
-    with capture_logs(processors=[merge_contextvars]) as lines:
+    with capture_logs(processors=[identify]) as lines:
         rest = await client.get("/v2/p/jobs")
         graphql = await client.post("/graphql", json={"query": "{ viewer { user } }"})
     assert rest.status_code == graphql.status_code == 500

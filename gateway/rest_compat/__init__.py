@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
+from typing import NoReturn
 
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Match, Route
-from starlette.types import Scope
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
 
 from gateway import errors
 from gateway.context import Context
@@ -78,24 +79,27 @@ JSON_HOME = "application/json-home"
 
 
 def routes(settings: Settings) -> list[BaseRoute]:
-    """Return every route of REST, the last of which takes all paths that there aren't."""
+    """Return the route of REST, which takes every path, also those that there aren't."""
     served: dict[str, dict[str, Served]] = {}
     for path, method, rule, endpoint in ROUTES:
         methods = served.setdefault(f"/v2/{{project_id}}{path}", {})
-        methods[method] = partial(serve, settings, rule, endpoint)
+        methods[method] = partial(serve, settings, rule.split(), endpoint)
     return [
-        Path("/", {"GET": partial(versions, settings)}, JSON),
-        Path("/v2", {"GET": home}, JSON_HOME, JSON),
-        Path("/healthcheck", {"GET": healthcheck}),
-        *(Path(path, methods, JSON) for path, methods in served.items()),
-        Nowhere("/{path:path}", {}),
+        Paths(
+            Path("/", {"GET": partial(versions, settings)}, JSON),
+            Path("/v2", {"GET": home}, JSON_HOME, JSON),
+            Path("/healthcheck", {"GET": healthcheck}),
+            *(Path(path, methods, JSON) for path, methods in served.items()),
+        )
     ]
 
 
 Served = Callable[[Request], Awaitable[Response]]
 
 
-async def serve(settings: Settings, rule: str, endpoint: Endpoint, request: Request) -> Response:
+async def serve(
+    settings: Settings, rules: Sequence[str], endpoint: Endpoint, request: Request
+) -> Response:
     """Let a request in and answer it: who may not come is told so before the body is read."""
     ctx = await request.app.state.contexts.open(
         request.headers,
@@ -103,7 +107,7 @@ async def serve(settings: Settings, rule: str, endpoint: Endpoint, request: Requ
         request.path_params["project_id"],
         method=request.method,
     )
-    _let_in(ctx, rule.split())
+    _let_in(ctx, rules)
     return await endpoint(Call(request, ctx, settings))
 
 
@@ -177,26 +181,17 @@ HOME = {
 }
 
 
-class Path(Route):
-    """A path and its methods; doubled slashes and one at the end make no difference."""
+class Path:
+    """A path and its methods. Names and ids take turns in it, and an id has braces."""
 
     def __init__(self, path: str, served: Mapping[str, Served], *media_types: str) -> None:
         """Serve each method by its function; `media_types` are what it answers, none: any."""
-        super().__init__(path, self.answer)
-        # Every method comes here: those that there aren't are told which there are.
-        self.methods = None
+        self.parts = parts_of(path)
+        self.ids = [part.strip("{}") for part in self.parts[1::2]]
         self.served = served
         self.media_types = media_types
         names = {*served, "HEAD"} if "GET" in served else {*served}
         self.allow = ", ".join([*sorted(names), "OPTIONS"])
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match the path without superfluous slashes."""
-        path = scope["path"]
-        if "//" in path or path.endswith("/"):
-            path = re.sub("/+", "/", path).rstrip("/") or "/"
-            return super().matches({**scope, "path": path})
-        return super().matches(scope)
 
     async def answer(self, request: Request) -> Response:
         """Answer by the method. Raises HTTPException for a method or media type there isn't."""
@@ -212,15 +207,43 @@ class Path(Route):
         return await self.served[method](request)
 
 
-class Nowhere(Path):
-    """Every path that there isn't."""
+class Paths(BaseRoute):
+    """All the paths as one route: the names in an address lead to its path at once.
 
-    async def answer(self, request: Request) -> Response:
-        """Raise HTTPException, to those who may call at all."""
-        await request.app.state.contexts.open(
-            request.headers, request.scope["path"], method=request.method
-        )
-        raise HTTPException(404, f"there is nothing at {shown(request.scope['path'])}")
+    Doubled slashes and one at the end make no difference.
+    """
+
+    def __init__(self, *paths: Path) -> None:
+        self.paths = {(len(path.parts), *path.parts[::2]): path for path in paths}
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:  # noqa: ARG002 - they are one
+        """Take every address."""
+        return Match.FULL, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer at the address. Raises HTTPException where there is nothing."""
+        parts = parts_of(scope["path"])
+        path = self.paths.get((len(parts), *parts[::2]))
+        request = Request(scope, receive)
+        if path is None:
+            await nothing(request)
+        else:
+            scope["path_params"] = dict(zip(path.ids, parts[1::2], strict=True))
+            response = await path.answer(request)
+            await response(scope, receive, send)
+
+
+def parts_of(path: str) -> list[str]:
+    """Return what is between the slashes of a path."""
+    return [part for part in path.split("/") if part]
+
+
+async def nothing(request: Request) -> NoReturn:
+    """Raise HTTPException, to those who may call at all."""
+    await request.app.state.contexts.open(
+        request.headers, request.scope["path"], method=request.method
+    )
+    raise HTTPException(404, f"there is nothing at {shown(request.scope['path'])}")
 
 
 def render(error: Exception) -> Response:

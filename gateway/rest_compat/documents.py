@@ -22,7 +22,7 @@ from gateway.resolvers import (
     jobs,
     sessions,
 )
-from gateway.tables import JSONText, Row, Way
+from gateway.tables import JSONText, Row, Way, row_of
 
 OMITTED = object()
 """In place of a value: the key is left out."""
@@ -41,6 +41,10 @@ class Many:
     """A list of documents that come from elsewhere; whoever reads them puts them in."""
 
     document: "Document"
+
+
+_ITEM = row_of((), ())
+"""Values of an object's columns, as a row."""
 
 
 class Document:
@@ -77,7 +81,7 @@ class Document:
 
     def of_item(self, item: object) -> dict[str, Any]:
         """Make the document of an object that has been written."""
-        return self.of([Row(getattr(item, column.key or "") for column in self.columns)])[0]
+        return self.of([_ITEM(getattr(item, column.key or "") for column in self.columns)])[0]
 
     def _compiled(self, start: int, ways: Sequence[Way]) -> Callable[..., list[dict[str, Any]]]:
         """Make the function of rows to documents: code, since it runs for every value."""

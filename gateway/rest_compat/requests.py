@@ -171,8 +171,11 @@ class Call:
 
     def address(self, *parts: str) -> str:
         """Where clients reach what these parts of a path name, as an absolute URL."""
-        base = self.settings.public_url or str(self.request.base_url).rstrip("/")
-        return "/".join([base, "v2", *(quote(part, safe="") for part in parts)])
+        return "/".join([self._base, "v2", *(quote(part, safe="") for part in parts)])
+
+    @cached_property
+    def _base(self) -> str:
+        return self.settings.public_url or str(self.request.base_url).rstrip("/")
 
     def next_page(self, resource: Resource, page: Page, search: str) -> str | None:
         """Return the address of the page after this one, or None after the last."""

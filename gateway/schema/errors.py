@@ -3,6 +3,7 @@
 import structlog
 from graphql import GraphQLError
 
+from gateway import logs
 from gateway.errors import Code, GatewayError
 
 log = structlog.get_logger(__name__)
@@ -31,8 +32,7 @@ def show(error: GraphQLError) -> None:
     if len(error.message) > LONGEST:
         # graphql-core quotes whatever it was given.
         error.message = f"{error.message[:LONGEST]}…"
-    request_id = structlog.contextvars.get_contextvars().get("request_id")
-    if request_id:
+    if (request_id := logs.request_id.get()) is not None:
         extensions["requestId"] = request_id
     error.extensions = extensions
 

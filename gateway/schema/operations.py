@@ -1,6 +1,7 @@
 """Operations that have run before: each is planned once, and its plan answers from then on."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 from graphql import (
@@ -8,13 +9,20 @@ from graphql import (
     DocumentNode,
     FragmentDefinitionNode,
     GraphQLError,
+    GraphQLID,
+    GraphQLString,
     OperationDefinitionNode,
     VariableNode,
     Visitor,
+    get_nullable_type,
     parse,
     visit,
 )
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql.execution.get_variable_signature import (
+    GraphQLVariableSignature,
+    get_variable_signature,
+)
+from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
 
 from gateway.context import Context
 from gateway.errors import GatewayError, Unavailable
@@ -98,11 +106,18 @@ class Prepared:
             ):
                 self.operation = definition
         self._switches = _switches(self.document)
+        self._texts = self._text_variables()
         self._plans: dict[tuple[Any, ...], Plan | None] = {}
         self._checked: set[tuple[Any, ...]] = set()
 
     def coerced(self, variables: dict[str, Any]) -> VariableValues:
         """The variables' values. Raises GraphQLError."""
+        texts = self._texts
+        if texts is not None and all(type(variables.get(name)) is str for name in texts):
+            # Most operations are given ids and cursors, which are what they become.
+            values = {name: variables[name] for name in texts}
+            sources = {name: VariableValueSource(texts[name], values[name]) for name in texts}
+            return VariableValues(sources, values)
         found = get_variable_values(
             self.schema._schema,  # noqa: SLF001 - graphql-core's own
             self.operation.variable_definitions or (),
@@ -111,6 +126,18 @@ class Prepared:
         if isinstance(found, list):
             raise found[0]
         return found
+
+    def _text_variables(self) -> Mapping[str, GraphQLVariableSignature] | None:
+        """The variables, if all of them are texts."""
+        signatures = {}
+        for node in self.operation.variable_definitions or ():
+            signature = get_variable_signature(self.schema._schema, node)  # noqa: SLF001
+            if isinstance(signature, GraphQLError):
+                return None
+            if get_nullable_type(signature.type) not in {GraphQLID, GraphQLString}:
+                return None
+            signatures[signature.name] = signature
+        return signatures
 
     def plan(self, variables: VariableValues) -> Plan | None:
         """The plan under these variables; None for an operation that has none."""

@@ -16,9 +16,9 @@ from graphql.execution.values import VariableValues, get_argument_values
 from strawberry.types.arguments import convert_arguments
 
 from gateway.context import Context, Parent
-from gateway.paging import Page
+from gateway.paging import Page, cursors
 from gateway.schema.connections import question
-from gateway.schema.shapes import CURSOR, Built, Rows, Run, Shape, edges_of, together
+from gateway.schema.shapes import Built, Rows, Run, Shape, together
 from gateway.schema.views import (
     VIEWS,
     ByGlobalId,
@@ -29,8 +29,11 @@ from gateway.schema.views import (
     lies_across,
     parse_id,
 )
+from gateway.tables import Row
 
 Group = list[FieldDetails]
+Beyond = dict[str, Mapping[Any, bool]]
+"""By `hasNextPage` and `hasPreviousPage`: what only the database knows, of each parent."""
 
 
 class Arguments:
@@ -126,19 +129,7 @@ class ToMany:
         async def reaches(*, forwards: bool) -> Mapping[Parent, bool]:
             return await listing.reaches_of(ctx, keys, owner, window, where, forwards)
 
-        found, total = await self._both(pages, counts)
-        beyond = await self._beyond(found.values(), reaches)
-        rows = [row for page in found.values() for row in page.rows]
-        built = await self.rows.build(run, rows, across=across)
-        shown, start = {}, 0
-        for key in keys:
-            page = found.get(key)
-            end = start + (len(page.rows) if page else 0)
-            facts = {side: known.get(key) for side, known in beyond.items()}
-            slices = [shape[start:end] for shape in built]
-            shown[key] = self.outline.show(page, slices, total.get(key), facts)
-            start = end
-        return shown
+        return await self._shown(run, keys, pages, counts, reaches, across=across)
 
     async def root(self, run: Run) -> dict[str, Any]:
         """Read one page of the catalogue."""
@@ -147,20 +138,35 @@ class ToMany:
         listing, window, where = question(run.ctx, self.spec, arguments, across=across)
         ctx, columns = run.ctx, (*self.rows.select(across=across), *self.spec.extra)
 
-        async def page() -> Page | None:
-            return await listing.find(ctx, window, where, columns) if self.outline.pages else None
+        async def page() -> Mapping[None, Page]:
+            if not self.outline.pages:
+                return {}
+            return {None: await listing.find(ctx, window, where, columns)}
 
-        async def count() -> int | None:
-            return await listing.count(ctx, where) if self.outline.total else None
+        async def count() -> Mapping[None, int]:
+            return {None: await listing.count(ctx, where)} if self.outline.total else {}
 
         async def reaches(*, forwards: bool) -> Mapping[None, bool]:
             return {None: await listing.reaches(ctx, window, where, forwards=forwards)}
 
-        found, total = await self._both(page, count)
-        beyond = await self._beyond([found] if found else [], reaches)
-        built = await self.rows.build(run, found.rows if found else (), across=across)
-        facts = {side: known.get(None) for side, known in beyond.items()}
-        return self.outline.show(found, built, total, facts)
+        return (await self._shown(run, [None], page, count, reaches, across=across))[None]
+
+    async def _shown(  # noqa: PLR0913 - all that differs
+        self,
+        run: Run,
+        keys: Sequence[Any],
+        pages: Callable[[], Awaitable[Mapping[Any, Page]]],
+        totals: Callable[[], Awaitable[Mapping[Any, int]]],
+        reaches: Callable[..., Awaitable[Mapping[Any, bool]]],
+        *,
+        across: bool,
+    ) -> dict[Any, dict[str, Any]]:
+        """Make the connections of these parents of what the functions read."""
+        found, total = await self._both(pages, totals)
+        beyond = await self._beyond(found.values(), reaches)
+        rows = [row for page in found.values() for row in page.rows]
+        built = await self.rows.build(run, rows, across=across)
+        return self.outline.show(keys, found, rows, built, total, beyond)
 
     async def _both(
         self, page: Callable[[], Awaitable[Any]], total: Callable[[], Awaitable[Any]]
@@ -170,11 +176,9 @@ class ToMany:
             return await together(page(), total())
         return await page(), await total()
 
-    async def _beyond(
-        self, pages: Any, reaches: Callable[..., Any]
-    ) -> dict[str, Mapping[Any, bool]]:
+    async def _beyond(self, pages: Any, reaches: Callable[..., Any]) -> Beyond:
         """What only the database knows of the lists before and after the pages."""
-        found: dict[str, Mapping[Any, bool]] = {}
+        found: Beyond = {}
         for side in self.outline.sides:
             known = "has_next" if side == "hasNextPage" else "has_previous"
             if any(getattr(page, known) is None for page in pages):
@@ -183,7 +187,11 @@ class ToMany:
 
 
 class Outline:
-    """What is selected of a connection, in the order of the response."""
+    """What is selected of a connection, in the order of the response.
+
+    It becomes one function, too: of the pages of all parents at once, with their rows one after
+    the other, to a connection for each.
+    """
 
     def __init__(self) -> None:
         self.shapes: list[Shape] = []
@@ -192,51 +200,50 @@ class Outline:
         self.total = False
         self.sides: set[str] = set()
         """The facts of `pageInfo` that are asked for."""
-        self._keys: list[tuple[str, Callable[..., Any]]] = []
+        self._sources: list[str] = []
+        self._lists: list[str] = []
+        self._values: dict[str, Any] = {}
+        self._show: Callable[..., dict[Any, dict[str, Any]]] | None = None
 
     def constant(self, key: str, value: str) -> None:
         """Show the same always."""
-        self._keys.append((key, lambda *_: value))
+        self._sources.append(f"{key!r}: {value!r}")
 
     def count(self, key: str) -> None:
         """Show how many there are."""
         self.total = True
-        self._keys.append((key, lambda _page, _built, total, _facts: total))
+        self._sources.append(f"{key!r}: total.get(key)")
 
     def nodes(self, key: str, shape: Shape) -> None:
         """Show the items."""
-        at = self._shape(shape)
-        self._keys.append((key, lambda _page, built, *_: built[at]))
+        self._sources.append(f"{key!r}: {self._shape(shape)}[a:b]")
 
     def edges(self, key: str, parts: Sequence[tuple[str, str, Any]]) -> None:
         """Show the items with their places: for each key `cursor`, `node`, or what else it is."""
         self.pages = True
-        used: list[int] = []
-        sources = []
+        lists, items, shown = ["rows"], ["r"], []
         for part, kind, what in parts:
             if kind == "node":
-                used.append(self._shape(what))
-                source = f"i{used[-1]}"
+                lists.append(self._shape(what))
+                items.append(f"i{len(items)}")
+                source = items[-1]
             elif kind == "cursor":
-                source = CURSOR
+                source = "cursor(r)"
             elif kind == "constant":
                 source = repr(what)
             else:
                 source = f"r.{what}"
-            sources.append(f"{part!r}: {source}")
-        build = edges_of(sources, used)
-
-        def show(page: Page, built: list[Built], *_: object) -> Built:
-            return build(page, *(built[at] for at in used))
-
-        self._keys.append((key, show))
+            shown.append(f"{part!r}: {source}")
+        edges = f"[{{{', '.join(shown)}}} for {', '.join(items)}, in zip({', '.join(lists)})]"
+        self._sources.append(f"{key!r}: edges{len(self._lists)}[a:b]")
+        self._lists.append(edges)
 
     def page_info(self, key: str, parts: Sequence[tuple[str, str, str]]) -> None:
         """Show where the page lies."""
         self.pages = True
         self.sides |= {name for _, name, _ in parts} & {"hasNextPage", "hasPreviousPage"}
 
-        def show(page: Page, _built: object, _total: object, facts: Mapping[str, Any]) -> Any:
+        def info(page: Page, parent: object, beyond: Beyond) -> dict[str, Any]:
             known: dict[str, Callable[[], object]] = {
                 "hasNextPage": lambda: page.has_next,
                 "hasPreviousPage": lambda: page.has_previous,
@@ -246,25 +253,47 @@ class Outline:
             shown = {}
             for part, name, constant in parts:
                 value = known[name]() if name in known else constant
-                shown[part] = bool(facts.get(name)) if value is None and name in facts else value
+                unknown = value is None and name in beyond
+                shown[part] = bool(beyond[name].get(parent)) if unknown else value
             return shown
 
-        self._keys.append((key, show))
+        name = f"info{len(self._values)}"
+        self._values[name] = info
+        self._sources.append(f"{key!r}: {name}(found[key], key, beyond)")
 
-    def show(
+    def show(  # noqa: PLR0913, PLR0917 - the function's own
         self,
-        page: Page | None,
-        built: list[Built],
-        total: int | None,
-        facts: Mapping[str, bool | None],
-    ) -> dict[str, Any]:
-        """Make the connection of a page."""
-        return {key: way(page, built, total, facts) for key, way in self._keys}
+        keys: Sequence[Any],
+        found: Mapping[Any, Page],
+        rows: Sequence[Row],
+        built: Sequence[Built],
+        total: Mapping[Any, int],
+        beyond: Beyond,
+    ) -> dict[Any, dict[str, Any]]:
+        """Make the connections of these parents, whose pages hold these rows in turn."""
+        places, start = [], 0
+        for key in keys:
+            end = start + len(found[key].rows) if self.pages else 0
+            places.append((key, start, end))
+            start = end
+        if self._show is None:
+            self._show = self._compile()
+        cursor = cursors(found[keys[0]].window.order, rows[0]) if rows else None
+        return self._show(places, found, rows, built, total, beyond, cursor)
 
-    def _shape(self, shape: Shape) -> int:
+    def _compile(self) -> Callable[..., dict[Any, dict[str, Any]]]:
+        edges = "".join(f"    edges{at} = {code}\n" for at, code in enumerate(self._lists))
+        shown = "{key: {" + ", ".join(self._sources) + "} for key, a, b in places}"
+        parameters = "places, found, rows, built, total, beyond, cursor"
+        # Of this module's own words, column names, numbers, and quoted response keys.
+        exec(f"def show({parameters}):\n{edges}    return {shown}", self._values)  # noqa: S102
+        show: Callable[..., dict[Any, dict[str, Any]]] = self._values["show"]
+        return show
+
+    def _shape(self, shape: Shape) -> str:
         self.pages = True
         self.shapes.append(shape)
-        return len(self.shapes) - 1
+        return f"built[{len(self.shapes) - 1}]"
 
 
 @dataclass

@@ -110,28 +110,6 @@ class Shape:
         return build
 
 
-CURSOR = "cursor(r)"
-"""How an edge's code writes the place of its row."""
-
-
-def edges_of(sources: Sequence[str], used: Sequence[int]) -> Callable[..., Built]:
-    """Make the function of a page, with rows `r`, and of its items `i0`… to its edges."""
-    items = [f"i{number}" for number in used]
-    parameters = "".join(f", l{number}" for number in used)
-    loop = f"r{''.join(f', {item}' for item in items)}"
-    lists = f"zip(page.rows{parameters}, strict=True)" if used else "page.rows"
-    shown = "{" + ", ".join(sources) + "}"
-    first = "cursor = page.cursor" if any(CURSOR in source for source in sources) else "pass"
-    values: dict[str, Any] = {}
-    # As above: column names, numbers, and quoted response keys.
-    exec(  # noqa: S102
-        f"def build(page{parameters}):\n    {first}\n    return [{shown} for {loop} in {lists}]",
-        values,
-    )
-    build: Callable[..., Built] = values["build"]
-    return build
-
-
 class Child(Protocol):
     """What belongs to rows, and is read for all of them together."""
 
