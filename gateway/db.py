@@ -111,7 +111,7 @@ class Database:
         return made
 
     def _compiled(self, query: sa.Select[Any]) -> Statement:
-        return Statement(query, self.engine.dialect)
+        return Statement(query, self.engine.dialect, self._readers.base)
 
     @asynccontextmanager
     async def write(

@@ -155,9 +155,11 @@ class Window:
 
     def page(self, rows: Sequence[Row]) -> Page:
         """Make the page of the rows that `statement` returned."""
-        more = len(rows) > self.length
-        shown_rows = rows[: self.length]
-        return Page(self, shown_rows[::-1] if self.backwards else shown_rows, more)
+        length = self.length
+        more = len(rows) > length
+        if more:
+            rows = rows[:length]
+        return Page(self, rows if self.last is None else rows[::-1], more)
 
     def ends(self, *, forwards: bool) -> bool:
         """Whether nothing bounds the window on that side: the list can't go on beyond it."""

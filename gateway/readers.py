@@ -6,6 +6,7 @@ cost more than all the rest of a request.
 
 import asyncio
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,10 @@ CONNECT_SECONDS = 5
 """How long a connection may take to be made, or to become free."""
 PREPARED = 500
 """How many statements a connection to PostgreSQL keeps prepared."""
+MOMENT_SECONDS = 0.005
+"""How long SQLite may keep everybody waiting before a thread takes over."""
+LOOK_EVERY = 1000
+"""After how many of SQLite's instructions it is looked whether that is over."""
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
@@ -32,6 +37,9 @@ SQLITE_PRAGMAS = (
 
 class Readers(ABC):
     """Up to so many connections, made when they are needed; the last one used is the next."""
+
+    base: type = tuple
+    """What a row is to begin with."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -106,6 +114,8 @@ class Readers(ABC):
 class PostgresReaders(Readers):
     """Connections to PostgreSQL; each prepares a statement once, or never, as the settings say."""
 
+    base = asyncpg.Record
+
     async def _connect(self) -> Any:
         settings = self._settings
         _, options = settings.database.get_dialect()().create_connect_args(settings.database)
@@ -136,7 +146,41 @@ class PostgresReaders(Readers):
 
 
 class SQLiteReaders(Readers):
-    """Connections to an SQLite file, each a thread of its own."""
+    """Connections to an SQLite file, each a thread of its own, and one without.
+
+    Handing a page over between threads takes longer than finding it: that is tried at once, and
+    only what isn't found in a moment, or meets a lock, is left to a thread.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._ready: sqlite3.Connection | None = None
+        self._until = 0.0
+
+    async def fetch(self, text: str, arguments: Sequence[Any], row: type[Row]) -> Found:
+        """All rows that a statement finds, each of this class. Raises the driver's errors."""
+        try:
+            ready = self._ready or self._open()
+            self._until = time.perf_counter() + MOMENT_SECONDS
+            return list(map(row, ready.execute(text, arguments)))
+        except sqlite3.OperationalError:
+            return await super().fetch(text, arguments, row)
+
+    def _open(self) -> sqlite3.Connection:
+        file = str(self._settings.database.database)
+        connection = sqlite3.connect(file, isolation_level=None)
+        for pragma in (*SQLITE_PRAGMAS, "PRAGMA busy_timeout = 0"):
+            connection.execute(pragma)
+        connection.set_progress_handler(lambda: time.perf_counter() > self._until, LOOK_EVERY)
+        self._ready = connection
+        return connection
+
+    async def close(self) -> None:
+        """Close what is open and idle."""
+        if self._ready is not None:
+            self._ready.close()
+            self._ready = None
+        await super().close()
 
     async def _connect(self) -> Any:
         file = str(self._settings.database.database)

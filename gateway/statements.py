@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import asyncpg
 import sqlalchemy as sa
 
 from gateway.tables import Way, row_of
@@ -16,7 +15,8 @@ class Statement:
     them in when it runs the query, which it never does.
     """
 
-    def __init__(self, query: sa.Select[Any], dialect: sa.Dialect) -> None:
+    def __init__(self, query: sa.Select[Any], dialect: sa.Dialect, base: type = tuple) -> None:
+        """Compile it; `base` is the driver's class of rows."""
         compiled: Any = query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         self.text: str = compiled.string
         self.given: Mapping[str, Any] = compiled.params
@@ -27,7 +27,6 @@ class Statement:
         )
         columns = list(query.selected_columns)
         ways = [_way(column.type, dialect, "result_processor", None) for column in columns]
-        base = asyncpg.Record if dialect.driver == "asyncpg" else tuple
         self.row = row_of([str(column.key) for column in columns], ways, base)
         """What the driver is to make of each row."""
 

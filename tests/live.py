@@ -40,11 +40,13 @@ def live(
     *arguments: str,
     program: Sequence[str] = PROGRAM,
     sample_data: bool = True,
+    port: int = 0,
     **settings: str,
 ) -> Iterator[LiveGateway]:
     """Run a gateway that keeps its files in the folder.
 
-    The arguments are those of `serve`, the settings are `database_url="…"`.
+    The arguments are those of `serve`, the settings are `database_url="…"`. Without a port, the
+    gateway takes one, and its log tells which.
     """
     given = {"database_url": f"sqlite:///{folder}/live.sqlite3", "log_format": "json"} | settings
     variables = {f"GATEWAY_{name.upper()}": value for name, value in given.items()}
@@ -54,20 +56,21 @@ def live(
     log = folder / "gateway.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*program, "serve", "--port", "0", *arguments], env=environment, stderr=output
+            [*program, "serve", "--port", str(port), *arguments], env=environment, stderr=output
         )
     try:
-        yield LiveGateway(_ready(process, log), log, process)
+        known = f"http://127.0.0.1:{port}" if port else None
+        yield LiveGateway(_ready(process, log, known), log, process)
     finally:
         process.terminate()
         process.wait(PATIENCE)
 
 
-def _ready(process: subprocess.Popen[bytes], log: Path) -> str:
+def _ready(process: subprocess.Popen[bytes], log: Path, known: str | None) -> str:
     """Wait until the gateway answers, and return its URL."""
     patient_until = time.monotonic() + PATIENCE
     while time.monotonic() < patient_until and process.poll() is None:
-        if (url := _url(log)) and _answers(url):
+        if (url := known or _url(log)) and _answers(url):
             return url
         time.sleep(0.05)
     raise AssertionError(f"the gateway didn't start:\n{log.read_text()}")

@@ -43,7 +43,7 @@ RULES: dict[str, set[str]] = {
     "playground": set(),
     "policy": {"auth", "settings", "errors"},
     "projections": {"documents", "errors", "tables"},
-    "readers": {"settings"},
+    "readers": {"settings", "tables"},
     "resolvers": {
         "context",
         "documents",
@@ -70,6 +70,7 @@ RULES: dict[str, set[str]] = {
         "documents",
         "errors",
         "filters",
+        "logs",
         "paging",
         "projections",
         "resolvers",

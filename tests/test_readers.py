@@ -1,15 +1,19 @@
-"""Connections that read: one that nobody waits for any more comes home, and is used again."""
+"""Connections that read: nobody waits for what others read, nor for what nobody wants."""
 
 import asyncio
+from pathlib import Path
 
 import asyncpg
 import pytest
 
-from gateway.readers import PostgresReaders
+from gateway.readers import PostgresReaders, SQLiteReaders
 from gateway.settings import load
+from gateway.tables import row_of
 
 pytestmark = pytest.mark.anyio
 
+ROW = row_of(["number"], [None], asyncpg.Record)
+SLEEP = "SELECT pg_sleep(60) /* given up */"
 OTHERS = """
 SELECT count(*), count(*) FILTER (WHERE state = 'active')
 FROM pg_stat_activity WHERE query LIKE '%/* given up */' AND pid <> pg_backend_pid()
@@ -21,16 +25,36 @@ async def test_a_read_that_is_given_up_costs_no_connection(postgres_url: str) ->
     onlooker = await asyncpg.connect(postgres_url)
     try:
         for _ in range(5):
-            reading = asyncio.create_task(readers.fetch("SELECT pg_sleep(60) /* given up */", []))
+            reading = asyncio.create_task(readers.fetch(SLEEP, [], ROW))
             while (await onlooker.fetchrow(OTHERS))[1] == 0:
                 assert not reading.done()
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
-            assert [tuple(row) for row in await readers.fetch("SELECT 1 /* given up */", [])] == [
-                (1,)
-            ]
+            (row,) = await readers.fetch("SELECT 1 /* given up */", [], ROW)
+            assert tuple(row) == (1,)
         assert (await onlooker.fetchrow(OTHERS))[0] == 1
     finally:
         await onlooker.close()
+        await readers.close()
+
+
+COUNT = """
+WITH RECURSIVE numbers(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers LIMIT ?)
+SELECT count(*) FROM numbers
+"""
+
+
+async def test_a_long_read_of_sqlite_keeps_nobody_waiting(tmp_path: Path) -> None:
+    readers = SQLiteReaders(load(database_url=f"sqlite:///{tmp_path}/empty.sqlite3"))
+    try:
+        quick, long = (
+            asyncio.create_task(readers.fetch(COUNT, [many], row_of(["number"], [None])))
+            for many in (10, 2_000_000)
+        )
+        await asyncio.sleep(0)
+        assert quick.done()
+        assert not long.done()
+        assert [row.number for row in (*await quick, *await long)] == [10, 2_000_000]
+    finally:
         await readers.close()

@@ -39,7 +39,10 @@ Absolute figures are this machine's; the ratios mean more, for all programs take
 One project of {jobs:,} jobs and {backups:,} backups is read, a second one of a tenth of that is
 written to. Each server is one process on one core, and the load (wrk, 16 connections) and the
 database have another; but for freezer-api, whose two workers use both. Neither PostgreSQL nor
-MariaDB waits for the disk.
+MariaDB waits for the disk, and no program logs its requests.
+The programs in Python run on the one that made the virtual environment: one that was built with
+optimizations, as distributions' are, is a fifth faster than one that wasn't
+(`make bench PYTHON=/usr/bin/python3`, before there is an environment).
 Before anything is measured, every program's answer is checked: the right items, in order.
 CPU is the server's own, per request; SQL counts the statements that its database saw, but for
 those that begin and end transactions; MB is the largest process, resident, after the last round.

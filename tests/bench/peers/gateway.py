@@ -16,7 +16,7 @@ from tests.bench.machine import on_core
 from tests.bench.peers import Peer
 from tests.bench.stage import Stage
 from tests.bench.workload import TITLES, Item, Request, deep, single
-from tests.compat.keystone import PASSWORD
+from tests.compat.keystone import PASSWORD, free_port
 from tests.live import PROGRAM, LiveGateway, live
 
 TOTAL = "query Total { backups { totalCount } }"
@@ -63,9 +63,14 @@ def serving(
     """Run a gateway on a database that has its data; `authenticated` requests show a token."""
     folder = stage.folder / name
     folder.mkdir()
-    settings = {"database_url": database, "project_id": stage.catalogue.project_id} | settings
+    settings = {
+        "database_url": database,
+        "project_id": stage.catalogue.project_id,
+        # A line for each request is what none of the others writes, either.
+        "log_level": "warning",
+    } | settings
     program = [*on_core(stage.cores.server), *PROGRAM]
-    with live(folder, program=program, sample_data=False, **settings) as gateway:
+    with live(folder, program=program, sample_data=False, port=free_port(), **settings) as gateway:
         headers, others = (
             stage.headers(project) if authenticated else {}
             for project in (stage.catalogue, stage.second)
