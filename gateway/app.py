@@ -22,9 +22,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway import __version__, auth, logs, migrations, playground, rest_compat
 from gateway.auth import Authenticator, Identity, NoAuthenticator
 from gateway.context import Contexts, Trusts
-from gateway.db import Database, counted
+from gateway.db import Database
 from gateway.errors import BadInput, GatewayError, TooLarge, Unavailable
 from gateway.policy import Policy
+from gateway.pools import counted
 from gateway.schema import GraphQLApp, errors, graphql_app
 from gateway.settings import Settings
 from gateway.tables import Client, columns

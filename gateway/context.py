@@ -6,12 +6,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from strawberry.dataloader import DataLoader
 
 from gateway.auth import Authenticator, Headers, Identity, project
 from gateway.db import Database
 from gateway.policy import Policy
+from gateway.transactions import Transaction
 
 Found = TypeVar("Found")
 Parent = tuple[str, str]
@@ -54,7 +54,7 @@ class Context:
 
     def write(
         self, *, taken: str = "the item exists already"
-    ) -> AbstractAsyncContextManager[AsyncSession]:
+    ) -> AbstractAsyncContextManager[Transaction]:
         """One transaction that changes the project: see `Database.write`."""
         return self.db.write(self.project_id, taken=taken)
 

@@ -4,28 +4,22 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import (
-    DBAPIError,
-    DisconnectionError,
-    IntegrityError,
-    InterfaceError,
-)
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from gateway import revisions
 from gateway.errors import Conflict, GatewayError, Unavailable
-from gateway.readers import CONNECT_SECONDS, SQLITE_PRAGMAS, PostgresReaders, SQLiteReaders
+from gateway.pools import CONNECT_SECONDS, SQLITE_PRAGMAS, PostgresPool, SQLitePool, Tally
 from gateway.settings import Settings
-from gateway.statements import Statement
+from gateway.statements import SQL, Statement
 from gateway.tables import Row
+from gateway.transactions import Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -46,32 +40,15 @@ MOST_STATEMENTS = 500
 """How many statements are remembered as they were compiled."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """How many SQL statements were run, but for those that begin and end transactions."""
-
-    statements: int = 0
-
-
-_tally: ContextVar[Tally | None] = ContextVar("tally", default=None)
-
-
-def counted() -> Tally:
-    """Count the statements of every database from now on, in this task and in those it starts."""
-    tally = Tally()
-    _tally.set(tally)
-    return tally
-
-
 class Database:
     """The catalogue's database: connections that read, and others for transactions."""
 
     def __init__(self, settings: Settings) -> None:
         self.url = settings.database
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _engine(self.url, settings)
-        sa.event.listen(self.engine.sync_engine, "before_cursor_execute", _count)
-        self._readers = (SQLiteReaders if self.is_sqlite else PostgresReaders)(settings)
+        self._engine = _engine(self.url, settings)
+        pool = SQLitePool if self.is_sqlite else PostgresPool
+        self._readers, self._writers = pool(settings), pool(settings)
         self._statements: OrderedDict[Hashable, Statement] = OrderedDict()
 
     async def rows(
@@ -82,8 +59,7 @@ class Database:
         Raises Unavailable when the database doesn't answer.
         """
         statement = query if isinstance(query, Statement) else self._compiled(query)
-        if (tally := _tally.get()) is not None:
-            tally.statements += 1
+        Tally.count()
         try:
             return await self._readers.fetch(
                 statement.text, statement.arguments(values or {}), statement.row
@@ -100,7 +76,7 @@ class Database:
             return value if way is None else way(value)
         return None
 
-    def statement(self, key: Hashable, make: Callable[[], sa.Select[Any]]) -> Statement:
+    def statement(self, key: Hashable, make: Callable[[], SQL]) -> Statement:
         """What `make` makes, compiled: the first time that it is asked for under this key."""
         if (known := self._statements.get(key)) is not None:
             self._statements.move_to_end(key)
@@ -110,13 +86,13 @@ class Database:
             self._statements.popitem(last=False)
         return made
 
-    def _compiled(self, query: sa.Select[Any]) -> Statement:
-        return Statement(query, self.engine.dialect, self._readers.base)
+    def _compiled(self, query: SQL) -> Statement:
+        return Statement(query, self._engine.dialect, self._readers.base)
 
     @asynccontextmanager
     async def write(
         self, project_id: str, *others: str, taken: str = "the item exists already"
-    ) -> AsyncIterator[AsyncSession]:
+    ) -> AsyncIterator[Transaction]:
         """One transaction: committed at the end of the block, rolled back by any exception.
 
         If it has changed anything, these projects have a new revision.
@@ -124,63 +100,40 @@ class Database:
         when it doesn't answer.
         """
         with _translated(taken):
-            async with (
-                AsyncSession(
-                    self.engine, sync_session_class=revisions.Recorder, expire_on_commit=False
-                ) as session,
-                session.begin(),
-            ):
-                yield session
-                await revisions.renew(session, {project_id, *others})
+            async with self._writers.transaction() as lent:
+                transaction = Transaction(lent, self.statement)
+                yield transaction
+                await revisions.renew(transaction, {project_id, *others}, self._engine.dialect.name)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """One transaction on a bare connection, for changing the schema. Raises Unavailable."""
         with _translated():
-            async with self.engine.begin() as connection:
+            async with self._engine.begin() as connection:
                 yield connection
 
     async def close(self) -> None:
         """Close every connection."""
         await self._readers.close()
-        await self.engine.dispose()
+        await self._writers.close()
 
 
 def _engine(url: sa.URL, settings: Settings) -> AsyncEngine:
-    pool_size = settings.database_pool_size
+    """What writes the statements, and connects to change the schema."""
     if url.get_backend_name() != "sqlite":
-        engine = create_async_engine(
+        return create_async_engine(
             url,
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=CONNECT_SECONDS,
+            poolclass=NullPool,
             connect_args={
                 "timeout": CONNECT_SECONDS,
                 "command_timeout": settings.database_timeout,
                 **({} if settings.database_prepared_statements else _UNPREPARED),
             },
-            # Documents travel as text: what the driver would decode stays as it is.
-            json_deserializer=str,
         )
-        sa.event.listen(engine.sync_engine, "checkout", _replace_dead)
-        return engine
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0)
+    engine = create_async_engine(url, poolclass=NullPool)
     sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
-
-
-def _count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-    tally = _tally.get()
-    # SQLite's BEGIN is a statement like any other.
-    if tally is not None and not statement.startswith("BEGIN"):
-        tally.statements += 1
-
-
-def _replace_dead(connection: Any, _record: object, _proxy: object) -> None:
-    # The driver knows, without asking the server, that a connection was closed while it was idle.
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -193,8 +146,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    # IMMEDIATE: a transaction that read first could not become a writer while another one writes.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql(SQLitePool.BEGIN)
 
 
 @contextmanager
@@ -210,7 +162,7 @@ def _translated(taken: str = "") -> Iterator[None]:
 
 def _translation(error: Exception, taken: str = "") -> GatewayError | None:
     """The gateway's name for what the database says, or None where it has none."""
-    if isinstance(error, IntegrityError):
+    if isinstance(error, (asyncpg.IntegrityConstraintViolationError, sqlite3.IntegrityError)):
         return Conflict(taken)
     told: object = error
     if isinstance(
@@ -219,7 +171,7 @@ def _translation(error: Exception, taken: str = "") -> GatewayError | None:
         if not is_unavailable(error):
             return None
         told = getattr(error, "orig", error)
-    elif not isinstance(error, (PoolTimeoutError, OSError)):
+    elif not isinstance(error, OSError):
         return None
     log.warning("database unavailable", error=str(told) or "it took too long")
     return Unavailable("the database doesn't answer")

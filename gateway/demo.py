@@ -80,7 +80,7 @@ async def load(database: Database) -> Summary:
         rows += Estate(project_id, night, plan).rows()
     insert = (sqlite if database.is_sqlite else postgresql).insert
     added: dict[Table, set[tuple[str, str]]] = {}
-    async with database.write(EXAMPLES, *plan["projects"]) as session:
+    async with database.write(EXAMPLES, *plan["projects"]) as transaction:
         for table in _TABLES:
             wanted = [values for kind, values in rows if kind is table]
             if table is JobAction:
@@ -88,8 +88,9 @@ async def load(database: Database) -> Summary:
                 wanted = [row for row in wanted if (row["project_id"], row["job_id"]) in added[Job]]
             stored: sa.Table = sa.inspect(table).local_table
             statement = insert(stored).on_conflict_do_nothing().returning(*stored.primary_key)
-            found = await session.execute(statement, wanted) if wanted else ()
-            added[table] = {(row[0], row[1]) for row in found}
+            added[table] = set()
+            for values in wanted:
+                added[table].update(row[:2] for row in await transaction.rows(statement, values))
     return Summary(
         clients=len(added[Client]),
         sessions=len(added[Session]),

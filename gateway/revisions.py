@@ -6,14 +6,12 @@ every project's, so what changes them gives a new revision to `EVERYBODY`.
 
 import secrets
 from collections.abc import Collection
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
 
-from gateway.tables import Client, Revision, columns, source
+from gateway.tables import Revision, columns, source
+from gateway.transactions import Transaction
 
 EVERYBODY = ""
 """In place of a project: no project is called so."""
@@ -30,45 +28,20 @@ _RENEWED = {
 }
 
 
-class Recorder(Session):
-    """A session that knows whether it has changed something, and whether of a central client."""
+async def renew(transaction: Transaction, projects: Collection[str], dialect: str) -> None:
+    """Give these projects a new revision, if the transaction has changed anything.
 
-    changed = False
-    changed_central = False
-
-
-@sa.event.listens_for(Recorder, "after_flush")
-def _flushed(session: Recorder, _context: UOWTransaction) -> None:
-    changed = [*session.new, *session.deleted, *filter(session.is_modified, session.dirty)]
-    session.changed |= bool(changed)
-    session.changed_central |= any(isinstance(row, Client) and row.is_central for row in changed)
-
-
-@sa.event.listens_for(Recorder, "do_orm_execute")
-def _executed(state: ORMExecuteState) -> None:
-    if not state.is_select:
-        session: Any = state.session
-        session.changed = True
-        # What becomes of which rows only the database knows.
-        session.changed_central |= getattr(state.statement, "table", None) == source(Client)
-
-
-async def renew(session: AsyncSession, projects: Collection[str]) -> None:
-    """Give these projects a new revision, if the session has changed anything.
-
-    As the last thing in a transaction: the rows are locked until it is committed, by all in the
-    same order, and whoever waits for one holds nothing that the other still needs.
+    As the last thing in it: the rows are locked until it is committed, by all in the same order,
+    and whoever waits for one holds nothing that the other still needs.
     """
-    await session.flush()
-    recorder: Any = session.sync_session
-    if not recorder.changed:
+    if not transaction.changed:
         return
-    over = {*projects, EVERYBODY} if recorder.changed_central else projects
+    over = {*projects, EVERYBODY} if transaction.changed_central else projects
     # Not a count, which a database restored from a backup would come to again, with other rows.
     # Of 62 bits, so that the sum of two is an integer of 64, too.
     revision = secrets.randbits(62)
     rows = [{"project_id": project_id, "revision": revision} for project_id in sorted(over)]
-    await session.execute(_RENEWED[session.get_bind().dialect.name], rows)
+    await transaction.each(_RENEWED[dialect], rows)
 
 
 def seen_by(project: sa.ColumnElement[str]) -> sa.ColumnElement[int]:

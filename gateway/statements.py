@@ -1,21 +1,24 @@
-"""SELECTs, compiled once: their text, the values that go into it, and how rows come out of it."""
+"""SQL, compiled once: its text, the values that go into it, and how rows come out of it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.expression import UpdateBase
 
 from gateway.tables import Way, row_of
 
+SQL = sa.Select[Any] | UpdateBase
+
 
 class Statement:
-    """A query as the driver takes it, for any values of its named parameters.
+    """A statement as the driver takes it, for any values of its named parameters.
 
     Where it has a list of values, each must be a parameter of its own: SQLAlchemy would else write
     them in when it runs the query, which it never does.
     """
 
-    def __init__(self, query: sa.Select[Any], dialect: sa.Dialect, base: type = tuple) -> None:
+    def __init__(self, query: SQL, dialect: sa.Dialect, base: type = tuple) -> None:
         """Compile it; `base` is the driver's class of rows."""
         compiled: Any = query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         self.text: str = compiled.string
@@ -25,7 +28,7 @@ class Statement:
             (name, _way(compiled.binds[name].type, dialect, "bind_processor"))
             for name in compiled.positiontup
         )
-        columns = list(query.selected_columns)
+        columns = list(query.exported_columns)
         ways = [_way(column.type, dialect, "result_processor", None) for column in columns]
         self.row = row_of([str(column.key) for column in columns], ways, base)
         """What the driver is to make of each row."""

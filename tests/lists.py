@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-import sqlalchemy as sa
 from apps import GraphQL
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -82,13 +81,13 @@ async def store(
     """Put rows into a table, in one statement."""
     if not rows:
         return
-    defaults: dict[str, Any] = {"version": 0} if "version" in columns(table) else {}
+    defaults: dict[str, Any] = {}
     if "created_at" in columns(table):
         moment = datetime(2026, 1, 1, tzinfo=UTC)
         defaults |= {"created_at": moment, "updated_at": moment}
-    async with database.write(project) as session:
-        await session.execute(
-            sa.insert(table), [defaults | {"project_id": project, **row} for row in rows]
+    async with database.write(project) as transaction:
+        await transaction.insert(
+            *(table(**defaults | {"project_id": project, **row}) for row in rows)
         )
 
 

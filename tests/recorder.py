@@ -1,12 +1,13 @@
 """Counts the SQL statements that a piece of code runs, to see that they don't grow in number."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
 import sqlalchemy as sa
 
-from gateway.readers import Readers
+from gateway.pools import Lent, PostgresPool, SQLitePool
 
 TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 
@@ -25,14 +26,22 @@ class QueryRecorder:
         """Start."""
         self.statements = []
         sa.event.listen(sa.Engine, "before_cursor_execute", self._record)
-        fetch = self._fetch = Readers.fetch
-
-        async def fetch_recorded(readers: Readers, text: str, *arguments: Any) -> Any:
-            self.statements.append(text)
-            return await fetch(readers, text, *arguments)
-
-        Readers.fetch = fetch_recorded  # type: ignore[method-assign]
+        self._patched = pytest.MonkeyPatch()
+        for kind, name in (
+            (PostgresPool, "fetch"),
+            (SQLitePool, "fetch"),
+            (Lent, "fetch"),
+            (Lent, "each"),
+        ):
+            self._patched.setattr(kind, name, self._recorded(getattr(kind, name)))
         return self
+
+    def _recorded(self, run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def recorded(of: object, text: str, *arguments: Any) -> Any:
+            self.statements.append(text)
+            return await run(of, text, *arguments)
+
+        return recorded
 
     def __exit__(
         self,
@@ -42,7 +51,7 @@ class QueryRecorder:
     ) -> None:
         """Stop."""
         sa.event.remove(sa.Engine, "before_cursor_execute", self._record)
-        Readers.fetch = self._fetch  # type: ignore[method-assign]
+        self._patched.undo()
 
     def __len__(self) -> int:
         """How many statements there were."""

@@ -142,12 +142,8 @@ class World:
     async def run(self, *statements: Any) -> list[list[Any]]:
         """Run statements behind the gateway's back; return their rows."""
         app = self.client._transport.app  # type: ignore[attr-defined]  # noqa: SLF001
-        rows = []
-        async with app.state.contexts.db.write(*PROJECTS.values()) as session:
-            for statement in statements:
-                result = await session.execute(statement)
-                rows.append(sorted(map(repr, result)) if result.returns_rows else [])
-        return rows
+        async with app.state.contexts.db.write(*PROJECTS.values()) as transaction:
+            return [sorted(map(repr, await transaction.rows(one))) for one in statements]
 
     async def held(self, user: str) -> list[list[Any]]:
         """Return everything that the database holds of a user's project."""

@@ -6,7 +6,9 @@ import pytest
 from apps import GraphQL
 from tell import DO, METADATA, Teller
 
+from gateway.context import Context
 from gateway.db import Database
+from gateway.resolvers import actions
 
 pytestmark = pytest.mark.anyio
 
@@ -68,3 +70,23 @@ async def test_mutations_of_one_request_happen_in_their_order(tell: Teller) -> N
         {"version": 1},
         {"description": "3"},
     ]
+
+
+async def test_what_nobody_waits_for_any_more_is_not_written(ctx: Context) -> None:
+    for _ in range(12):  # more than there are connections
+        written = asyncio.Event()
+
+        async def write(written: asyncio.Event) -> None:
+            async with ctx.write() as transaction:
+                await transaction.insert(actions.draw(ctx, actions.ActionDraft({})))
+                written.set()
+                await asyncio.Event().wait()
+
+        writing = asyncio.create_task(write(written))
+        await written.wait()
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+    assert await actions.LISTING.count(ctx, None) == 0
+    await actions.create(ctx, actions.ActionDraft({}))
+    assert await actions.LISTING.count(ctx, None) == 1

@@ -20,6 +20,7 @@ from gateway.db import Database
 from gateway.demo import EXAMPLES, Summary
 from gateway.resolvers.jobs import CAPABILITY
 from gateway.settings import load
+from gateway.statements import SQL
 from gateway.tables import (
     ACTIONS,
     MODES,
@@ -90,11 +91,11 @@ async def everything(database: Database) -> dict[str, Sequence[Row]]:
     return {table.__name__: await rows(database, table) for table in TABLES}
 
 
-async def change(database: Database, *statements: sa.Executable) -> None:
+async def change(database: Database, *statements: SQL) -> None:
     """Do to the sample what a user might do."""
-    async with database.write(EXAMPLES) as session:
+    async with database.write(EXAMPLES) as transaction:
         for statement in statements:
-            await session.execute(statement)
+            await transaction.rows(statement)
 
 
 @pytest.mark.parametrize(

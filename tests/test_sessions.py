@@ -7,7 +7,7 @@ import pytest
 
 from gateway.context import Context
 from gateway.errors import BadInput, NotFound
-from gateway.resolvers import clients, jobs, sessions
+from gateway.resolvers import clients, jobs, locked, sessions
 from gateway.resolvers.sessions import SessionDraft
 from gateway.tables import Job, Session
 
@@ -28,13 +28,13 @@ async def of(ctx: Context, count: int, hold_off: int = 60) -> tuple[str, list[st
 
 
 async def stored(ctx: Context, session_id: str) -> Session:
-    async with ctx.write() as session:
-        return await session.get_one(Session, (ctx.project_id, session_id))
+    async with ctx.write() as transaction:
+        return await locked(ctx, transaction, Session, session_id)
 
 
 async def job_of(ctx: Context, job_id: str) -> Job:
-    async with ctx.write() as session:
-        return await session.get_one(Job, (ctx.project_id, job_id))
+    async with ctx.write() as transaction:
+        return await locked(ctx, transaction, Job, job_id)
 
 
 async def test_a_job_gets_the_schedule_of_its_session(ctx: Context) -> None:

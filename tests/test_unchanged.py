@@ -23,6 +23,7 @@ from gateway.auth import Headers, Identity
 from gateway.db import Database
 from gateway.resolvers import jobs
 from gateway.rest_compat import ROUTES
+from gateway.statements import SQL
 from gateway.tables import Action, Client, source
 
 pytestmark = pytest.mark.anyio
@@ -175,11 +176,11 @@ async def test_the_sample_is_a_change(client: httpx.AsyncClient, database: Datab
 async def test_whatever_a_transaction_does(make_ctx: MakeContext) -> None:
     own, other = make_ctx("p1"), make_ctx("p2")
 
-    async def changed(*statements: sa.Executable) -> tuple[bool, bool]:
+    async def changed(*statements: SQL) -> tuple[bool, bool]:
         before = [await jobs.LISTING.revision(ctx) for ctx in (own, other)]
-        async with own.write() as session:
+        async with own.write() as transaction:
             for statement in statements:
-                await session.execute(statement)
+                await transaction.rows(statement)
         after = [await jobs.LISTING.revision(ctx) for ctx in (own, other)]
         return before[0] != after[0], before[1] != after[1]
 

@@ -8,16 +8,16 @@ writes in one transaction. Rows on read, an object on write.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import count
 from typing import Any, Self, TypeVar
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel
 
+from gateway import projections
 from gateway.context import Context, Parent
 from gateway.errors import NotFound, StaleVersion
 from gateway.filters import Where, as_is
@@ -25,6 +25,7 @@ from gateway.paging import Order, Page, Sort, Window
 from gateway.resolvers import readings
 from gateway.resolvers.readings import CALLER, Reading
 from gateway.tables import Row, columns, now, source
+from gateway.transactions import Transaction
 
 Column = sa.ColumnElement[Any]
 Columns = tuple[Column, ...]
@@ -203,7 +204,7 @@ class Listing:
             query = sa.select(*select).select_from(self.source).where(self.visible)
             if where is not None:
                 query = query.where(where.sql(bind))
-            wanted = self.source if keys is None else parents(ctx)
+            wanted = self.source if keys is None else parents(sqlite=ctx.db.is_sqlite)
             if owner is not None:
                 query = query.where(owner[0] == wanted.c.of_project, owner[1] == wanted.c.of_id)
             return of(query, window.bound() if window else None, wanted)
@@ -240,12 +241,12 @@ def listing(
     )
 
 
-def parents(ctx: Context) -> sa.FromClause:
+def parents(*, sqlite: bool) -> sa.FromClause:
     """The parents as a table of their own, in one parameter or two whatever their number.
 
     `named` makes the values of the parameters.
     """
-    if ctx.db.is_sqlite:
+    if sqlite:
         given = sa.bindparam("parents", None, type_=sa.Text)
         pairs = sa.func.json_each(given).table_valued("value")
         return sa.select(
@@ -270,7 +271,7 @@ def named(ctx: Context, keys: Sequence[Parent]) -> dict[str, Any]:
 
 async def locked(
     ctx: Context,
-    session: AsyncSession,
+    transaction: Transaction,
     table: type[Table],
     item_id: str,
     expected_version: int | None = None,
@@ -279,29 +280,38 @@ async def locked(
 
     Raises NotFound, and StaleVersion where the caller expected another version.
     """
-    own = columns(table)
-    query = sa.select(table).where(own.project_id == ctx.project_id, own.id == item_id)
-    row = (await session.execute(query.with_for_update())).scalar_one_or_none()
+    values = {"project_id": ctx.project_id, "id": item_id}
+    found = await transaction.objects(table, _locking(table), values)
     kind = table.__name__
-    if row is None:
+    if not found:
         raise NotFound(f"no {kind.lower()} with the id '{item_id}' in this project")
+    (row,) = found
     version = row.version  # type: ignore[attr-defined]  # every table that has an id has it
     if expected_version is not None and version != expected_version:
         raise StaleVersion(f"the {kind.lower()} has version {version}, not {expected_version}")
     return row
 
 
-def change(row: SQLModel, **values: object) -> None:
-    """Set these columns, and count the change."""
+@cache
+def _locking(table: type[SQLModel]) -> sa.Select[Any]:
+    own = columns(table)
+    query = sa.select(source(table)).where(own.project_id == CALLER, own.id == sa.bindparam("id"))
+    return query.with_for_update()
+
+
+async def change(transaction: Transaction, row: SQLModel, **values: object) -> None:
+    """Set these columns, and count the change. Raises BadInput for what doesn't fit."""
+    values["version"] = row.version + 1  # type: ignore[attr-defined]  # every table with an id has it
+    values["updated_at"] = now()
     for key, value in values.items():
         setattr(row, key, value)
-    row.version += 1  # type: ignore[attr-defined]  # every table that has an id has it
-    row.updated_at = now()
+    projections.fits(row)
+    await transaction.update(row, values)
 
 
 async def put(
     ctx: Context,
-    session: AsyncSession,
+    transaction: Transaction,
     row: Table,
     expected_version: int | None = None,
     *,
@@ -314,15 +324,15 @@ async def put(
     """
     item_id = row.id  # type: ignore[attr-defined]  # every table that has an id has it
     try:
-        old = await locked(ctx, session, type(row), item_id, expected_version)
+        old = await locked(ctx, transaction, type(row), item_id, expected_version)
     except NotFound:
         if expected_version is not None:
             raise StaleVersion(f"there is no '{item_id}' of version {expected_version}") from None
-        session.add(row)
-        await session.flush()
+        await transaction.insert(row)
         return row
     kept |= {"project_id", "id", "user_id", "version", "created_at"}
-    change(old, **{c.key: getattr(row, c.key) for c in columns(type(row)) if c.key not in kept})
+    values = {c.key: getattr(row, c.key) for c in columns(type(row)) if c.key not in kept}
+    await change(transaction, old, **values)
     return old
 
 
@@ -330,5 +340,5 @@ async def delete(
     ctx: Context, table: type[SQLModel], item_id: str, expected_version: int | None = None
 ) -> None:
     """Delete the item of the caller's project. Raises NotFound and StaleVersion."""
-    async with ctx.write() as session:
-        await session.delete(await locked(ctx, session, table, item_id, expected_version))
+    async with ctx.write() as transaction:
+        await transaction.delete(await locked(ctx, transaction, table, item_id, expected_version))

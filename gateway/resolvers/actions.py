@@ -62,8 +62,9 @@ async def create(ctx: Context, draft: ActionDraft) -> Action:
     """Create an action. Raises BadInput, and Conflict where the id is taken in this project."""
     ctx.authorize("actions:create")
     row = draw(ctx, draft)
-    async with ctx.write(taken=f"an action with the id '{row.id}' exists already") as session:
-        session.add(row)
+    taken = f"an action with the id '{row.id}' exists already"
+    async with ctx.write(taken=taken) as transaction:
+        await transaction.insert(row)
     return row
 
 
@@ -79,16 +80,16 @@ async def update(
     The other keys are the columns of a draft. Raises NotFound, StaleVersion and BadInput.
     """
     ctx.authorize("actions:update")
-    async with ctx.write() as session:
-        row = await locked(ctx, session, Action, action_id, expected_version)
+    async with ctx.write() as transaction:
+        row = await locked(ctx, transaction, Action, action_id, expected_version)
         document = orjson.loads(row.freezer_action)
         values = dict(changes)
         if "freezer_action" in values:
             patch = projections.mapping("freezer_action", values.pop("freezer_action"))
             document = documents.merged(document, patch)
         text = documents.dump(document, what="'freezer_action'")
-        change(row, freezer_action=text, **values, **projections.action(document))
-        projections.fits(row)
+        values |= {"freezer_action": text, **projections.action(document)}
+        await change(transaction, row, **values)
     return row
 
 
@@ -98,8 +99,8 @@ async def replace(
     """Put an action in the place of the one of this id, or create it under the id."""
     ctx.authorize("actions:replace")
     draft.action_id = action_id
-    async with ctx.write() as session:
-        return await resolvers.put(ctx, session, draw(ctx, draft), expected_version)
+    async with ctx.write() as transaction:
+        return await resolvers.put(ctx, transaction, draw(ctx, draft), expected_version)
 
 
 async def delete(ctx: Context, action_id: str, *, expected_version: int | None = None) -> None:

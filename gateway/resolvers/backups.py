@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway import documents, filters, projections, resolvers
 from gateway.context import Context
 from gateway.filters import Where
 from gateway.resolvers import change, listing, locked
+from gateway.resolvers.readings import CALLER
 from gateway.tables import Backup, BackupStatus, Job, columns
 
 COLUMNS = columns(Backup)
@@ -19,6 +19,11 @@ LISTING = listing(Backup, "backups:get_all", COLUMNS.backup_name, COLUMNS.sort_t
 
 OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
+
+_JOBS = columns(Job)
+_CLIENT_OF_JOB = sa.select(_JOBS.client_id).where(
+    _JOBS.project_id == CALLER, _JOBS.id == sa.bindparam("job_id")
+)
 
 
 @dataclass
@@ -56,18 +61,12 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
         | projections.backup(draft.metadata, draft.status),
     )
     projections.fits(row)
-    async with ctx.write() as session:
+    async with ctx.write() as transaction:
         if row.client_id is None and row.job_id is not None:
-            row.client_id = await _client_of(session, ctx.project_id, row.job_id)
-        session.add(row)
+            its = {"project_id": ctx.project_id, "job_id": row.job_id}
+            row.client_id = await transaction.scalar(_CLIENT_OF_JOB, its)
+        await transaction.insert(row)
     return row
-
-
-async def _client_of(session: AsyncSession, project_id: str, job_id: str) -> str | None:
-    own = columns(Job)
-    query = sa.select(own.client_id).where(own.project_id == project_id, own.id == job_id)
-    client_id: str | None = await session.scalar(query)
-    return client_id
 
 
 async def update(
@@ -82,18 +81,18 @@ async def update(
     Raises NotFound, StaleVersion, and BadInput as `create` does.
     """
     ctx.authorize("backups:update")
-    async with ctx.write() as session:
-        row = await locked(ctx, session, Backup, backup_id, expected_version)
+    async with ctx.write() as transaction:
+        row = await locked(ctx, transaction, Backup, backup_id, expected_version)
         metadata = orjson.loads(row.backup_metadata)
         if "metadata" in changes:
             patch = projections.mapping("metadata", changes["metadata"])
             metadata = documents.merged(metadata, patch)
-        change(
+        await change(
+            transaction,
             row,
             backup_metadata=documents.dump(metadata, what="the metadata"),
             **projections.backup(metadata, changes.get("status", row.status)),
         )
-        projections.fits(row)
     return row
 
 

@@ -21,6 +21,9 @@ COLUMNS = columns(Client)
 
 VISIBLE = sa.or_(COLUMNS.project_id == CALLER, COLUMNS.is_central)
 """A project sees its own clients, and the central ones that serve every project."""
+_LOCKING = (
+    sa.select(source(Client)).where(COLUMNS.id == sa.bindparam("id"), VISIBLE).with_for_update()
+)
 
 
 class Clients(Listing):
@@ -105,20 +108,19 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
 async def _register(ctx: Context, row: Client, news: Mapping[str, str]) -> Client:
     """Store a client, or what is new of one that is known."""
     taken = f"a client with the id '{row.id}' is registered by another project"
-    async with ctx.write(taken=taken) as session:
-        own = COLUMNS.project_id == row.project_id
-        query = sa.select(Client).where(COLUMNS.id == row.id, sa.or_(own, COLUMNS.is_central))
-        found = (await session.execute(query.with_for_update())).scalars().all()
+    async with ctx.write(taken=taken) as transaction:
+        known_as = {"project_id": row.project_id, "id": row.id}
+        found = await transaction.objects(Client, _LOCKING, known_as)
         known = next((client for client in found if client.project_id == row.project_id), None)
         if known is None:
             if found:
                 raise Conflict(taken, field="client_id")
-            session.add(row)
+            await transaction.insert(row)
             return row
         changes = {key: value for key, value in news.items() if getattr(known, key) != value}
         # A scheduler registers at every start: what says nothing new is not a change.
         if changes:
-            change(known, **changes)
+            await change(transaction, known, **changes)
         return known
 
 

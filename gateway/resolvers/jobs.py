@@ -4,11 +4,11 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway import documents, filters, projections, resolvers
 from gateway.context import Context
@@ -16,9 +16,9 @@ from gateway.errors import GatewayError, Unprocessable, shown
 from gateway.filters import Either, Expression, Where, without_key
 from gateway.resolvers import actions, change, clients, listing, locked, sessions
 from gateway.resolvers.actions import ActionDraft
+from gateway.resolvers.readings import CALLER
 from gateway.tables import (
     Action,
-    Client,
     Job,
     JobAction,
     JobEvent,
@@ -27,6 +27,7 @@ from gateway.tables import (
     new_id,
     source,
 )
+from gateway.transactions import Transaction
 
 COLUMNS = columns(Job)
 LINKS = columns(JobAction)
@@ -90,6 +91,21 @@ CAPABILITY = {
 }
 """What an action asks for, and where a client says what it can."""
 
+_TRUST = sa.select(COLUMNS.trust_id).where(
+    COLUMNS.project_id == CALLER, COLUMNS.id == sa.bindparam("id")
+)
+_CLIENT = (
+    sa.select(*(clients.COLUMNS[capability] for capability in CAPABILITY.values()))
+    .where(clients.COLUMNS.id == sa.bindparam("client_id"), clients.VISIBLE)
+    .order_by(clients.COLUMNS.project_id != CALLER)
+    .limit(1)
+)
+"""What the client can that a project means by an id: its own, else a central one."""
+_LISTED = (LINKS.project_id == CALLER, LINKS.job_id == sa.bindparam("job_id"))
+_ACTIONS_OF_JOB = sa.select(source(Action)).select_from(ACTIONS.source).where(*_LISTED)
+_UNLIST = sa.delete(source(JobAction)).where(*_LISTED)
+_LIST = sa.insert(source(JobAction))
+
 
 @dataclass
 class JobDraft:
@@ -121,10 +137,9 @@ async def create(ctx: Context, draft: JobDraft) -> Job:
     row = _draw(ctx, draft)
     await _settle(ctx, row)
     taken = f"a job with the id '{row.id}' exists already"
-    async with _or_distrust(ctx, row.trust_id), ctx.write(taken=taken) as session:
-        session.add(row)
-        await session.flush()
-        await _assign(ctx, session, row, draft.actions)
+    async with _or_distrust(ctx, row.trust_id), ctx.write(taken=taken) as transaction:
+        await transaction.insert(row)
+        await _assign(ctx, transaction, row, draft.actions)
     return row
 
 
@@ -136,14 +151,12 @@ async def replace(
     draft.job_id = job_id
     new = _draw(ctx, draft)
     await _settle(ctx, new)
-    query = sa.select(COLUMNS.trust_id).where(
-        COLUMNS.project_id == ctx.project_id, COLUMNS.id == job_id
-    )
-    async with _or_distrust(ctx, new.trust_id), ctx.write() as session:
-        await sessions.release(ctx, session, job_id, keep=new.session_id)
-        trust_id = (await session.execute(query)).scalar_one_or_none()
-        row = await resolvers.put(ctx, session, new, expected_version)
-        await _assign(ctx, session, row, draft.actions)
+    async with _or_distrust(ctx, new.trust_id), ctx.write() as transaction:
+        await sessions.release(ctx, transaction, job_id, keep=new.session_id)
+        its = {"project_id": ctx.project_id, "id": job_id}
+        trust_id = await transaction.scalar(_TRUST, its)
+        row = await resolvers.put(ctx, transaction, new, expected_version)
+        await _assign(ctx, transaction, row, draft.actions)
     if row.trust_id != trust_id:
         await _distrust(ctx, trust_id)
     return row
@@ -177,21 +190,22 @@ async def update(
             values |= {"user_credentials": None, "trust_id": None}
             values |= await _entrusted(ctx, values["client_id"])
     drafts = changes.get("actions")
-    async with _or_distrust(ctx, values.get("trust_id")), ctx.write() as session:
+    async with _or_distrust(ctx, values.get("trust_id")), ctx.write() as transaction:
         if "session_id" in values:
-            await sessions.release(ctx, session, job_id, keep=values["session_id"])
-        row = await locked(ctx, session, Job, job_id, expected_version)
+            await sessions.release(ctx, transaction, job_id, keep=values["session_id"])
+        row = await locked(ctx, transaction, Job, job_id, expected_version)
         if "schedule" in changes:
             schedule = documents.merged(orjson.loads(row.job_schedule), changes["schedule"] or {})
             values |= projections.scheduled(schedule)
         moved = values.get("client_id", row.client_id) != row.client_id
         trust_id = row.trust_id
-        change(row, **values)
-        projections.fits(row)
+        await change(transaction, row, **values)
         if drafts is not None:
-            await _assign(ctx, session, row, drafts)
+            await _assign(ctx, transaction, row, drafts)
         elif moved:
-            await _check_client(ctx, session, row, await _actions_of(session, row))
+            its = {"project_id": row.project_id, "job_id": row.id}
+            rows = await transaction.objects(Action, _ACTIONS_OF_JOB, its)
+            await _check_client(ctx, transaction, row, rows)
     if row.trust_id != trust_id:
         await _distrust(ctx, trust_id)
     return row
@@ -204,24 +218,24 @@ async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
     the last run went. Raises NotFound.
     """
     ctx.authorize("jobs:event:create")
-    async with ctx.write() as session:
-        row = await locked(ctx, session, Job, job_id)
+    async with ctx.write() as transaction:
+        row = await locked(ctx, transaction, Job, job_id)
         if row.event == event:
             return False
         schedule = orjson.loads(row.job_schedule) | {"event": event.value}
         if event is JobEvent.START:
             schedule |= {"status": "", "result": ""}
-        change(row, **projections.scheduled(schedule))
+        await change(transaction, row, **projections.scheduled(schedule))
         return True
 
 
 async def delete(ctx: Context, job_id: str, *, expected_version: int | None = None) -> None:
     """Delete a job; its actions and its backups stay. Raises NotFound, StaleVersion."""
     ctx.authorize("jobs:delete")
-    async with ctx.write() as session:
-        await sessions.release(ctx, session, job_id)
-        row = await locked(ctx, session, Job, job_id, expected_version)
-        await session.delete(row)
+    async with ctx.write() as transaction:
+        await sessions.release(ctx, transaction, job_id)
+        row = await locked(ctx, transaction, Job, job_id, expected_version)
+        await transaction.delete(row)
     await _distrust(ctx, row.trust_id)
 
 
@@ -283,21 +297,22 @@ def _fill(action: ActionDraft, defaults: Mapping[str, Any]) -> None:
 
 
 async def _assign(
-    ctx: Context, session: AsyncSession, job: Job, drafts: Sequence[ActionDraft]
+    ctx: Context, transaction: Transaction, job: Job, drafts: Sequence[ActionDraft]
 ) -> None:
     """Give a job its actions: those that exist by their ids, the others created."""
     named = {
         projections.identifier("action_id", draft.action_id) for draft in drafts if draft.action_id
     }
-    own, wanted = actions.COLUMNS, resolvers.parents(ctx)
-    query = sa.select(Action).where(own.project_id == wanted.c.of_project, own.id == wanted.c.of_id)
-    keys = resolvers.named(ctx, [(ctx.project_id, action_id) for action_id in named])
-    known = {row.id: row for row in (await session.execute(query, keys)).scalars()} if named else {}
-    rows = []
+    known: dict[str, Action] = {}
+    if named:
+        keys = resolvers.named(ctx, [(ctx.project_id, action_id) for action_id in named])
+        query = _known(sqlite=ctx.db.is_sqlite)
+        known = {row.id: row for row in await transaction.objects(Action, query, keys)}
+    rows, new = [], []
     for draft in drafts:
         if not draft.action_id:
             row = actions.draw(ctx, draft)
-            session.add(row)
+            new.append(row)
         elif (known_row := known.get(draft.action_id)) is None:
             raise Unprocessable(
                 f"no action with the id {shown(draft.action_id)}", field="action_id"
@@ -306,15 +321,13 @@ async def _assign(
             row = known_row
             _check_same(row, draft)
         rows.append(row)
-    await _check_client(ctx, session, job, rows)
-    await session.flush()
-    await session.execute(
-        sa.delete(JobAction).where(LINKS.project_id == job.project_id, LINKS.job_id == job.id)
-    )
-    session.add_all(
-        JobAction(project_id=job.project_id, job_id=job.id, position=position, action_id=row.id)
-        for position, row in enumerate(rows)
-    )
+    await _check_client(ctx, transaction, job, rows)
+    await transaction.insert(*new)
+    its = {"project_id": job.project_id, "job_id": job.id}
+    if job.version:  # a new job has no list yet
+        await transaction.rows(_UNLIST, its)
+    links = [its | {"position": position, "action_id": row.id} for position, row in enumerate(rows)]
+    await transaction.each(_LIST, links)
 
 
 def _check_same(row: Action, draft: ActionDraft) -> None:
@@ -332,13 +345,12 @@ def _check_same(row: Action, draft: ActionDraft) -> None:
         )
 
 
-async def _actions_of(session: AsyncSession, job: Job) -> Sequence[Action]:
-    query = (
-        sa.select(Action)
-        .select_from(ACTIONS.source)
-        .where(LINKS.project_id == job.project_id, LINKS.job_id == job.id)
+@cache
+def _known(*, sqlite: bool) -> sa.Select[Any]:
+    own, wanted = actions.COLUMNS, resolvers.parents(sqlite=sqlite)
+    return sa.select(source(Action)).where(
+        own.project_id == wanted.c.of_project, own.id == wanted.c.of_id
     )
-    return (await session.execute(query)).scalars().all()
 
 
 async def _settle(ctx: Context, row: Job) -> None:
@@ -407,24 +419,22 @@ async def _only_client(ctx: Context) -> str | None:
 
 
 async def _check_client(
-    ctx: Context, session: AsyncSession, job: Job, rows: Sequence[Action]
+    ctx: Context, transaction: Transaction, job: Job, rows: Sequence[Action]
 ) -> None:
     """Refuse a client that isn't registered, and actions that it can't do."""
     if job.client_id is None:
         return
-    own = clients.COLUMNS
-    query = sa.select(Client).where(own.id == job.client_id, clients.VISIBLE)
-    query = query.order_by(own.project_id != ctx.project_id).limit(1)
-    client = (await session.execute(query, {"project_id": ctx.project_id})).scalar_one_or_none()
-    if client is None:
+    its = {"project_id": ctx.project_id, "client_id": job.client_id}
+    found = await transaction.rows(_CLIENT, its)
+    if not found:
         raise Unprocessable(
             f"no client with the id {shown(job.client_id)} is registered", field="client_id"
         )
-    for key, capability in CAPABILITY.items():
-        able = orjson.loads(getattr(client, capability))
+    for (key, _), words in zip(CAPABILITY.items(), found[0], strict=True):
+        able = orjson.loads(words)
         for row in rows:
             if (wanted := getattr(row, key)) is not None and wanted not in able:
                 raise Unprocessable(
-                    f"the client '{client.id}' does not support the {key} {shown(wanted)}",
+                    f"the client '{job.client_id}' does not support the {key} {shown(wanted)}",
                     field="client_id",
                 )

@@ -7,18 +7,31 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway import documents, filters, projections, resolvers
 from gateway.context import Context
 from gateway.errors import BadInput, NotFound, shown
 from gateway.filters import Where
 from gateway.resolvers import change, listing, locked
-from gateway.tables import Job, JobEvent, Session, columns, new_id, now
+from gateway.resolvers.readings import CALLER
+from gateway.tables import Job, JobEvent, Session, columns, new_id, now, source
+from gateway.transactions import Transaction
 
 COLUMNS = columns(Session)
 LISTING = listing(Session, "sessions:get_all", COLUMNS.description, COLUMNS.id)
 JOBS = columns(Job)
+
+_SESSION_OF_JOB = sa.select(JOBS.session_id).where(
+    JOBS.project_id == CALLER, JOBS.id == sa.bindparam("job_id")
+)
+_FREEING = (
+    sa.update(source(Job))
+    .where(
+        JOBS.project_id == sa.bindparam("of_project"), JOBS.session_id == sa.bindparam("of_session")
+    )
+    .values(session_id=None, session_tag=0, version=JOBS.version + 1, updated_at=None)
+)
+"""Takes all jobs out of a session."""
 
 States = dict[str, dict[str, Any]]
 """What each job of a session does in its current run, by the job's id."""
@@ -48,8 +61,8 @@ async def create(ctx: Context, draft: SessionDraft) -> Session:
     """Create a session without jobs, under a fresh id. Raises BadInput."""
     ctx.authorize("sessions:create")
     row = _draw(ctx, new_id(), draft)
-    async with ctx.write() as session:
-        session.add(row)
+    async with ctx.write() as transaction:
+        await transaction.insert(row)
     return row
 
 
@@ -59,9 +72,9 @@ async def replace(
     """Put a session in the place of the one of this id, or create it; its jobs stay in it."""
     ctx.authorize("sessions:replace")
     row = _draw(ctx, projections.identifier("session_id", session_id), draft)
-    async with ctx.write() as session:
+    async with ctx.write() as transaction:
         return await resolvers.put(
-            ctx, session, row, expected_version, kept=frozenset({"job_states"})
+            ctx, transaction, row, expected_version, kept=frozenset({"job_states"})
         )
 
 
@@ -78,29 +91,25 @@ async def update(
     """
     ctx.authorize("sessions:update")
     values = dict(changes)
-    async with ctx.write() as session:
-        row = await locked(ctx, session, Session, session_id, expected_version)
+    async with ctx.write() as transaction:
+        row = await locked(ctx, transaction, Session, session_id, expected_version)
         if "schedule" in values:
             patch = values.pop("schedule") or {}
             values["schedule"] = _scheduled(
                 documents.merged(orjson.loads(row.schedule), projections.mapping("schedule", patch))
             )
-        change(row, **values)
-        projections.fits(row)
+        await change(transaction, row, **values)
     return row
 
 
 async def delete(ctx: Context, session_id: str, *, expected_version: int | None = None) -> None:
     """Delete a session, and free its jobs. Raises NotFound and StaleVersion."""
     ctx.authorize("sessions:delete")
-    async with ctx.write() as session:
-        row = await locked(ctx, session, Session, session_id, expected_version)
-        await session.execute(
-            sa.update(Job)
-            .where(JOBS.project_id == ctx.project_id, JOBS.session_id == session_id)
-            .values(session_id=None, session_tag=0, version=JOBS.version + 1, updated_at=now())
-        )
-        await session.delete(row)
+    async with ctx.write() as transaction:
+        row = await locked(ctx, transaction, Session, session_id, expected_version)
+        freed = {"of_project": ctx.project_id, "of_session": session_id, "updated_at": now()}
+        await transaction.rows(_FREEING, freed)
+        await transaction.delete(row)
 
 
 async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
@@ -109,12 +118,13 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
     Raises NotFound for either.
     """
     ctx.authorize("sessions:job:add")
-    async with ctx.write() as session:
-        await release(ctx, session, job_id, keep=session_id)
-        row = await locked(ctx, session, Session, session_id)
-        job = await locked(ctx, session, Job, job_id)
+    async with ctx.write() as transaction:
+        await release(ctx, transaction, job_id, keep=session_id)
+        row = await locked(ctx, transaction, Session, session_id)
+        job = await locked(ctx, transaction, Job, job_id)
         schedule = orjson.loads(job.job_schedule)
-        _set_state(
+        await _set_state(
+            transaction,
             row,
             job_id,
             client_id=job.client_id,
@@ -125,7 +135,8 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
         )
         # What the session's schedule says comes in place of what the job's own said.
         when = {key: value for key, value in schedule.items() if not key.startswith("schedule_")}
-        change(
+        await change(
+            transaction,
             job,
             session_id=session_id,
             session_tag=row.session_tag,
@@ -136,31 +147,32 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
 async def remove_job(ctx: Context, session_id: str, job_id: str) -> None:
     """Take a job out of a session, and ask its scheduler to stop it. Raises NotFound."""
     ctx.authorize("sessions:job:remove")
-    async with ctx.write() as session:
-        row = await locked(ctx, session, Session, session_id)
-        job = await locked(ctx, session, Job, job_id)
+    async with ctx.write() as transaction:
+        row = await locked(ctx, transaction, Session, session_id)
+        job = await locked(ctx, transaction, Job, job_id)
         if job.session_id != session_id:
             raise NotFound(f"the job '{job_id}' is not in the session '{session_id}'")
-        _set_state(row, job_id)
+        await _set_state(transaction, row, job_id)
         schedule = orjson.loads(job.job_schedule) | {"event": JobEvent.STOP.value}
-        change(job, session_id=None, session_tag=0, **projections.scheduled(schedule))
+        values = projections.scheduled(schedule)
+        await change(transaction, job, session_id=None, session_tag=0, **values)
 
 
 async def release(
-    ctx: Context, session: AsyncSession, job_id: str, *, keep: str | None = None
+    ctx: Context, transaction: Transaction, job_id: str, *, keep: str | None = None
 ) -> None:
     """Take a job that is about to leave its session out of the current run, unless it stays.
 
     To be called before the job is locked: sessions are always locked first.
     """
-    query = sa.select(JOBS.session_id).where(JOBS.project_id == ctx.project_id, JOBS.id == job_id)
-    session_id = (await session.execute(query)).scalar_one_or_none()
+    its = {"project_id": ctx.project_id, "job_id": job_id}
+    session_id = await transaction.scalar(_SESSION_OF_JOB, its)
     if session_id not in {None, keep}:
         try:
-            row = await locked(ctx, session, Session, session_id)
+            row = await locked(ctx, transaction, Session, session_id)
         except NotFound:
             return
-        _set_state(row, job_id)
+        await _set_state(transaction, row, job_id)
 
 
 async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome:
@@ -173,8 +185,8 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
     isn't in it.
     """
     ctx.authorize("sessions:action:create")
-    async with ctx.write() as session:
-        row = await locked(ctx, session, Session, session_id)
+    async with ctx.write() as transaction:
+        row = await locked(ctx, transaction, Session, session_id)
         if tag > row.session_tag:
             raise BadInput(
                 f"'current_tag' {tag} is too high: the session's is {row.session_tag}",
@@ -187,7 +199,7 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
         if held and tag == row.session_tag:
             return Outcome("hold-off", row.session_tag)
         if held and tag == row.session_tag - 1:
-            _set_state(row, job_id, **_state(row, job_id) | running)
+            await _set_state(transaction, row, job_id, **_state(row, job_id) | running)
             return Outcome("success", row.session_tag)
         if held or tag != row.session_tag:
             return Outcome("out-of-sync", row.session_tag)
@@ -195,7 +207,8 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
         waiting = {"status": "", "result": ""}
         states = {name: state | waiting for name, state in _states(row).items()}
         states[job_id] |= running
-        change(
+        await change(
+            transaction,
             row,
             session_tag=row.session_tag + 1,
             time_start=moment,
@@ -213,16 +226,19 @@ async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcom
     the session.
     """
     ctx.authorize("sessions:action:create")
-    async with ctx.write() as session:
-        row = await locked(ctx, session, Session, session_id)
+    async with ctx.write() as transaction:
+        row = await locked(ctx, transaction, Session, session_id)
         moment = int(time.time())
         ended = {"status": "completed", "result": result, "time_ended": moment}
-        _set_state(row, job_id, **_state(row, job_id) | ended)
-        states = _states(row).values()
-        if row.status != "completed" and all(state["status"] == "completed" for state in states):
-            failed = any(state["result"] != "success" for state in states)
-            row.status, row.time_end = "completed", moment
-            row.result = "fail" if failed else "success"
+        states = _states(row) | {job_id: _state(row, job_id) | ended}
+        values: dict[str, Any] = {"job_states": documents.dump(states)}
+        if row.status != "completed" and all(
+            state["status"] == "completed" for state in states.values()
+        ):
+            failed = any(state["result"] != "success" for state in states.values())
+            values |= {"status": "completed", "time_end": moment}
+            values["result"] = "fail" if failed else "success"
+        await change(transaction, row, **values)
         return Outcome("success", row.session_tag)
 
 
@@ -263,10 +279,10 @@ def _state(row: Session, job_id: str) -> dict[str, Any]:
         raise BadInput(f"job_id {shown(job_id)} not found in session", field="job_id") from None
 
 
-def _set_state(row: Session, job_id: str, **state: Any) -> None:
+async def _set_state(transaction: Transaction, row: Session, job_id: str, **state: Any) -> None:
     """Write what a job does; without anything, it is in the session no more."""
     states = _states(row)
     states.pop(job_id, None)
     if state:
         states[job_id] = state
-    change(row, job_states=documents.dump(states))
+    await change(transaction, row, job_states=documents.dump(states))

@@ -31,10 +31,9 @@ def golden(name: str) -> Any:
 
 async def store(ctx: Context, *rows: SQLModel) -> None:
     """Put rows into the database as they are."""
-    async with ctx.write() as session:
+    async with ctx.write() as transaction:
         for row in rows:
-            session.add(row)
-            await session.flush()
+            await transaction.insert(row)
 
 
 async def test_published_backups(ctx: Context, ask: Ask) -> None:

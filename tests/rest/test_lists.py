@@ -47,14 +47,14 @@ def job(number: int, **changes: Any) -> dict[str, Any]:
 
 async def insert(ctx: Context, table: Any, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows as they are."""
-    async with ctx.write() as session:
-        await session.execute(sa.insert(table), rows)
+    async with ctx.write() as transaction:
+        await transaction.insert(*(table(**row) for row in rows))
 
 
 async def remove(ctx: Context, table: Any, item_id: str) -> None:
     """Delete a row."""
-    async with ctx.write() as session:
-        await session.execute(sa.delete(table).where(columns(table).id == item_id))
+    async with ctx.write() as transaction:
+        await transaction.rows(sa.delete(table).where(columns(table).id == item_id))
 
 
 def following(response: httpx.Response) -> str:

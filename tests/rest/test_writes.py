@@ -379,13 +379,15 @@ async def test_clients_register_again(ask: Ask) -> None:
 
 
 async def test_central_clients_are_seen_by_every_project(ctx: Context, ask_other: Ask) -> None:
-    async with ctx.write() as session:
+    async with ctx.write() as transaction:
         words = dict.fromkeys(
             ("supported_actions", "supported_modes", "supported_storages", "supported_engines"),
             "[]",
         )
-        session.add(Client(project_id="p1", id="central", user_id="u", is_central=True, **words))
-        session.add(Client(project_id="p1", id="own", user_id="u", **words))
+        await transaction.insert(
+            Client(project_id="p1", id="central", user_id="u", is_central=True, **words)
+        )
+        await transaction.insert(Client(project_id="p1", id="own", user_id="u", **words))
     await make(ask_other, "clients")
     listed = (await shown(ask_other, "clients"))["clients"]
     assert [item["client"]["client_id"] for item in listed] == ["central", "node"]
@@ -396,8 +398,8 @@ async def test_central_clients_are_seen_by_every_project(ctx: Context, ask_other
     await ask_other("DELETE clients/central", status=403)
     await ask_other("POST clients", {"client_id": "central"}, 409)
     # A client of one's own that was there before has the same id; the page may end between them.
-    async with ctx.write() as session:
-        session.add(Client(project_id="p2", id="central", user_id="u", **words))
+    async with ctx.write() as transaction:
+        await transaction.insert(Client(project_id="p2", id="central", user_id="u", **words))
     page = await ask_other("GET clients?limit=1")
     assert page.json()["clients"] == listed[:1]
     address = page.links["next"]["url"].partition("/v2/p2/")[2]

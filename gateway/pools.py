@@ -1,4 +1,4 @@
-"""Reading: the drivers' own connections, kept open, each lent to one statement at a time.
+"""The drivers' own connections, kept open, each lent to one statement or transaction at a time.
 
 SQLAlchemy writes the statements. Going through its connections as well, for each of them, would
 cost more than all the rest of a request.
@@ -8,8 +8,11 @@ import asyncio
 import sqlite3
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import aiosqlite
 import asyncpg
@@ -35,11 +38,36 @@ SQLITE_PRAGMAS = (
 )
 
 
-class Readers(ABC):
+@dataclass(slots=True)
+class Tally:
+    """How many SQL statements were run, but for those that begin and end transactions."""
+
+    statements: int = 0
+
+    @staticmethod
+    def count() -> None:
+        """Count one more, where somebody counts."""
+        if (tally := _tally.get()) is not None:
+            tally.statements += 1
+
+
+_tally: ContextVar[Tally | None] = ContextVar("tally", default=None)
+
+
+def counted() -> Tally:
+    """Count the statements of every database from now on, in this task and in those it starts."""
+    tally = Tally()
+    _tally.set(tally)
+    return tally
+
+
+class Pool(ABC):
     """Up to so many connections, made when they are needed; the last one used is the next."""
 
     base: type = tuple
     """What a row is to begin with."""
+    BEGIN: ClassVar[str]
+    """What begins a transaction that may write."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -52,11 +80,7 @@ class Readers(ABC):
         A connection that died while it was idle is replaced, unseen: reading twice does no harm.
         Raises the driver's errors, OSError, and TimeoutError also where no connection gets free.
         """
-        if self._places.locked():
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await self._places.acquire()
-        else:
-            await self._places.acquire()
+        await self._place()
         try:
             while self._idle:
                 connection = self._idle.pop()
@@ -67,6 +91,64 @@ class Readers(ABC):
                         raise
             return await self._lent(await self._connect(), text, arguments, row)
         finally:
+            self._places.release()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Lent"]:
+        """One transaction: committed at the end of the block, rolled back by any exception.
+
+        Raises what `fetch` does; and as there, a connection that has died is replaced, unseen.
+        """
+        await self._place()
+        try:
+            lent = Lent(self, await self._begun())
+        except BaseException:
+            self._places.release()
+            raise
+        try:
+            yield lent
+            await lent.run("COMMIT")
+        except BaseException:
+            # To its end, also where nobody waits any more: others may wait for the rows.
+            await asyncio.shield(self._take_back(lent))
+            raise
+        self._idle.append(lent.connection)
+        self._places.release()
+
+    async def _place(self) -> None:
+        if self._places.locked():
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._places.acquire()
+        else:
+            await self._places.acquire()
+
+    async def _begun(self) -> Any:
+        """Begin a transaction on a connection."""
+        while True:
+            was_idle = bool(self._idle)
+            connection = self._idle.pop() if was_idle else await self._connect()
+            try:
+                await self._run(connection, self.BEGIN)
+            except BaseException as error:
+                dead = isinstance(error, Exception) and self._was_dead(connection, error)
+                await self._drop(connection)
+                if not (was_idle and dead):
+                    raise
+            else:
+                return connection
+
+    async def _take_back(self, lent: "Lent") -> None:
+        """Take a connection back whose transaction is not to be."""
+        try:
+            if lent.survives:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self._run(lent.connection, "ROLLBACK")
+                self._idle.append(lent.connection)
+        except Exception:  # noqa: BLE001 - the server rolls back what its client can't
+            lent.survives = False
+        finally:
+            if not lent.survives:
+                await self._drop(lent.connection)
             self._places.release()
 
     async def _lent(
@@ -99,6 +181,14 @@ class Readers(ABC):
         """Run a statement on a connection."""
 
     @abstractmethod
+    async def _ask_each(self, connection: Any, text: str, many: Sequence[Sequence[Any]]) -> None:
+        """Run a statement on a connection once for each of these arguments."""
+
+    @abstractmethod
+    async def _run(self, connection: Any, text: str) -> None:
+        """Run a statement without arguments or rows on a connection."""
+
+    @abstractmethod
     def _survives(self, connection: Any, error: BaseException) -> bool:
         """Whether a connection may be used again after this."""
 
@@ -111,10 +201,46 @@ class Readers(ABC):
         """Close a connection, whatever its state."""
 
 
-class PostgresReaders(Readers):
+class Lent:
+    """A connection within a transaction. Its methods raise what `Pool.fetch` does."""
+
+    def __init__(self, lender: Pool, connection: Any) -> None:
+        self.connection = connection
+        self.survives = True
+        """Whether the connection may be used again after what has gone wrong."""
+        self._lender = lender
+
+    async def fetch(self, text: str, arguments: Sequence[Any], row: type[Row]) -> Found:
+        """All rows that a statement finds or returns, each of this class."""
+        Tally.count()
+        with self._watched():
+            return await self._lender._ask(self.connection, text, arguments, row)  # noqa: SLF001
+
+    async def each(self, text: str, many: Sequence[Sequence[Any]]) -> None:
+        """Run a statement once for each of these arguments."""
+        Tally.count()
+        with self._watched():
+            await self._lender._ask_each(self.connection, text, many)  # noqa: SLF001
+
+    async def run(self, text: str) -> None:
+        """Run a statement that is of the transaction itself."""
+        with self._watched():
+            await self._lender._run(self.connection, text)  # noqa: SLF001
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self.survives = self._lender._survives(self.connection, error)  # noqa: SLF001
+            raise
+
+
+class PostgresPool(Pool):
     """Connections to PostgreSQL; each prepares a statement once, or never, as the settings say."""
 
     base = asyncpg.Record
+    BEGIN = "BEGIN"
 
     async def _connect(self) -> Any:
         settings = self._settings
@@ -132,6 +258,12 @@ class PostgresReaders(Readers):
         found: Found = await connection.fetch(text, *arguments, record_class=row)
         return found
 
+    async def _ask_each(self, connection: Any, text: str, many: Sequence[Sequence[Any]]) -> None:
+        await connection.executemany(text, many)
+
+    async def _run(self, connection: Any, text: str) -> None:
+        await connection.execute(text)
+
     def _survives(self, connection: Any, error: BaseException) -> bool:
         # The driver itself ends what nobody waits for any more, before it begins the next. After
         # anything else the connection may be in the middle of something.
@@ -145,12 +277,15 @@ class PostgresReaders(Readers):
         connection.terminate()
 
 
-class SQLiteReaders(Readers):
+class SQLitePool(Pool):
     """Connections to an SQLite file, each a thread of its own, and one without.
 
     Handing a page over between threads takes longer than finding it: that is tried at once, and
     only what isn't found in a moment, or meets a lock, is left to a thread.
     """
+
+    # A transaction that read first could not become a writer while another one writes.
+    BEGIN = "BEGIN IMMEDIATE"
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -193,6 +328,12 @@ class SQLiteReaders(Readers):
         self, connection: Any, text: str, arguments: Sequence[Any], row: type[Row]
     ) -> Found:
         return list(map(row, await connection.execute_fetchall(text, arguments)))
+
+    async def _ask_each(self, connection: Any, text: str, many: Sequence[Sequence[Any]]) -> None:
+        await connection.executemany(text, many)
+
+    async def _run(self, connection: Any, text: str) -> None:
+        await connection.execute_fetchall(text)
 
     def _survives(self, connection: Any, error: BaseException) -> bool:  # noqa: ARG002
         # Its thread takes one thing after the other, also when nobody waits any more.

@@ -1,0 +1,86 @@
+"""Pools of connections: nobody waits for what others read, nor for what nobody wants."""
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from gateway.pools import PostgresPool, SQLitePool
+from gateway.settings import load
+from gateway.tables import row_of
+
+pytestmark = pytest.mark.anyio
+
+ROW = row_of(["number"], [None], asyncpg.Record)
+SLEEP = "SELECT pg_sleep(60) /* given up */"
+OTHERS = """
+SELECT count(*), count(*) FILTER (WHERE state = 'active')
+FROM pg_stat_activity WHERE query LIKE '%/* given up */' AND pid <> pg_backend_pid()
+"""
+
+
+async def test_a_read_that_is_given_up_costs_no_connection(postgres_url: str) -> None:
+    pool = PostgresPool(load(database_url=postgres_url, database_pool_size=2))
+    onlooker = await asyncpg.connect(postgres_url)
+    try:
+        for _ in range(5):
+            reading = asyncio.create_task(pool.fetch(SLEEP, [], ROW))
+            while (await onlooker.fetchrow(OTHERS))[1] == 0:
+                assert not reading.done()
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            (row,) = await pool.fetch("SELECT 1 /* given up */", [], ROW)
+            assert tuple(row) == (1,)
+        assert (await onlooker.fetchrow(OTHERS))[0] == 1
+    finally:
+        await onlooker.close()
+        await pool.close()
+
+
+async def test_a_transaction_that_is_given_up_costs_no_connection(postgres_url: str) -> None:
+    pool = PostgresPool(load(database_url=postgres_url, database_pool_size=1))
+    onlooker = await asyncpg.connect(postgres_url)
+
+    async def wait() -> None:
+        async with pool.transaction() as lent:
+            await lent.fetch(SLEEP, [], ROW)
+
+    try:
+        backends = set()
+        for _ in range(3):
+            waiting = asyncio.create_task(wait())
+            while (await onlooker.fetchrow(OTHERS))[1] == 0:
+                assert not waiting.done()
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            async with pool.transaction() as lent:
+                (row,) = await lent.fetch("SELECT pg_backend_pid()", [], ROW)
+            backends.add(row[0])
+        assert len(backends) == 1
+    finally:
+        await onlooker.close()
+        await pool.close()
+
+
+COUNT = """
+WITH RECURSIVE numbers(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers LIMIT ?)
+SELECT count(*) FROM numbers
+"""
+
+
+async def test_a_long_read_of_sqlite_keeps_nobody_waiting(tmp_path: Path) -> None:
+    pool = SQLitePool(load(database_url=f"sqlite:///{tmp_path}/empty.sqlite3"))
+    try:
+        quick, long = (
+            asyncio.create_task(pool.fetch(COUNT, [many], row_of(["number"], [None])))
+            for many in (10, 2_000_000)
+        )
+        await asyncio.sleep(0)
+        assert quick.done()
+        assert not long.done()
+        assert [row.number for row in (*await quick, *await long)] == [10, 2_000_000]
+    finally:
+        await pool.close()
