@@ -7,6 +7,7 @@ other key is the client's own business, and projected only when it has the colum
 
 import re
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from typing import Any
 
 from sqlmodel import SQLModel
@@ -28,6 +29,7 @@ from gateway.tables import (
 
 Document = Mapping[str, Any]
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _ID = re.compile(r"[\w-]+")
 _HOST = r"[a-zA-Z\d](?:[a-zA-Z\d-]{0,61}[a-zA-Z\d])?"
 _CLIENT_ID = re.compile(rf"(?:[\w-]+_)?{_HOST}(?:\.{_HOST})*")
@@ -276,24 +278,29 @@ def fits(row: SQLModel) -> None:
 
     Raises BadInput naming the column, and its limit in bytes of UTF-8.
     """
-    for column in columns(type(row)):
-        value = getattr(row, column.key)
+    limits = _limits(type(row))
+    for key, value in vars(row).items():
         if not isinstance(value, str):
             continue
         size = len(value.encode(errors="surrogatepass"))
-        limit = column.info.get("max_bytes", size)
-        if size > limit:
+        if size > limits.get(key, size):
             raise BadInput(
-                f"'{column.key}' is {size} bytes long, the limit is {limit}: {shown(value)}",
-                field=column.key,
+                f"'{key}' is {size} bytes long, the limit is {limits[key]}: {shown(value)}",
+                field=key,
             )
         if not storable(value):
-            raise BadInput(f"'{column.key}' has characters no text has: {shown(value)}")
+            raise BadInput(f"'{key}' has characters no text has: {shown(value)}")
+
+
+@cache
+def _limits(table: type[SQLModel]) -> Mapping[str, int]:
+    """How many bytes the short texts may have."""
+    return {c.key: c.info["max_bytes"] for c in columns(table) if "max_bytes" in c.info}
 
 
 def storable(text: str) -> bool:
     """Tell whether both databases can hold the text: no NUL, no lone surrogates."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    return not _UNSTORABLE.search(text)
 
 
 def _text(document: Document, key: str) -> str | None:
