@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from secrets import token_hex
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import sqlalchemy as sa
 import structlog
@@ -189,7 +189,11 @@ class Observed:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = f"req-{uuid4()}"
+        # In the form of a UUID, as of all OpenStack's services.
+        digits = token_hex(16)
+        request_id = (
+            f"req-{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        )
         logs.request_id.set(request_id)
         tally = counted()
         added = ((_REQUEST_ID, request_id.encode()), _NO_SNIFFING)

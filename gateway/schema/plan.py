@@ -4,9 +4,9 @@ Each relation below a level of rows is one statement for all of them. What has n
 ordinary way, and gives the same answer.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import ArgumentNode, GraphQLField, Visitor, visit
 from graphql.execution.collect_fields import (
@@ -16,7 +16,9 @@ from graphql.execution.values import VariableValues, get_argument_values
 from strawberry.types.arguments import convert_arguments
 
 from gateway.context import Context, Parent
-from gateway.paging import Page, cursors
+from gateway.filters import Where
+from gateway.paging import Page, Window, cursors
+from gateway.resolvers import Columns, Listing
 from gateway.schema.connections import question
 from gateway.schema.shapes import Built, Rows, Run, Shape, together
 from gateway.schema.views import (
@@ -46,11 +48,12 @@ class Arguments:
         self.field = definition.extensions["strawberry-definition"]
         name = schema.config.name_converter.from_argument
         self.names = {name(one): str(one.python_name) for one in self.field.arguments}
-        self._always = None if _varies(self.node.arguments or ()) else self._values(None)
+        self.always = None if _varies(self.node.arguments or ()) else self._values(None)
+        """Their values, where no variable stands in them."""
 
-    def of(self, run: Run) -> dict[str, Any]:
+    def of(self, run: Run) -> Mapping[str, Any]:
         """Their values in this run. Raises GraphQLError and BadInput as plain execution would."""
-        return dict(self._always) if self._always is not None else self._values(run.variables)
+        return self._values(run.variables) if self.always is None else self.always
 
     def _values(self, variables: VariableValues | None) -> dict[str, Any]:
         values = get_argument_values(self.definition, self.node, variables)
@@ -97,6 +100,16 @@ class ToOne:
         return dict(zip(found, built, strict=True))
 
 
+class Asked(NamedTuple):
+    """Which part of which list is read, and which columns of it."""
+
+    listing: Listing
+    window: Window
+    where: Where | None
+    columns: Columns
+    across: bool
+
+
 @dataclass
 class ToMany:
     """A connection, of the catalogue or of many parents at once."""
@@ -106,6 +119,24 @@ class ToMany:
     outline: "Outline"
     rows: Rows
     name: str = ""
+    _known: dict[Hashable, "Asked"] = field(default_factory=dict)
+
+    def _asked(self, run: Run, *, across: bool | None) -> "Asked":
+        """What the arguments ask; None: they also say whether it is asked of all projects."""
+        limits = (across, run.ctx.default_limit, run.ctx.max_limit)
+        if (known := self._known.get(limits)) is not None:
+            return known
+        arguments = self.arguments.of(run)
+        if across is None:
+            across = bool(arguments.get("all_projects"))
+        asked = Asked(
+            *question(run.ctx, self.spec, arguments, across=across),
+            (*self.rows.select(across=across), *self.spec.extra),
+            across,
+        )
+        if self.arguments.always is not None:
+            self._known[limits] = asked
+        return asked
 
     async def load(
         self, run: Run, keys: list[Parent], *, across: bool
@@ -114,9 +145,8 @@ class ToMany:
         owner = self.spec.owner
         if not keys or owner is None:
             return {}
-        asked = question(run.ctx, self.spec, self.arguments.of(run), across=across)
-        listing, window, where = asked
-        ctx, columns = run.ctx, (*self.rows.select(across=across), *self.spec.extra)
+        ctx = run.ctx
+        listing, window, where, columns, _ = self._asked(run, across=across)
 
         async def pages() -> Mapping[Parent, Page]:
             if not self.outline.pages:
@@ -133,10 +163,8 @@ class ToMany:
 
     async def root(self, run: Run) -> dict[str, Any]:
         """Read one page of the catalogue."""
-        arguments = self.arguments.of(run)
-        across = arguments.pop("all_projects", False)
-        listing, window, where = question(run.ctx, self.spec, arguments, across=across)
-        ctx, columns = run.ctx, (*self.rows.select(across=across), *self.spec.extra)
+        ctx = run.ctx
+        listing, window, where, columns, across = self._asked(run, across=None)
 
         async def page() -> Mapping[None, Page]:
             if not self.outline.pages:
