@@ -4,11 +4,11 @@ Each relation below a level of rows is one statement for all of them. What has n
 ordinary way, and gives the same answer.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from graphql import ArgumentNode, GraphQLField, Visitor, visit
+from graphql import ArgumentNode, GraphQLField, VariableNode, Visitor, visit
 from graphql.execution.collect_fields import (
     FieldDetails,
 )
@@ -48,12 +48,32 @@ class Arguments:
         self.field = definition.extensions["strawberry-definition"]
         name = schema.config.name_converter.from_argument
         self.names = {name(one): str(one.python_name) for one in self.field.arguments}
-        self.always = None if _varies(self.node.arguments or ()) else self._values(None)
+        nodes = self.node.arguments or ()
+        self._variables = {
+            self.names[node.name.value]: node.value.name.value
+            for node in nodes
+            if isinstance(node.value, VariableNode)
+        }
+        """The arguments that are variables themselves, and which."""
+        self._varies = _varies(node for node in nodes if not isinstance(node.value, VariableNode))
+        constant = not (self._variables or self._varies)
+        self.always = self._values(None) if constant else None
         """Their values, where no variable stands in them."""
+        self._last: dict[str, Any] | None = None
 
     def of(self, run: Run) -> Mapping[str, Any]:
         """Their values in this run. Raises GraphQLError and BadInput as plain execution would."""
-        return self._values(run.variables) if self.always is None else self.always
+        if self.always is not None:
+            return self.always
+        given = {
+            name: run.variables.coerced.get(variable) for name, variable in self._variables.items()
+        }
+        if self._last is None or not all(type(value) in {str, int} for value in given.values()):
+            values = self._values(run.variables)
+            self._last = None if self._varies else values
+            return values
+        # They are what the variables are, and the others what they were.
+        return self._last | given
 
     def _values(self, variables: VariableValues | None) -> dict[str, Any]:
         values = get_argument_values(self.definition, self.node, variables)
@@ -66,7 +86,7 @@ class Arguments:
         )
 
 
-def _varies(arguments: Sequence[ArgumentNode]) -> bool:
+def _varies(arguments: Iterable[ArgumentNode]) -> bool:
     """Whether a variable stands in one of the arguments, however deep."""
     found = False
 
