@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -61,6 +62,50 @@ def counted() -> Tally:
     return tally
 
 
+class Places:
+    """So many places; whoever finds none waits for a turn, but not for ever.
+
+    A semaphore with a time-out, which both take longer than most statements' way to the server.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._free = number
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def take(self) -> None:
+        """Take a place. Raises TimeoutError where none gets free."""
+        if self._free:
+            self._free -= 1
+            return
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self._waiting.append(turn)
+        patience = loop.call_later(CONNECT_SECONDS, _refuse, turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                # It had come, and is somebody else's now.
+                self.leave()
+            raise
+        finally:
+            patience.cancel()
+
+    def leave(self) -> None:
+        """Leave a place to whoever has waited longest."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
+def _refuse(turn: "asyncio.Future[None]") -> None:
+    if not turn.done():
+        turn.set_exception(TimeoutError("no connection got free"))
+
+
 class Pool(ABC):
     """Up to so many connections, made when they are needed; the last one used is the next."""
 
@@ -71,7 +116,7 @@ class Pool(ABC):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._places = asyncio.Semaphore(settings.database_pool_size)
+        self._places = Places(settings.database_pool_size)
         self._idle: list[Any] = []
 
     async def fetch(self, text: str, arguments: Sequence[Any], row: type[Row]) -> Found:
@@ -80,7 +125,7 @@ class Pool(ABC):
         A connection that died while it was idle is replaced, unseen: reading twice does no harm.
         Raises the driver's errors, OSError, and TimeoutError also where no connection gets free.
         """
-        await self._place()
+        await self._places.take()
         try:
             while self._idle:
                 connection = self._idle.pop()
@@ -91,7 +136,7 @@ class Pool(ABC):
                         raise
             return await self._lent(await self._connect(), text, arguments, row)
         finally:
-            self._places.release()
+            self._places.leave()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Lent"]:
@@ -99,11 +144,11 @@ class Pool(ABC):
 
         Raises what `fetch` does; and as there, a connection that has died is replaced, unseen.
         """
-        await self._place()
+        await self._places.take()
         try:
             lent = Lent(self, await self._begun())
         except BaseException:
-            self._places.release()
+            self._places.leave()
             raise
         try:
             yield lent
@@ -113,14 +158,7 @@ class Pool(ABC):
             await asyncio.shield(self._take_back(lent))
             raise
         self._idle.append(lent.connection)
-        self._places.release()
-
-    async def _place(self) -> None:
-        if self._places.locked():
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await self._places.acquire()
-        else:
-            await self._places.acquire()
+        self._places.leave()
 
     async def _begun(self) -> Any:
         """Begin a transaction on a connection."""
@@ -149,7 +187,7 @@ class Pool(ABC):
         finally:
             if not lent.survives:
                 await self._drop(lent.connection)
-            self._places.release()
+            self._places.leave()
 
     async def _lent(
         self, connection: Any, text: str, arguments: Sequence[Any], row: type[Row]

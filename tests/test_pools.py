@@ -6,7 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from gateway.pools import PostgresPool, SQLitePool
+from gateway.pools import Places, PostgresPool, SQLitePool
 from gateway.settings import load
 from gateway.tables import row_of
 
@@ -84,3 +84,36 @@ async def test_a_long_read_of_sqlite_keeps_nobody_waiting(tmp_path: Path) -> Non
         assert [row.number for row in (*await quick, *await long)] == [10, 2_000_000]
     finally:
         await pool.close()
+
+
+async def test_turns_come_in_order_and_those_given_up_are_passed_on() -> None:
+    places = Places(1)
+    await places.take()
+    came: list[int] = []
+
+    async def wait(number: int) -> None:
+        await places.take()
+        came.append(number)
+
+    turns = [asyncio.create_task(wait(number)) for number in range(4)]
+    await asyncio.sleep(0)
+    turns[0].cancel()  # before its turn
+    places.leave()
+    turns[1].cancel()  # when it has come, unseen
+    await asyncio.wait(turns[:3])
+    assert came == [2]
+    places.leave()
+    await turns[3]
+    assert came == [2, 3]
+    places.leave()
+    await asyncio.wait_for(places.take(), 1)
+
+
+async def test_nobody_waits_for_a_place_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.pools.CONNECT_SECONDS", 0.01)
+    places = Places(1)
+    await places.take()
+    with pytest.raises(TimeoutError):
+        await places.take()
+    places.leave()
+    await places.take()

@@ -305,7 +305,7 @@ async def _assign(
     }
     known: dict[str, Action] = {}
     if named:
-        keys = resolvers.named(ctx, [(ctx.project_id, action_id) for action_id in named])
+        keys = resolvers.named([(ctx.project_id, action_id) for action_id in named])
         query = _known(sqlite=ctx.db.is_sqlite)
         known = {row.id: row for row in await transaction.objects(Action, query, keys)}
     rows, new = [], []
