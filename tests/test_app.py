@@ -253,3 +253,19 @@ async def test_the_unexpected_is_masked(client: httpx.AsyncClient) -> None:
         response.headers["X-Openstack-Request-Id"] for response in (rest, graphql)
     ]
     assert all(line["exc_info"] for line in logged)
+
+
+async def test_nobody_answers_websockets(client: httpx.AsyncClient) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    for path in ("/v2/p/jobs", "/graphql"):
+        headers = [(b"host", b"localhost")]
+        scope = {"type": "websocket", "path": path, "headers": headers, "query_string": b""}
+        await app_of(client)(scope, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.close"] * 2

@@ -216,9 +216,9 @@ class Paths(BaseRoute):
     def __init__(self, *paths: Path) -> None:
         self.paths = {(len(path.parts), *path.parts[::2]): path for path in paths}
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:  # noqa: ARG002 - they are one
-        """Take every address."""
-        return Match.FULL, {}
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Take every request, whatever its address."""
+        return (Match.FULL if scope["type"] == "http" else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer at the address. Raises HTTPException where there is nothing."""
