@@ -19,6 +19,7 @@ from graphql.execution.collect_fields import (
 )
 from graphql.execution.values import VariableValues
 
+from gateway.schema.outlines import Outline
 from gateway.schema.plan import (
     Arguments,
     ById,
@@ -26,7 +27,6 @@ from gateway.schema.plan import (
     Constant,
     Group,
     Leaves,
-    Outline,
     Plan,
     Root,
     ToMany,
