@@ -14,8 +14,9 @@ pytestmark = pytest.mark.anyio
 
 ROW = row_of(["number"], [None], asyncpg.Record)
 SLEEP = "SELECT pg_sleep(60) /* given up */"
+# Asleep, not just active: what is between two messages of its client does not hear a cancellation.
 OTHERS = """
-SELECT count(*), count(*) FILTER (WHERE state = 'active')
+SELECT count(*), count(*) FILTER (WHERE wait_event = 'PgSleep')
 FROM pg_stat_activity WHERE query LIKE '%/* given up */' AND pid <> pg_backend_pid()
 """
 
