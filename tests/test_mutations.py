@@ -35,6 +35,25 @@ async def items(tell: Teller) -> Mapping[str, Any]:
     }
 
 
+async def test_a_mutation_that_fails_leaves_those_beside_it_alone(graphql: GraphQL) -> None:
+    body = await graphql(
+        """
+        mutation($action: ActionInput!) {
+          first: createAction(input: $action) { action { action } }
+          wrong: deleteJob(input: {id: "no id"}) { deletedId }
+          last: createAction(input: $action) { action { action } }
+        }
+        """,
+        {"action": DO},
+    )
+    made = {"action": {"action": "backup"}}
+    assert body["data"] == {"first": made, "wrong": None, "last": made}
+    (error,) = body["errors"]
+    assert (error["path"], error["extensions"]["code"]) == (["wrong"], "BAD_USER_INPUT")
+    found = await graphql("{ actions { totalCount } }")
+    assert found["data"] == {"actions": {"totalCount": 2}}
+
+
 async def test_a_job_is_created_with_all_that_is_given(tell: Teller) -> None:
     schedule = {"interval": "1 days", "startDate": "2026-01-01T00:00:00", "dayOfWeek": "mon"}
     schedule |= {"status": "SCHEDULED", "result": "FAIL", "event": "STOP", "hour": None}

@@ -94,7 +94,9 @@ class Listing:
         if not dated:
             # Somebody has written since.
             return await self.find(ctx, window, where, select)
-        return replace(window.page(rows), revision=dated[0].revision)
+        page = window.page(rows)
+        page.revision = dated[0].revision
+        return page
 
     async def revision(self, ctx: Context) -> int:
         """The revision of what the caller's project sees."""

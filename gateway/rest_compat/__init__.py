@@ -21,7 +21,7 @@ from gateway.resolvers import actions, backups, clients, jobs, sessions
 from gateway.rest_compat import handlers
 from gateway.rest_compat.documents import ACTIONS, BACKUPS, CLIENTS, JOBS, SESSIONS
 from gateway.rest_compat.handlers import Endpoint, deletes, lists, shows
-from gateway.rest_compat.requests import BadParameter, Call, accepts
+from gateway.rest_compat.requests import BadParameter, Call, accepts, base
 from gateway.settings import Settings
 
 ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
@@ -122,12 +122,11 @@ def _let_in(ctx: Context, rules: Sequence[str]) -> None:
 
 async def versions(settings: Settings, request: Request) -> Response:
     """Tell which versions of the API there are."""
-    base = settings.public_url or str(request.base_url).rstrip("/")
     version = {
         "id": "v2",
         "status": "CURRENT",
         "updated": "2018-02-21T13:30:00",
-        "links": [{"href": f"{base}/v2/", "rel": "self"}],
+        "links": [{"href": f"{base(settings, request)}/v2/", "rel": "self"}],
     }
     return handlers.answer({"versions": [version]}, 300)
 

@@ -6,7 +6,7 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -175,7 +175,7 @@ class Call:
 
     @cached_property
     def _base(self) -> str:
-        return self.settings.public_url or str(self.request.base_url).rstrip("/")
+        return base(self.settings, self.request)
 
     def next_page(self, resource: Resource, page: Page, search: str) -> str | None:
         """Return the address of the page after this one, or None after the last."""
@@ -243,6 +243,23 @@ class Call:
         preferences = ",".join(self.request.headers.getlist("prefer")).lower().split(",")
         names = {preference.partition(";")[0].strip() for preference in preferences}
         return bool(names & {"return=minimal", 'return="minimal"'})
+
+
+def base(settings: Settings, request: Request) -> str:
+    """Return what the gateway's addresses begin with: as it is set, or as the client came."""
+    if settings.public_url:
+        return settings.public_url
+    scope = request.scope
+    server, root = scope.get("server"), scope.get("root_path", "")
+    return _reached(scope["scheme"], request.headers.get("host"), server and tuple(server), root)
+
+
+@lru_cache(maxsize=256)
+def _reached(scheme: str, host: str | None, server: tuple[str, int] | None, root: str) -> str:
+    """The address that Starlette finds, which takes it some time."""
+    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
+    scope = {"type": "http", "scheme": scheme, "headers": headers, "server": server}
+    return str(Request({**scope, "root_path": root}).base_url).rstrip("/")
 
 
 def possible_id(item_id: str) -> bool:

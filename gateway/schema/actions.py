@@ -117,14 +117,14 @@ class Mutation:
     """What can be changed."""
 
     @strawberry.mutation(description="Create an action that jobs may run.")
-    async def create_action(self, info: Info, input: ActionDraft) -> ActionPayload:
+    async def create_action(self, info: Info, input: ActionDraft) -> ActionPayload | None:
         """Create."""
         return ActionPayload(key=key_of(await actions.create(info.context, input)))
 
     @strawberry.mutation(
         description="Change what is given of an action, in every job that runs it."
     )
-    async def update_action(self, info: Info, input: UpdateActionInput) -> ActionPayload:
+    async def update_action(self, info: Info, input: UpdateActionInput) -> ActionPayload | None:
         """Patch."""
         row = await actions.update(
             info.context,
@@ -135,7 +135,7 @@ class Mutation:
         return ActionPayload(key=key_of(row))
 
     @strawberry.mutation(description="Delete an action, and take it out of the jobs that run it.")
-    async def delete_action(self, info: Info, input: DeleteInput) -> DeletePayload:
+    async def delete_action(self, info: Info, input: DeleteInput) -> DeletePayload | None:
         """Delete."""
         await actions.delete(info.context, target(info.context, input.id, "Action"))
         return DeletePayload(deleted_id=input.id)

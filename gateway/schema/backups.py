@@ -123,12 +123,12 @@ class Mutation:
     """What can be changed."""
 
     @strawberry.mutation(description="Register a backup that an agent wrote.")
-    async def register_backup(self, info: Info, input: BackupDraft) -> BackupPayload:
+    async def register_backup(self, info: Info, input: BackupDraft) -> BackupPayload | None:
         """Register."""
         return BackupPayload(key=key_of(await backups.create(info.context, input)))
 
     @strawberry.mutation(description="Change what is given of a backup.")
-    async def update_backup(self, info: Info, input: UpdateBackupInput) -> BackupPayload:
+    async def update_backup(self, info: Info, input: UpdateBackupInput) -> BackupPayload | None:
         """Patch."""
         row = await backups.update(
             info.context,
@@ -139,7 +139,7 @@ class Mutation:
         return BackupPayload(key=key_of(row))
 
     @strawberry.mutation(description="Forget a backup; its data is the agent's affair.")
-    async def delete_backup(self, info: Info, input: DeleteInput) -> DeletePayload:
+    async def delete_backup(self, info: Info, input: DeleteInput) -> DeletePayload | None:
         """Delete."""
         await backups.delete(info.context, target(info.context, input.id, "Backup"))
         return DeletePayload(deleted_id=input.id)

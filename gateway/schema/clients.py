@@ -90,12 +90,12 @@ class Mutation:
     @strawberry.mutation(
         description="Register a client; again, to change its description and what it can do."
     )
-    async def register_client(self, info: Info, input: ClientDraft) -> ClientPayload:
+    async def register_client(self, info: Info, input: ClientDraft) -> ClientPayload | None:
         """Register."""
         return ClientPayload(key=key_of(await clients.create(info.context, input)))
 
     @strawberry.mutation(description="Forget a client; its jobs and backups stay.")
-    async def delete_client(self, info: Info, input: DeleteInput) -> DeletePayload:
+    async def delete_client(self, info: Info, input: DeleteInput) -> DeletePayload | None:
         """Delete."""
         await clients.delete(info.context, target(info.context, input.id, "Client"))
         return DeletePayload(deleted_id=input.id)

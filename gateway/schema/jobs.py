@@ -243,7 +243,7 @@ class Mutation:
     """What can be changed."""
 
     @strawberry.mutation(description="Create a job, and those of its actions that don't exist yet.")
-    async def create_job(self, info: Info, input: CreateJobInput) -> JobPayload:
+    async def create_job(self, info: Info, input: CreateJobInput) -> JobPayload | None:
         """Create."""
         draft = JobDraft(
             actions=input.actions,
@@ -255,7 +255,7 @@ class Mutation:
         return JobPayload(key=key_of(await jobs.create(info.context, draft)))
 
     @strawberry.mutation(description="Change what is given of a job.")
-    async def update_job(self, info: Info, input: UpdateJobInput) -> JobPayload:
+    async def update_job(self, info: Info, input: UpdateJobInput) -> JobPayload | None:
         """Patch."""
         changes = given(input, "description", "client_id", "schedule", "actions")
         if "schedule" in changes:
@@ -271,23 +271,23 @@ class Mutation:
         return JobPayload(key=key_of(row))
 
     @strawberry.mutation(description="Delete a job; its actions and its backups stay.")
-    async def delete_job(self, info: Info, input: DeleteInput) -> DeletePayload:
+    async def delete_job(self, info: Info, input: DeleteInput) -> DeletePayload | None:
         """Delete."""
         await jobs.delete(info.context, target(info.context, input.id, "Job"))
         return DeletePayload(deleted_id=input.id)
 
     @strawberry.mutation(description="Ask a job's scheduler to start it.")
-    async def start_job(self, info: Info, input: JobEventInput) -> JobEventPayload:
+    async def start_job(self, info: Info, input: JobEventInput) -> JobEventPayload | None:
         """Request a start."""
         return await _request(info, input, JobEvent.START)
 
     @strawberry.mutation(description="Ask a job's scheduler to take it off the schedule.")
-    async def stop_job(self, info: Info, input: JobEventInput) -> JobEventPayload:
+    async def stop_job(self, info: Info, input: JobEventInput) -> JobEventPayload | None:
         """Request a stop."""
         return await _request(info, input, JobEvent.STOP)
 
     @strawberry.mutation(description="Ask a job's scheduler to end the run that is under way.")
-    async def abort_job(self, info: Info, input: JobEventInput) -> JobEventPayload:
+    async def abort_job(self, info: Info, input: JobEventInput) -> JobEventPayload | None:
         """Request an abort."""
         return await _request(info, input, JobEvent.ABORT)
 

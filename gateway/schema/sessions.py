@@ -145,7 +145,7 @@ class Mutation:
     """What can be changed."""
 
     @strawberry.mutation(description="Create a session.")
-    async def create_session(self, info: Info, input: CreateSessionInput) -> SessionPayload:
+    async def create_session(self, info: Info, input: CreateSessionInput) -> SessionPayload | None:
         """Create."""
         draft = SessionDraft(
             schedule=present(input.schedule.document()),
@@ -155,7 +155,7 @@ class Mutation:
         return SessionPayload(key=key_of(await sessions.create(info.context, draft)))
 
     @strawberry.mutation(description="Change what is given of a session.")
-    async def update_session(self, info: Info, input: UpdateSessionInput) -> SessionPayload:
+    async def update_session(self, info: Info, input: UpdateSessionInput) -> SessionPayload | None:
         """Patch."""
         changes = given(input, "description", "hold_off", "schedule")
         if "schedule" in changes:
@@ -169,13 +169,13 @@ class Mutation:
         return SessionPayload(key=key_of(row))
 
     @strawberry.mutation(description="Delete a session; its jobs are free again.")
-    async def delete_session(self, info: Info, input: DeleteInput) -> DeletePayload:
+    async def delete_session(self, info: Info, input: DeleteInput) -> DeletePayload | None:
         """Delete."""
         await sessions.delete(info.context, target(info.context, input.id, "Session"))
         return DeletePayload(deleted_id=input.id)
 
     @strawberry.mutation(description="Take a job into a session; it gets the session's schedule.")
-    async def add_job_to_session(self, info: Info, input: SessionJobInput) -> SessionPayload:
+    async def add_job_to_session(self, info: Info, input: SessionJobInput) -> SessionPayload | None:
         """Add."""
         session_id, job_id = _both(info, input)
         await sessions.add_job(info.context, session_id, job_id)
@@ -184,21 +184,25 @@ class Mutation:
     @strawberry.mutation(
         description="Take a job out of a session, and ask its scheduler to stop it."
     )
-    async def remove_job_from_session(self, info: Info, input: SessionJobInput) -> SessionPayload:
+    async def remove_job_from_session(
+        self, info: Info, input: SessionJobInput
+    ) -> SessionPayload | None:
         """Remove."""
         session_id, job_id = _both(info, input)
         await sessions.remove_job(info.context, session_id, job_id)
         return SessionPayload(key=(info.context.project_id, session_id))
 
     @strawberry.mutation(description="Start a job with its session: each run starts exactly once.")
-    async def start_session(self, info: Info, input: StartSessionInput) -> SessionActionPayload:
+    async def start_session(
+        self, info: Info, input: StartSessionInput
+    ) -> SessionActionPayload | None:
         """Start, or join."""
         session_id, job_id = _both(info, input)
         outcome = await sessions.start(info.context, session_id, job_id, input.current_tag)
         return _acted(info, session_id, outcome)
 
     @strawberry.mutation(description="Record how a job's part of a session's run ended.")
-    async def end_session(self, info: Info, input: EndSessionInput) -> SessionActionPayload:
+    async def end_session(self, info: Info, input: EndSessionInput) -> SessionActionPayload | None:
         """End."""
         session_id, job_id = _both(info, input)
         outcome = await sessions.end(info.context, session_id, job_id, input.result.value)

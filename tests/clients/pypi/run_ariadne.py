@@ -59,17 +59,23 @@ async def main(url: str) -> None:
         assert node.description == job.description
 
         for name in ("renamed", job.description):
-            renamed = await client.rename_job(UpdateJobInput(id=job.id, description=name))
-            assert renamed.update_job.job.description == name
+            renamed = (
+                await client.rename_job(UpdateJobInput(id=job.id, description=name))
+            ).update_job
+            assert renamed
+            assert renamed.job.description == name
         # What isn't given isn't sent: the schedule is as it was.
         assert (await client.job_page(job.id)).node == node.model_copy(
             update={"version": node.version + 2}
         )
 
         draft = CreateJobInput(description="of ariadne-codegen", actions=[])
-        made = (await client.create_job(draft)).create_job.job
-        gone = await client.delete_job(DeleteInput(id=made.id))
-        assert gone.delete_job.deleted_id == made.id
+        created = (await client.create_job(draft)).create_job
+        assert created
+        made = created.job
+        gone = (await client.delete_job(DeleteInput(id=made.id))).delete_job
+        assert gone
+        assert gone.deleted_id == made.id
         codes: list[object] = []
         try:
             await client.delete_job(DeleteInput(id=made.id))

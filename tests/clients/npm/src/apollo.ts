@@ -93,13 +93,13 @@ async function main(): Promise<void> {
     mutation: CreateJobDocument,
     variables: { input: { description: 'of Apollo', actions: [] } },
   });
-  assert(made.data);
+  assert(made.data?.createJob);
   const job = unmask(JobRowFragmentDoc, made.data.createJob.job);
   const deleted = await client.mutate({
     mutation: DeleteJobDocument,
     variables: { input: { id: job.id } },
   });
-  assert.equal(deleted.data?.deleteJob.deletedId, job.id);
+  assert.equal(deleted.data?.deleteJob?.deletedId, job.id);
   assert(cache.evict({ id: `Job:${job.id}` }));
   dashboard.stop();
   assert.deepEqual(complaints, []);

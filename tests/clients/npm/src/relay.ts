@@ -130,6 +130,7 @@ async function main(): Promise<void> {
     input: { description: 'of Relay', actions: [] },
     connections: [connection],
   });
+  assert(made.createJob);
   assert.equal(shown().edges.length, JOBS + 1);
   assert.equal(name(0), 'of Relay');
   await commit<dashboardDeleteMutation>(deleteJob, {

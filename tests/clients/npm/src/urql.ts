@@ -83,10 +83,10 @@ async function main(): Promise<void> {
   }
 
   const made = await client.mutation(CreateJobDocument, { input: { description: 'of urql', actions: [] } });
-  assert(made.data);
+  assert(made.data?.createJob);
   const job = unmask(JobRowFragmentDoc, made.data.createJob.job);
   const deleted = await client.mutation(DeleteJobDocument, { input: { id: job.id } });
-  assert.equal(deleted.data?.deleteJob.deletedId, job.id);
+  assert.equal(deleted.data?.deleteJob?.deletedId, job.id);
 }
 
 void main();
