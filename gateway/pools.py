@@ -118,6 +118,7 @@ class Pool(ABC):
         self._settings = settings
         self._places = Places(settings.database_pool_size)
         self._idle: list[Any] = []
+        self._closed = False
 
     async def fetch(self, text: str, arguments: Sequence[Any], row: type[Row]) -> Found:
         """All rows that a statement finds, each of this class.
@@ -157,7 +158,7 @@ class Pool(ABC):
             # To its end, also where nobody waits any more: others may wait for the rows.
             await asyncio.shield(self._take_back(lent))
             raise
-        self._idle.append(lent.connection)
+        await self._keep(lent.connection)
         self._places.leave()
 
     async def _begun(self) -> Any:
@@ -181,7 +182,7 @@ class Pool(ABC):
             if lent.survives:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await self._run(lent.connection, "ROLLBACK")
-                self._idle.append(lent.connection)
+                await self._keep(lent.connection)
         except Exception:  # noqa: BLE001 - the server rolls back what its client can't
             lent.survives = False
         finally:
@@ -196,15 +197,23 @@ class Pool(ABC):
             found = await self._ask(connection, text, arguments, row)
         except BaseException as error:
             if self._survives(connection, error):
-                self._idle.append(connection)
+                await self._keep(connection)
             else:
                 await self._drop(connection)
             raise
-        self._idle.append(connection)
+        await self._keep(connection)
         return found
 
+    async def _keep(self, connection: Any) -> None:
+        """Have a connection ready for the next, if there will be one."""
+        if self._closed:
+            await self._drop(connection)
+        else:
+            self._idle.append(connection)
+
     async def close(self) -> None:
-        """Close what is open and idle."""
+        """Close what is open and idle now, and what is still in use as soon as it isn't."""
+        self._closed = True
         while self._idle:
             await self._drop(self._idle.pop())
 

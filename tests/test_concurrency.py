@@ -90,3 +90,22 @@ async def test_what_nobody_waits_for_any_more_is_not_written(ctx: Context) -> No
     assert await actions.LISTING.count(ctx, None) == 0
     await actions.create(ctx, actions.ActionDraft({}))
     assert await actions.LISTING.count(ctx, None) == 1
+
+
+async def test_an_action_may_go_while_a_job_is_given_it(tell: Teller) -> None:
+    for _ in range(10):
+        action = await tell("createAction", **DO)
+        run = {"actionId": action["actionId"]}
+        job = (await tell("createJob", actions=[run] * 20))["id"]
+        given, gone = await asyncio.gather(
+            tell.send("updateJob", id=job, actions=[run] * 30),
+            tell.send("deleteAction", id=action["id"]),
+        )
+        assert "errors" not in gone
+        codes = [error["extensions"]["code"] for error in given.get("errors", ())]
+        assert codes in ([], ["UNPROCESSABLE"])
+        data = await tell.ask(
+            "{ actions { totalCount } jobs { nodes { actions { totalCount } } } }"
+        )
+        assert data["actions"] == {"totalCount": 0}
+        assert all(node["actions"] == {"totalCount": 0} for node in data["jobs"]["nodes"])

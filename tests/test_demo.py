@@ -18,7 +18,7 @@ from sqlmodel import SQLModel
 from gateway import demo, projections
 from gateway.db import Database
 from gateway.demo import EXAMPLES, Summary
-from gateway.resolvers.jobs import CAPABILITY
+from gateway.resolvers.job_actions import CAPABILITY
 from gateway.settings import load
 from gateway.statements import SQL
 from gateway.tables import (

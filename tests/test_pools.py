@@ -1,6 +1,7 @@
 """Pools of connections: nobody waits for what others read, nor for what nobody wants."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import asyncpg
@@ -85,6 +86,23 @@ async def test_a_long_read_of_sqlite_keeps_nobody_waiting(tmp_path: Path) -> Non
         assert [row.number for row in (*await quick, *await long)] == [10, 2_000_000]
     finally:
         await pool.close()
+
+
+async def test_what_comes_back_to_a_closed_pool_is_closed(tmp_path: Path) -> None:
+    pool = SQLitePool(load(database_url=f"sqlite:///{tmp_path}/empty.sqlite3"))
+    before = set(threading.enumerate())
+    row = row_of(["number"], [None])
+    async with pool.transaction() as lent:
+        reading = asyncio.create_task(pool.fetch(COUNT, [2_000_000], row))
+        await asyncio.sleep(0)
+        await pool.close()
+        assert not reading.done()
+        assert await lent.fetch("SELECT 1", [], row)
+    assert await reading
+    # A thread that is left behind keeps the process from ending.
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 async def test_turns_come_in_order_and_those_given_up_are_passed_on() -> None:

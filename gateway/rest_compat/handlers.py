@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gateway.errors import NotFound, StaleVersion, shown
 from gateway.paging import Window
-from gateway.resolvers import Listing, actions, backups, clients, jobs, sessions
+from gateway.resolvers import Listing, actions, backups, clients, job_actions, jobs, sessions
 from gateway.rest_compat import bodies
 from gateway.rest_compat.documents import (
     ACTIONS,
@@ -274,12 +274,12 @@ async def _whole(
     if not isinstance(many, Many) or not items:
         return items
     part = many.document
-    window = Window(jobs.ACTIONS.order, first=INT64 // 2)
+    window = Window(job_actions.LISTING.order, first=INT64 // 2)
     keys = [(item["project_id"], item["job_id"]) for item in items]
     # Jobs of another project are there only for those who may read all projects.
     own = all(project == call.ctx.project_id for project, _ in keys)
-    listing = jobs.ACTIONS if own else jobs.ACTIONS.everywhere
-    pages = await listing.find_of(call.ctx, keys, jobs.ACTIONS_OF_JOB, window, None, part.columns)
+    listing = job_actions.LISTING if own else job_actions.LISTING.everywhere
+    pages = await listing.find_of(call.ctx, keys, job_actions.OF_JOB, window, None, part.columns)
     for item, key in zip(items, keys, strict=True):
         item["job_actions"] = part.of(pages[key].rows, len(key))
         trust = item.get("user_credentials")

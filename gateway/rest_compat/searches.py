@@ -18,7 +18,7 @@ from gateway.filters import (
     Where,
 )
 from gateway.projections import integer
-from gateway.resolvers import Column, actions, jobs
+from gateway.resolvers import Column, actions, job_actions, jobs
 from gateway.rest_compat.documents import Resource
 from gateway.tables import INT64, JSONText
 
@@ -125,10 +125,10 @@ def _in_actions(where: Where) -> Where:
     """A job has an action of which this holds."""
     found: sa.Select[Any] = (
         sa.select(sa.literal_column("1"))
-        .select_from(jobs.ACTIONS.source)
+        .select_from(job_actions.LISTING.source)
         .where(
-            jobs.LINKS.project_id == jobs.COLUMNS.project_id,
-            jobs.LINKS.job_id == jobs.COLUMNS.id,
+            job_actions.COLUMNS.project_id == jobs.COLUMNS.project_id,
+            job_actions.COLUMNS.job_id == jobs.COLUMNS.id,
             where.sql(),
         )
     )

@@ -6,7 +6,7 @@ import strawberry
 from strawberry import Maybe
 
 from gateway.context import Parent
-from gateway.resolvers import actions, jobs
+from gateway.resolvers import actions, job_actions, jobs
 from gateway.resolvers.actions import COLUMNS, LISTING, ActionDraft
 from gateway.schema.connections import connection
 from gateway.schema.mutations import (
@@ -55,10 +55,10 @@ class Action(Node):
 
     jobs = connection(
         "Job",
-        jobs.USES,
+        job_actions.USES,
         jobs.search,
         "The jobs that run it.",
-        owner=jobs.USES_OF_ACTION,
+        owner=job_actions.OF_ACTION,
         key="action_id",
     )
 

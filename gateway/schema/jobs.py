@@ -8,7 +8,7 @@ import strawberry
 from strawberry import Maybe
 
 from gateway.context import Parent
-from gateway.resolvers import actions, backups, clients, jobs, sessions
+from gateway.resolvers import actions, backups, clients, job_actions, jobs, sessions
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.jobs import COLUMNS, LISTING, JobDraft
 from gateway.schema.actions import Action
@@ -104,13 +104,13 @@ class Job(Node):
 
     actions = connection(
         "Action",
-        jobs.ACTIONS,
+        job_actions.LISTING,
         actions.search,
         "What it does, in this order.",
-        owner=jobs.ACTIONS_OF_JOB,
+        owner=job_actions.OF_JOB,
         key="job_id",
         type_=JobActionConnection,
-        extra=(jobs.LINKS.position,),
+        extra=(job_actions.COLUMNS.position,),
     )
     backups = connection(
         "Backup",
