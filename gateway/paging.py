@@ -147,9 +147,13 @@ class Window:
         """The sort keys, as columns to select beside the row's own."""
         return [sort.column.label(f"key_{index}") for index, sort in enumerate(self.order)]
 
-    def statement(self, query: sa.Select[Any]) -> sa.Select[Any]:
-        """Narrow a query of the whole list to this window, and one row more."""
-        narrowed = query.add_columns(*self.keys()).where(*self.bounds())
+    def statement(self, query: sa.Select[Any], *, keyed: bool = True) -> sa.Select[Any]:
+        """Narrow a query of the whole list to this window, and one row more.
+
+        Rows end with their sort keys, of which cursors are made, unless they needn't be `keyed`.
+        """
+        narrowed = query.add_columns(*self.keys()) if keyed else query
+        narrowed = narrowed.where(*self.bounds())
         narrowed = narrowed.order_by(*(sort.clause() for sort in self.direction)).limit(LIMIT)
         return narrowed.offset(OFFSET) if self.offset else narrowed
 
@@ -192,12 +196,6 @@ class Page:
     more: bool
     revision: int | None = None
     """Which one of the catalogue it is of; None: nobody asked."""
-
-    def key(self, row: Row) -> Key:
-        """The row's position in the list."""
-        length = len(self.window.order)
-        values = zip(row.ways[-length:], row[-length:], strict=True)
-        return tuple(value if way is None else way(value) for way, value in values)
 
     @property
     def has_next(self) -> bool | None:

@@ -34,8 +34,8 @@ def windowed(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Se
 
 
 def dated(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Select[Any]:
-    """The window's rows, each with the revision that they are of."""
-    return window.statement(query.add_columns(REVISION))
+    """The window's rows, each with the revision that they are of, and no key for a cursor."""
+    return window.statement(query.add_columns(REVISION), keyed=False)
 
 
 def still_empty(query: sa.Select[Any], window: Window, _of: sa.FromClause) -> sa.Select[Any]:

@@ -160,13 +160,15 @@ class Call:
         if all(possible_id(part) for part in parts):
             named = zip(reversed(listing.key), reversed(parts), strict=False)
             where = All(tuple(Condition(column, "eq", part) for column, part in named))
-            page = await listing.find(self.ctx, Window(listing.order, first=1), where, ())
+            keys = tuple(sort.column for sort in listing.order)
+            page = await listing.find(self.ctx, Window(listing.order, first=1), where, keys)
             if page.more:
                 raise BadParameter(
                     "marker", f"{shown(marker)} is in several projects, say project:{marker}"
                 )
             if page.rows:
-                return page.key(page.rows[0]), page.revision
+                (row,) = page.rows
+                return tuple(getattr(row, str(key.key)) for key in keys), page.revision
         raise BadParameter("marker", f"{shown(marker)} is no item of this list")
 
     def address(self, *parts: str) -> str:
@@ -187,11 +189,11 @@ class Call:
         if "offset" in self.query:
             query.append(("offset", str(page.next_offset())))
         else:
-            columns = [sort.column for sort in page.window.order]
-            last = dict(zip(columns, page.key(page.rows[-1]), strict=True))
+            sorted_by = {sort.column for sort in page.window.order}
             # With its project, where the list may hold two items of one id.
-            named = [last[column] for column in resource.listing.key if column in last]
-            query.append(("marker", ":".join(named)))
+            named = [column for column in resource.listing.key if column in sorted_by]
+            last = page.rows[-1]
+            query.append(("marker", ":".join(getattr(last, str(column.key)) for column in named)))
         address = f"{self.address(self.ctx.project_id, resource.name)}?{urlencode(query)}"
         # A body may ask for more than an address can; servers refuse very long ones.
         return address if len(address) <= LONGEST_LINK else None

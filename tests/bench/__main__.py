@@ -69,11 +69,11 @@ def options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="fewer and shorter rounds, smaller sizes, no soak")
+    add("--quick", action="store_true", help="fewer rounds, smaller sizes, no soak")
     add("--only", type=listed(TITLES), metavar="Q1,R4", help="these requests")
     add("--peers", type=listed(PEERS), metavar="A,B", help=f"of {','.join(PEERS)}")
-    add("--rounds", type=int, help="how often each is measured (5; quick: 2)")
-    add("--seconds", type=int, help="for how long (3; quick: 1)")
+    add("--rounds", type=int, help="how often each is measured (15; quick: 2)")
+    add("--seconds", type=int, default=1, help="for how many seconds (1)")
     add("--jobs", type=int, default=10_000, help="in the project that is read (10,000)")
     add("--scale", action=argparse.BooleanOptionalAction, help="also on catalogues of other sizes")
     add("--soak", type=int, metavar="S", help="all of it for so many seconds (600; quick: 0)")
@@ -115,8 +115,8 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Start the programs, measure them, and return the result."""
     where = cores()
     plan = Plan(
-        chosen.rounds or (2 if chosen.quick else 5),
-        chosen.seconds or (1 if chosen.quick else 3),
+        chosen.rounds or (2 if chosen.quick else 15),
+        chosen.seconds,
         where,
         folder,
     )
