@@ -1,199 +1,32 @@
-"""The sample catalogue: the documented examples, an estate to explore, and a small one beside it.
+"""An estate to explore: hosts, their jobs, and what a year of nights has left behind."""
 
-What there is stands in `demo_examples.json` and `demo.toml`; how it becomes rows stands here. Rows
-have fixed ids, and a load adds only those that aren't there: it may be repeated, and changes
-nothing that anybody has made of the sample since.
-"""
-
-import json
 import random
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import cached_property
-from importlib import resources
 from typing import Any
-from uuid import UUID, uuid5
-
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import SQLModel
+from uuid import uuid5
 
 from gateway import documents, projections
-from gateway.db import Database
-from gateway.projections import CAPABILITIES
-from gateway.tables import Action, Backup, Client, Job, JobAction, Session, columns, now
+from gateway.demo import rows
+from gateway.demo.rows import IDS, Row, Values
+from gateway.tables import Session
 
-EXAMPLES = "752d8bd43d654e7a840bbfda77ce41af"
-"""The project of the documented examples, which has nothing else."""
 OPERATOR = "backup-operator"
 """Whose the estates are."""
 AGE = timedelta(days=400)
 """How long before its last night an estate was set up."""
-MORNING = timedelta(hours=6)
-"""When a night is over, and every run of it that will ever end has ended."""
 FAILURES = 0.01
-"""The share of runs that fail beside those that `demo.toml` tells of."""
+"""The share of runs that fail beside those that `estate.toml` tells of."""
 MISSING = "missing"
 """A run that left no backup; any other fault is the status of the one it left."""
 
-Table = type[SQLModel]
-Values = dict[str, Any]
-Row = tuple[Table, Values]
-"""A row to be: Core inserts thousands of them in a second, and objects take several."""
-
-_TABLES: Sequence[Table] = (Client, Session, Action, Job, JobAction, Backup)
-_DEFAULTS = {table: table().model_dump() for table in _TABLES}
-_IDS = UUID("1d8f2a5e-5b0c-4f39-9d53-7e1f6a0c2b74")
 _GIB = 2**30
 _SPEED = 200 * 2**20  # bytes a second
 _OPENSTACK = {"cinder", "cindernative", "nova", "glance"}
 _RESOURCES = ("nova_inst_id", "cinder_vol_id", "cindernative_vol_id", "glance_image_id")
 _OURS = {"mandatory", "shared", "chain"}
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How many rows a load added; those that were there already don't count."""
-
-    clients: int
-    sessions: int
-    actions: int
-    jobs: int
-    backups: int
-
-    def __bool__(self) -> bool:
-        """Tell whether anything was added."""
-        return any(asdict(self).values())
-
-
-async def load(database: Database) -> Summary:
-    """Add what isn't there of the sample to a database with the present schema: all, or nothing.
-
-    Times are relative to the night before the first load. Raises Unavailable.
-    """
-    plan = tomllib.loads(_read("demo.toml"))
-    night = await _last_night(database, plan["projects"])
-    rows = list(_examples())
-    for project_id in plan["projects"]:
-        rows += Estate(project_id, night, plan).rows()
-    insert = (sqlite if database.is_sqlite else postgresql).insert
-    added: dict[Table, set[tuple[str, str]]] = {}
-    async with database.write(EXAMPLES, *plan["projects"]) as transaction:
-        for table in _TABLES:
-            wanted = [values for kind, values in rows if kind is table]
-            if table is JobAction:
-                # A job that was there keeps its list of actions, whatever has become of it.
-                wanted = [row for row in wanted if (row["project_id"], row["job_id"]) in added[Job]]
-            stored: sa.Table = sa.inspect(table).local_table
-            statement = insert(stored).on_conflict_do_nothing().returning(*stored.primary_key)
-            added[table] = set()
-            for values in wanted:
-                added[table].update(row[:2] for row in await transaction.rows(statement, values))
-    return Summary(
-        clients=len(added[Client]),
-        sessions=len(added[Session]),
-        actions=len(added[Action]),
-        jobs=len(added[Job]),
-        backups=len(added[Backup]),
-    )
-
-
-async def _last_night(database: Database, projects: Mapping[str, Any]) -> datetime:
-    """Midnight of the night that is over; once loaded, of the one that was over then."""
-    own = columns(Client)
-    own_hosts = [
-        sa.and_(
-            own.project_id == project_id,
-            own.id == f"{project_id}_{host['name']}.{estate['domain']}",
-        )
-        for project_id, estate in projects.items()
-        for host in estate["hosts"]
-    ]
-    query = sa.select(sa.func.min(own.created_at)).where(sa.or_(sa.false(), *own_hosts))
-    first = await database.scalar(query)
-    night = (now() - MORNING).replace(hour=0, minute=0, second=0, microsecond=0)
-    return min(night, first + AGE) if first else night
-
-
-def _read(name: str) -> str:
-    return resources.files("gateway").joinpath(name).read_text(encoding="utf-8")
-
-
-def _since(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _epoch(moment: datetime) -> int:
-    return int(moment.timestamp())
-
-
-# One row of each table, projected as the resolvers do it.
-
-
-def _row(table: Table, made: datetime, **values: Any) -> Row:
-    return table, _DEFAULTS[table] | {"created_at": made, "updated_at": made} | values
-
-
-def _client(made: datetime, hostname: str, **known: Any) -> Row:
-    client_id = f"{known['project_id']}_{hostname}"
-    known |= {key: documents.dump(list(known.get(key, all_))) for key, all_ in CAPABILITIES.items()}
-    projections.client_identifier("client_id", client_id)
-    known |= {"id": client_id, "uuid": uuid5(_IDS, client_id).hex, "hostname": hostname}
-    return _row(Client, made, **known)
-
-
-def _backup(made: datetime, metadata: Values, status: str, **known: Any) -> Row:
-    known |= {"backup_metadata": documents.dump(metadata)}
-    return _row(Backup, made, **known | projections.backup(metadata, status))
-
-
-def _job(schedule: Values, **known: Any) -> Row:
-    times = [schedule[key] for key in ("time_created", "time_started", "time_ended")]
-    known |= {"job_schedule": documents.dump(schedule), "updated_at": _since(max(times))}
-    return _row(Job, _since(times[0]), **known | projections.job(schedule))
-
-
-def _action(made: datetime, document: Values, **known: Any) -> Row:
-    known |= {"freezer_action": documents.dump(document)}
-    return _row(Action, made, **known | projections.action(document))
-
-
-def _steps(job: Values, actions: Iterable[Row]) -> Iterator[Row]:
-    """The actions of a job, each with its place in the job's list."""
-    for position, (table, action) in enumerate(actions):
-        yield table, action
-        place = {"position": position, "job_id": job["id"], "action_id": action["id"]}
-        yield JobAction, place | {"project_id": job["project_id"]}
-
-
-def _examples() -> Iterator[Row]:
-    """The documented rows, and the client that their job names."""
-    examples = json.loads(_read("demo_examples.json"))
-    for item in examples["backups"]:
-        item["id"] = item.pop("backup_id")
-        metadata = item.pop("backup_metadata")
-        made = _since(metadata["time_stamp"])
-        yield _backup(made, metadata, "available", project_id=EXAMPLES, **item)
-    for item in examples["jobs"]:
-        item["id"] = item.pop("job_id")
-        steps = item.pop("job_actions")
-        table, job = _job(item.pop("job_schedule"), **item)
-        owner = {"project_id": job["project_id"], "user_id": job["user_id"]}
-        yield _client(job["created_at"], job["client_id"].removeprefix(f"{EXAMPLES}_"), **owner)
-        yield table, job
-        actions = [
-            _action(
-                job["created_at"],
-                step.pop("freezer_action"),
-                project_id=EXAMPLES,
-                id=step.pop("action_id"),
-                **step,
-            )
-            for step in steps
-        ]
-        yield from _steps(job, actions)
 
 
 @dataclass(frozen=True)
@@ -256,7 +89,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class Estate:
-    """What a project has, by its part of `demo.toml`."""
+    """What a project has, by its part of `estate.toml`."""
 
     project_id: str
     night: datetime
@@ -271,7 +104,7 @@ class Estate:
         return {"project_id": self.project_id, "user_id": self._id("user", OPERATOR)}
 
     def _id(self, kind: str, name: str) -> str:
-        return uuid5(_IDS, f"{self.project_id}/{kind}/{name}").hex
+        return uuid5(IDS, f"{self.project_id}/{kind}/{name}").hex
 
     def _hostname(self, name: str) -> str:
         return f"{name}.{self._own['domain']}"
@@ -305,14 +138,14 @@ class Estate:
             jobs[name] = job
             yield table, job
             keys = [step.get("shared", f"{name}/{place}") for place, step in enumerate(steps)]
-            yield from _steps(job, map(self._action, steps, keys))
+            yield from rows.steps(job, map(self._action, steps, keys))
             if saving:
                 yield from self._backups(job, hosts[task["host"]], saving, runs)
         for session in sessions:
             yield self._session(session, [jobs[name] for name in session["jobs"]])
 
     def _client(self, host: Mapping[str, Any]) -> Row:
-        return _client(
+        return rows.client(
             self.night - AGE,
             self._hostname(host["name"]),
             description=host["description"],
@@ -325,7 +158,7 @@ class Estate:
         mandatory = step.get("mandatory", False)
         made = self.night - AGE
         own = {"id": self._id("action", key), "mandatory": mandatory, **self._owner}
-        return _action(made, _document(step), **own)
+        return rows.action(made, _document(step), **own)
 
     def _job(
         self, task: Mapping[str, Any], runs: Sequence[Run], session: Mapping[str, Any] | None
@@ -342,12 +175,12 @@ class Estate:
         lasting = ran and task["schedule"] != "once"
         made = self.night - AGE if lasting else started - timedelta(minutes=10)
         times = {
-            "time_created": _epoch(made),
-            "time_started": _epoch(started) if ran else -1,
-            "time_ended": _epoch(ended) if done else -1,
+            "time_created": rows.epoch(made),
+            "time_started": rows.epoch(started) if ran else -1,
+            "time_ended": rows.epoch(ended) if done else -1,
         }
         process = {"current_pid": chance.randrange(2000, 60000)} if ran else {}
-        return _job(
+        return rows.job(
             {**self._schedule(task["schedule"]), **times, **process, "event": "", **state},
             id=self._id("job", name),
             description=name,
@@ -371,7 +204,7 @@ class Estate:
             }
             for job in jobs
         }
-        return _row(
+        return rows.row(
             Session,
             self.night - AGE,
             updated_at=max(job["updated_at"] for job in jobs),
@@ -405,7 +238,7 @@ class Estate:
                 "vol_snap_path": path,
                 "os_auth_version": "",
                 "client_os": host.get("client_os", "linux"),
-                "time_stamp": _epoch(run.started),
+                "time_stamp": rows.epoch(run.started),
                 "container_segments": "",
                 "ssh_username": action.get("ssh_username", ""),
                 "path_to_backup": path,
@@ -428,7 +261,7 @@ class Estate:
                 metadata["backup_size_uncompressed"] = run.size
                 metadata["backup_size_compressed"] = int(run.size * ratio)
             name = f"{job['description']}/{run.number}"
-            yield _backup(
+            yield rows.backup(
                 run.started if run.status == "creating" else run.ended,
                 metadata,
                 run.status,
