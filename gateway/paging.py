@@ -13,7 +13,7 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.errors import BadInput, shown
-from gateway.tables import INT64, Row, Way
+from gateway.tables import INT64, Row, shown_by
 
 Column = sa.ColumnElement[Any]
 Key = tuple[Any, ...]
@@ -143,16 +143,18 @@ class Window:
             bounds.append(is_beyond(tuple(sort.reversed() for sort in self.order), self.before))
         return bounds
 
-    def keys(self) -> list[Column]:
-        """The sort keys, as columns to select beside the row's own."""
-        return [sort.column.label(f"key_{index}") for index, sort in enumerate(self.order)]
+    def keys(self, query: sa.Select[Any]) -> list[Column]:
+        """The sort keys that a query has not among its own columns, to select beside them."""
+        own = set(map(shown_by, query.selected_columns))
+        keys = enumerate(sort.column for sort in self.order)
+        return [key.label(f"key_{at}") for at, key in keys if key not in own]
 
     def statement(self, query: sa.Select[Any], *, keyed: bool = True) -> sa.Select[Any]:
         """Narrow a query of the whole list to this window, and one row more.
 
-        Rows end with their sort keys, of which cursors are made, unless they needn't be `keyed`.
+        Rows have their sort keys, of which cursors are made, unless they needn't be `keyed`.
         """
-        narrowed = query.add_columns(*self.keys()) if keyed else query
+        narrowed = query.add_columns(*self.keys(query)) if keyed else query
         narrowed = narrowed.where(*self.bounds())
         narrowed = narrowed.order_by(*(sort.clause() for sort in self.direction)).limit(LIMIT)
         return narrowed.offset(OFFSET) if self.offset else narrowed
@@ -213,32 +215,27 @@ class Page:
 
     def cursor(self, row: Row) -> str:
         """The row's position as an opaque text."""
-        return cursors(self.window.order, row)(row)
+        return cursors(self.window.order, type(row))(row)
 
     def next_offset(self) -> int:
         """The offset of the page after this one."""
         return self.window.offset + len(self.rows)
 
 
-def cursors(order: Order, row: Row) -> Callable[[Row], str]:
-    """Return the function that writes the positions of rows like this one as opaque texts."""
-    return _encoder(order, row.ways[-len(order) :])
-
-
 @lru_cache(maxsize=256)
-def _encoder(order: Order, ways: tuple[Way, ...]) -> Callable[[Row], str]:
-    """Make the function that writes the position of a row, which ends with its sort keys."""
-    mark, length, dumps = _mark(order), len(order), orjson.dumps
-
-    def plain(row: Sequence[Any]) -> str:
-        # In hexadecimal digits: longer than base64, but nothing in Python is faster.
-        return dumps((mark, *row[-length:])).hex()
-
-    def cursor(row: Row) -> str:
-        values = zip(ways, row[-length:], strict=True)
-        return plain([value if way is None else way(value) for way, value in values])
-
-    return cursor if any(ways) else plain
+def cursors(order: Order, kind: type[Row]) -> Callable[[Row], str]:
+    """Make the function that writes the positions of rows of this kind as opaque texts."""
+    scope: dict[str, Any] = {"dumps": orjson.dumps}
+    values = [repr(_mark(order))]
+    for sort in order:
+        at = kind.places[sort.column]
+        way = scope[f"way{at}"] = kind.ways[at]
+        values.append(f"row[{at}]" if way is None else f"way{at}(row[{at}])")
+    # In hexadecimal digits: longer than base64, but nothing in Python is faster. The code is made
+    # of numbers, and of the mark, which is digits, too.
+    exec(f"def cursor(row):\n    return dumps(({', '.join(values)})).hex()", scope)  # noqa: S102
+    cursor: Callable[[Row], str] = scope["cursor"]
+    return cursor
 
 
 def decode(order: Order, cursor: str, *, field: str) -> Key:

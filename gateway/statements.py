@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql.expression import UpdateBase
 
-from gateway.tables import Way, row_of
+from gateway.tables import Way, row_of, shown_by
 
 SQL = sa.Select[Any] | UpdateBase
 
@@ -30,7 +30,8 @@ class Statement:
         )
         columns = list(query.exported_columns)
         ways = [_way(column.type, dialect, "result_processor", None) for column in columns]
-        self.row = row_of([str(column.key) for column in columns], ways, base)
+        places = {shown_by(column): at for at, column in reversed(list(enumerate(columns)))}
+        self.row = row_of([str(column.key) for column in columns], ways, base, places)
         """What the driver is to make of each row."""
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:

@@ -1,9 +1,10 @@
 """The stored shape of the catalogue: the only place where a column is declared."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from operator import itemgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
@@ -31,6 +32,8 @@ class Row(_Values):
 
     __slots__ = ()
     ways: ClassVar[Sequence[Way]] = ()
+    places: ClassVar[Mapping[sa.ColumnElement[Any], int]] = {}
+    """Where the columns of tables are among the values."""
 
     if TYPE_CHECKING:
 
@@ -38,7 +41,12 @@ class Row(_Values):
             """Show a column; the rows of each statement have its columns' names."""
 
 
-def row_of(keys: Sequence[str], ways: Sequence[Way], base: type = tuple) -> type[Row]:
+def row_of(
+    keys: Sequence[str],
+    ways: Sequence[Way],
+    base: type = tuple,
+    places: Mapping[sa.ColumnElement[Any], int] = MappingProxyType({}),
+) -> type[Row]:
     """Make the class of rows of these columns; of two with one name, the first has it.
 
     `base` is the driver's own class of rows, which has their values by their places.
@@ -49,7 +57,14 @@ def row_of(keys: Sequence[str], ways: Sequence[Way], base: type = tuple) -> type
 
     named = reversed(list(enumerate(zip(keys, ways, strict=True))))
     members = {key: reading(at, way) for at, (key, way) in named}
-    return type("Row", (Row, base), {**members, "__slots__": (), "ways": tuple(ways)})
+    made = {**members, "__slots__": (), "ways": tuple(ways), "places": places}
+    return type("Row", (Row, base), made)
+
+
+def shown_by(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The column that a selected one shows under another name, or from a subquery; or itself."""
+    (base,) = column.base_columns
+    return base
 
 
 ID_BYTES = 255

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from gateway.paging import LIMIT, Sort, Window
 from gateway.revisions import seen_by
-from gateway.tables import Job, columns
+from gateway.tables import Job, columns, shown_by
 
 Column = sa.ColumnElement[Any]
 
@@ -96,7 +96,7 @@ def numbered(query: sa.Select[Any], window: Window, of: sa.FromClause) -> sa.Sel
         order_by=[sort.clause() for sort in window.direction],
     )
     children = (
-        query.add_columns(*window.keys(), *labelled(of), number.label("number"))
+        query.add_columns(*window.keys(query), *labelled(of), number.label("number"))
         .where(*window.bounds())
         .subquery("children")
     )
@@ -108,12 +108,13 @@ def numbered(query: sa.Select[Any], window: Window, of: sa.FromClause) -> sa.Sel
 
 
 def _order(window: Window, children: sa.FromClause) -> list[Column]:
-    keys = list(children.c)[-len(window.order) :]
+    outside = {shown_by(column): column for column in children.c}
+    keys = [(outside[sort.column], sort) for sort in window.direction]
     return [
         Sort(key, sort.descending).clause()
         if sort.nullable
         else (key.desc() if sort.descending else key)
-        for key, sort in zip(keys, window.direction, strict=True)
+        for key, sort in keys
     ]
 
 
