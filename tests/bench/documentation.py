@@ -24,7 +24,8 @@ $ make bench BENCH_ARGS='--only Q1,Q2 --peers gateway,floor'
 ```
 
 Absolute figures are this machine's; the ratios mean more, for all programs take turns in
-{rounds} interleaved rounds of {seconds:g} s, and a figure is the median of its rounds.
+{rounds} interleaved rounds of {seconds:g} s, each in another order, and a figure is the median of
+its rounds.
 
 **{date}**, {machine}. {programs}.
 
