@@ -15,7 +15,7 @@ from typing import Any
 from tests.compat import keystone
 
 from . import documentation, plot, postgres, report, scale, soak
-from .machine import cores, described
+from .machine import Calm, cores, described
 from .measure import missing_tool
 from .peers import Peer, floor, freezer_api, gateway, postgraphile
 from .progress import say
@@ -34,6 +34,7 @@ PEERS: Mapping[str, Callable[[Stage], AbstractContextManager[Peer]]] = {
 }
 
 OUTPUT = Path(".cache/bench")
+PATIENCE = "how long to wait, in all, for the machine to be as quick as before (300)"
 
 EPILOG = """\
 Examples:
@@ -74,6 +75,7 @@ def options() -> argparse.Namespace:
     add("--peers", type=listed(PEERS), metavar="A,B", help=f"of {','.join(PEERS)}")
     add("--rounds", type=int, help="how often each is measured (15; quick: 2)")
     add("--seconds", type=int, default=1, help="for how many seconds (1)")
+    add("--patience", type=int, default=300, metavar="S", help=PATIENCE)
     add("--jobs", type=int, default=10_000, help="in the project that is read (10,000)")
     add("--scale", action=argparse.BooleanOptionalAction, help="also on catalogues of other sizes")
     add("--soak", type=int, metavar="S", help="all of it for so many seconds (600; quick: 0)")
@@ -119,6 +121,7 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
         chosen.seconds,
         where,
         folder,
+        Calm(chosen.patience),
     )
     with postgres.running(where.load) as database, ExitStack() as stack:
         authority = None
@@ -135,6 +138,7 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
             | {peer.name: peer.about for peer in peers},
             "rounds": plan.rounds,
             "seconds": plan.seconds,
+            "waited": round(plan.calm.waited),
             "jobs": chosen.jobs,
             "failures": plan.failures,
             "cells": [{"peer": peer, "key": key} | cell for (peer, key), cell in cells.items()],

@@ -25,7 +25,8 @@ $ make bench BENCH_ARGS='--only Q1,Q2 --peers gateway,floor'
 
 Absolute figures are this machine's; the ratios mean more, for all programs take turns in
 {rounds} interleaved rounds of {seconds:g} s, each in another order, and a figure is the median of
-its rounds.
+its rounds. A virtual machine may be slowed down by its neighbours for minutes: a measurement waits,
+{waited} s for all of them together, until an empty loop is about as quick as before.
 
 **{date}**, {machine}. {programs}.
 
@@ -90,6 +91,7 @@ def page(result: Mapping[str, Any]) -> str:
     text = TEXT.format(
         rounds=result["rounds"],
         seconds=result["seconds"],
+        waited=result["waited"],
         date=result["date"][:10],
         machine=result["machine"],
         programs="; ".join(dict.fromkeys(result["versions"].values())),

@@ -1,8 +1,10 @@
 """What the machine tells: its cores, and the time and memory that processes take."""
 
+import math
 import os
 import platform
 import re
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -60,6 +62,42 @@ def cpu_seconds(process: int) -> float:
 def resident_mb(process: int) -> float:
     """Return the resident memory, in MB, of that one of a process and its descendants with most."""
     return max(each.memory_info().rss for each in tree(process)) / 1e6
+
+
+class Calm:
+    """Waits until the machine is about as quick as it has been: its host may have other guests.
+
+    That noise comes in waves, of minutes; `patience` is how many seconds all waits together may
+    take, and `waited` how many they have taken.
+    """
+
+    SLOWER = 1.25
+    """From which share of the shortest time on, for a loop that does nothing, it isn't calm."""
+
+    def __init__(self, patience: float) -> None:
+        self.patience = patience
+        self.waited = 0.0
+        self._shortest = math.inf
+
+    def wait(self) -> None:
+        """Wait, if there is any patience left."""
+        begun = time.perf_counter()
+        while (took := self._look()) > self._shortest * self.SLOWER:
+            if self.waited + time.perf_counter() - begun > self.patience:
+                break
+            time.sleep(1)
+        self._shortest = min(self._shortest, took)
+        self.waited += time.perf_counter() - begun
+
+    def _look(self) -> float:
+        """Return the seconds that a loop takes, the shortest of some."""
+        times = []
+        for _ in range(5):
+            begun = time.perf_counter()
+            for _ in range(100_000):
+                pass
+            times.append(time.perf_counter() - begun)
+        return min(times)
 
 
 def described() -> str:

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from .machine import Cores, resident_mb
+from .machine import Calm, Cores, resident_mb
 from .measure import SLOW, LoadError, Sample, first_answer, one_by_one, statements, wrk
 from .peers import Peer
 from .progress import say
@@ -26,12 +26,16 @@ SHORTER = 0.9
 
 @dataclass(frozen=True)
 class Plan:
-    """How long, and how often; and where the load comes from. `failures` says what went wrong."""
+    """How long, how often, and how calmly; and where the load comes from.
+
+    `failures` says what went wrong.
+    """
 
     rounds: int
     seconds: float
     cores: Cores
     folder: Path
+    calm: Calm
     failures: list[str] = field(default_factory=list)
 
 
@@ -93,6 +97,7 @@ def measured(peers: Sequence[Peer], keys: Sequence[str], plan: Plan) -> dict[Cel
         random.Random(number).shuffle(turns)  # noqa: S311 - no secret
         for course in turns:
             courses.remove(course)
+            plan.calm.wait()
             with noting(plan):
                 sample = course.measure(plan)
                 courses.append(course)

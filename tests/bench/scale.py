@@ -19,7 +19,7 @@ from .stage import Stage
 KEYS = ("Q2", "Q4", "R1", "R3", "R5")
 SIZES = (1_000, 100_000, 1_000_000)
 QUICK_SIZES = (1_000, 100_000)
-ROUNDS, SECONDS = 3, 2
+ROUNDS, SECONDS = 7, 1
 """How often, and for how many seconds, each is measured at most."""
 COUNTS = 5
 """How often everything is counted."""
