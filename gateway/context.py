@@ -8,10 +8,10 @@ from typing import Any, Protocol, TypeVar
 
 from strawberry.dataloader import DataLoader
 
-from gateway.auth import Authenticator, Headers, Identity, project
-from gateway.db import Database
-from gateway.policy import Policy
-from gateway.transactions import Transaction
+from gateway.auth.identity import Authenticator, Headers, Identity, project
+from gateway.auth.policy import Policy
+from gateway.db.database import Database
+from gateway.db.transactions import Transaction
 
 Found = TypeVar("Found")
 Parent = tuple[str, str]

@@ -20,10 +20,10 @@ from starlette.applications import Starlette
 
 from gateway import demo, migrations
 from gateway.app import create_app
-from gateway.auth import Identity
+from gateway.auth.identity import Identity
+from gateway.auth.policy import Policy
 from gateway.context import Context
-from gateway.db import Database
-from gateway.policy import Policy
+from gateway.db.database import Database
 from gateway.settings import Settings, load
 
 for variable in [name for name in os.environ if name.startswith("GATEWAY_")]:

@@ -10,7 +10,7 @@ import asyncpg
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-import gateway.tables  # noqa: F401 - declares the tables
+import gateway.catalogue.tables  # noqa: F401 - declares the tables
 
 OWN_SERVER = "GATEWAY_TEST_POSTGRES_URL"
 """The variable that names a PostgreSQL server to use in place of a throw-away one."""

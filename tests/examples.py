@@ -18,7 +18,7 @@ import httpx
 
 from gateway import demo, logs, migrations
 from gateway.app import create_app
-from gateway.db import Database
+from gateway.db.database import Database
 from gateway.settings import load
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "dashboards.md"

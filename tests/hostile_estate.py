@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from graphql_documents import Known
 from lists import WORDS, store
 
-from gateway.db import Database
-from gateway.tables import Action, Backup, Client, Job, JobAction, Session, columns
+from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns
+from gateway.db.database import Database
 
 PROJECTS = ("p1", "p2")
 COUNTS = {Client: 4, Session: 3, Action: 6, Job: 8, Backup: 10}

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from sqlmodel import SQLModel
 
-from gateway.db import Database
-from gateway.tables import columns
+from gateway.catalogue.tables import columns
+from gateway.db.database import Database
 
 Fields = Mapping[str, Any]
 Order = Sequence[tuple[str, str]]

@@ -7,7 +7,7 @@ from typing import Any, Self
 import pytest
 import sqlalchemy as sa
 
-from gateway.pools import Lent, PostgresPool, SQLitePool
+from gateway.db.pools import Lent, PostgresPool, SQLitePool
 
 TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from apps import GraphQL
 from sqlmodel import SQLModel
 
-from gateway.db import Database
+from gateway.db.database import Database
 
 JOB = """job { id jobId description clientId status result event version scheduleDocument
   schedule { interval date month } actions { nodes { actionId freezerAction } } }"""

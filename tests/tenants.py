@@ -15,10 +15,10 @@ from databases import Server
 from sqlmodel import SQLModel
 
 from gateway.app import create_app
-from gateway.auth import Headers, Identity
+from gateway.auth.identity import Headers, Identity
+from gateway.catalogue.tables import Backup, columns
 from gateway.errors import Unauthenticated
 from gateway.settings import load
-from gateway.tables import Backup, columns
 
 ALICE, BOB = "alice", "bob"
 """Two users; their tokens are their names."""

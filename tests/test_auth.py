@@ -7,12 +7,12 @@ from typing import Any, cast
 import pytest
 from pydantic import ValidationError
 
-from gateway.auth import Identity, NoAuthenticator
+from gateway.auth.identity import Identity, NoAuthenticator
+from gateway.auth.keystone import REFUSAL_SECONDS, KeystoneAuthenticator, Tokens, Verdict
+from gateway.auth.policy import Policy
 from gateway.context import Contexts
-from gateway.db import Database
+from gateway.db.database import Database
 from gateway.errors import BadInput, Unauthenticated, Unavailable
-from gateway.keystone import REFUSAL_SECONDS, KeystoneAuthenticator, Tokens, Verdict
-from gateway.policy import Policy
 from gateway.settings import Settings, load
 
 pytestmark = pytest.mark.anyio

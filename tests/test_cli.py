@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from gateway import __version__, logs
 from gateway.__main__ import app
-from gateway.policy import Policy
+from gateway.auth.policy import Policy
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from apps import GraphQL
 from tell import DO, METADATA, Teller
 
 from gateway.context import Context
-from gateway.db import Database
+from gateway.db.database import Database
 from gateway.resolvers import actions
 
 pytestmark = pytest.mark.anyio

@@ -23,8 +23,8 @@ from lists import (
     twice,
 )
 
-from gateway.db import Database
-from gateway.tables import Backup
+from gateway.catalogue.tables import Backup
+from gateway.db.database import Database
 
 pytestmark = pytest.mark.anyio
 

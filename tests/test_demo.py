@@ -15,29 +15,23 @@ import sqlalchemy as sa
 from databases import Server
 from sqlmodel import SQLModel
 
-from gateway import demo, projections
-from gateway.db import Database
-from gateway.demo import EXAMPLES, Summary
-from gateway.resolvers.job_actions import CAPABILITY
-from gateway.settings import load
-from gateway.statements import SQL
-from gateway.tables import (
+from gateway import demo
+from gateway.catalogue import projections
+from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns, now
+from gateway.catalogue.vocabularies import (
     ACTIONS,
     MODES,
-    Action,
-    Backup,
     BackupStatus,
-    Client,
-    Job,
-    JobAction,
     JobEvent,
     JobResult,
     JobStatus,
-    Row,
-    Session,
-    columns,
-    now,
 )
+from gateway.db.database import Database
+from gateway.db.rows import Row
+from gateway.db.statements import SQL
+from gateway.demo import EXAMPLES, Summary
+from gateway.resolvers.job_actions import CAPABILITY
+from gateway.settings import load
 
 pytestmark = pytest.mark.anyio
 

@@ -30,7 +30,7 @@ from test_plan import QUERIES
 from test_statements import ISSUE
 
 from gateway.app import create_app
-from gateway.db import Database
+from gateway.db.database import Database
 from gateway.schema import create_schema
 from gateway.settings import load
 

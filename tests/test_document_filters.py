@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lists import examples, found, fresh_project, store, twice
 
-from gateway.db import Database
-from gateway.tables import Backup
+from gateway.catalogue.tables import Backup
+from gateway.db.database import Database
 
 pytestmark = pytest.mark.anyio
 

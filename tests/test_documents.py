@@ -5,7 +5,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway import documents
+from gateway.catalogue import json_values
 from gateway.errors import BadInput
 
 DIGITS = ["0", "1", "12", "1" * 18, "1" * 19, "9" * 19, "9223372036854775807", "1" * 30]
@@ -38,7 +38,7 @@ def inside(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 def read(body: bytes) -> str:
     """Return how a body is read, or what is wrong with it."""
     try:
-        return repr(documents.parse(body))
+        return repr(json_values.parse(body))
     except BadInput as error:
         return error.message
 
@@ -47,6 +47,6 @@ def read(body: bytes) -> str:
 @given(inside(st.recursive(NUMBERS | TEXTS, inside, max_leaves=4)))
 def test_the_quick_parser_reads_as_the_thorough_one(text: str) -> None:
     body = text.encode()
-    with patch.object(documents, "_is_plain", return_value=False):
+    with patch.object(json_values, "_is_plain", return_value=False):
         thorough = read(body)
     assert read(body) == thorough

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lists import WORDS, Fields, examples, found, fresh_project, store, twice
 
-from gateway.db import Database
-from gateway.tables import Action, Backup, Job
+from gateway.catalogue.tables import Action, Backup, Job
+from gateway.db.database import Database
 
 pytestmark = pytest.mark.anyio
 

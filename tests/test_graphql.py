@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.auth import Identity
+from gateway.auth.identity import Identity
 from gateway.context import Context
 from gateway.resolvers import actions, backups, clients, jobs
 from gateway.schema import create_schema

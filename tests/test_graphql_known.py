@@ -11,9 +11,9 @@ import pytest
 from apps import opened
 from starlette.applications import Starlette
 
-from gateway import policy
 from gateway.app import create_app
-from gateway.auth import Headers, Identity
+from gateway.auth import policy
+from gateway.auth.identity import Headers, Identity
 from gateway.errors import Unauthenticated
 from gateway.schema.views import global_id
 from gateway.settings import load

@@ -11,7 +11,7 @@ from apps import GraphQL, MakeClient
 from graphql import get_introspection_query
 from structlog.testing import capture_logs
 
-from gateway.db import Database
+from gateway.db.database import Database
 
 pytestmark = pytest.mark.anyio
 

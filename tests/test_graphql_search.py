@@ -7,7 +7,7 @@ import pytest
 from apps import GraphQL
 from tell import METADATA, Teller
 
-from gateway.db import Database
+from gateway.db.database import Database
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 from gateway import migrations
-from gateway.db import Database
+from gateway.db.database import Database
 from gateway.errors import Unavailable
 from gateway.settings import load
 

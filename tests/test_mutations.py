@@ -7,7 +7,7 @@ import pytest
 from apps import GraphQL
 from tell import DO, METADATA, MUTATIONS, Teller
 
-from gateway.db import Database
+from gateway.db.database import Database
 
 pytestmark = pytest.mark.anyio
 

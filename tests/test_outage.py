@@ -11,7 +11,7 @@ from outage import Cable
 
 from gateway import migrations
 from gateway.app import create_app
-from gateway.db import Database
+from gateway.db.database import Database
 from gateway.settings import load
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from recorder import QueryRecorder
 from starlette.applications import Starlette
 from test_statements import estate
 
-from gateway.db import Database
+from gateway.db.database import Database
 from gateway.schema.views import global_id
 
 pytestmark = pytest.mark.anyio

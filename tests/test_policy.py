@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import gateway
-from gateway import policy
-from gateway.auth import Identity
+from gateway.auth import policy
+from gateway.auth.identity import Identity
+from gateway.auth.policy import BASES, OPERATIONS, Policy, sample
 from gateway.errors import Forbidden
-from gateway.policy import BASES, OPERATIONS, Policy, sample
 
 READS = [
     "actions:get",

@@ -7,9 +7,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from gateway.pools import Places, PostgresPool, SQLitePool
+from gateway.db.pools import Places, PostgresPool, SQLitePool
+from gateway.db.rows import row_of
 from gateway.settings import load
-from gateway.tables import row_of
 
 pytestmark = pytest.mark.anyio
 
@@ -129,7 +129,7 @@ async def test_turns_come_in_order_and_those_given_up_are_passed_on() -> None:
 
 
 async def test_nobody_waits_for_a_place_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.pools.CONNECT_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.db.pools.CONNECT_SECONDS", 0.01)
     places = Places(1)
     await places.take()
     with pytest.raises(TimeoutError):

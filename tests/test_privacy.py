@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway.auth import Identity
+from gateway.auth.identity import Identity
 from gateway.context import Context
 from gateway.resolvers import clients, jobs
 

@@ -23,8 +23,8 @@ from lists import (
     twice,
 )
 
-from gateway.db import Database
-from gateway.tables import Action, Backup, Client, Job, JobAction, Session
+from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session
+from gateway.db.database import Database
 
 pytestmark = pytest.mark.anyio
 

@@ -5,11 +5,12 @@ import asyncio
 import orjson
 import pytest
 
+from gateway.catalogue.tables import Job, Session
 from gateway.context import Context
 from gateway.errors import BadInput, NotFound
-from gateway.resolvers import clients, jobs, locked, sessions
+from gateway.resolvers import clients, jobs, sessions
 from gateway.resolvers.sessions import SessionDraft
-from gateway.tables import Job, Session
+from gateway.resolvers.writing import locked
 
 pytestmark = pytest.mark.anyio
 

@@ -11,9 +11,9 @@ from recorder import QueryRecorder
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
-from gateway.db import Database
+from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session
+from gateway.db.database import Database
 from gateway.resolvers import actions, jobs
-from gateway.tables import Action, Backup, Client, Job, JobAction, Session
 
 pytestmark = pytest.mark.anyio
 

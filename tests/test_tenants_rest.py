@@ -15,7 +15,7 @@ import pytest
 from databases import Server
 from tenants import ALICE, BOB, KINDS, PROJECTS, SECRET, World, assert_apart, item, masked, world
 
-from gateway.rest_compat import ROUTES
+from gateway.rest_compat.routes import ROUTES
 
 pytestmark = pytest.mark.anyio
 

@@ -7,14 +7,14 @@ import orjson
 import pytest
 from apps import MakeContext
 
-from gateway.auth import Identity
+from gateway.auth.identity import Identity
+from gateway.catalogue.tables import Job
 from gateway.context import Context
 from gateway.errors import GatewayError, NotFound, Unavailable
 from gateway.resolvers import clients, jobs
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.clients import ClientDraft
 from gateway.resolvers.jobs import JobDraft
-from gateway.tables import Job
 
 pytestmark = pytest.mark.anyio
 

@@ -19,12 +19,12 @@ from test_tenants_graphql import MUTATIONS, Tries, selection, told
 from test_tenants_rest import requests
 
 from gateway import demo
-from gateway.auth import Headers, Identity
-from gateway.db import Database
+from gateway.auth.identity import Headers, Identity
+from gateway.catalogue.tables import Action, Client, source
+from gateway.db.database import Database
+from gateway.db.statements import SQL
 from gateway.resolvers import jobs
-from gateway.rest_compat import ROUTES
-from gateway.statements import SQL
-from gateway.tables import Action, Client, source
+from gateway.rest_compat.routes import ROUTES
 
 pytestmark = pytest.mark.anyio
 

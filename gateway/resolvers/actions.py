@@ -6,12 +6,15 @@ from typing import Any
 
 import orjson
 
-from gateway import documents, filters, projections, resolvers
+from gateway.catalogue import json_values, projections
+from gateway.catalogue.tables import Action, JobAction, columns, new_id
 from gateway.context import Context
 from gateway.errors import BadInput
-from gateway.filters import Where
-from gateway.resolvers import change, listing, locked
-from gateway.tables import Action, JobAction, columns, new_id
+from gateway.query import filters
+from gateway.query.filters import Where
+from gateway.resolvers import writing
+from gateway.resolvers.collection import listing
+from gateway.resolvers.writing import change, locked
 
 COLUMNS = columns(Action)
 LINKS = columns(JobAction)
@@ -51,7 +54,7 @@ def draw(ctx: Context, draft: ActionDraft) -> Action:
         project_id=ctx.project_id,
         id=draft.action_id or new_id(),
         user_id=ctx.identity.user_id,
-        freezer_action=documents.dump(draft.freezer_action, what="'freezer_action'"),
+        freezer_action=json_values.dump(draft.freezer_action, what="'freezer_action'"),
         **given | projections.action(draft.freezer_action),
     )
     projections.fits(row)
@@ -86,8 +89,8 @@ async def update(
         values = dict(changes)
         if "freezer_action" in values:
             patch = projections.mapping("freezer_action", values.pop("freezer_action"))
-            document = documents.merged(document, patch)
-        text = documents.dump(document, what="'freezer_action'")
+            document = json_values.merged(document, patch)
+        text = json_values.dump(document, what="'freezer_action'")
         values |= {"freezer_action": text, **projections.action(document)}
         await change(transaction, row, **values)
     return row
@@ -100,13 +103,13 @@ async def replace(
     ctx.authorize("actions:replace")
     draft.action_id = action_id
     async with ctx.write() as transaction:
-        return await resolvers.put(ctx, transaction, draw(ctx, draft), expected_version)
+        return await writing.put(ctx, transaction, draw(ctx, draft), expected_version)
 
 
 async def delete(ctx: Context, action_id: str, *, expected_version: int | None = None) -> None:
     """Delete an action, and take it out of the project's jobs. Raises NotFound, StaleVersion."""
     ctx.authorize("actions:delete")
-    await resolvers.delete(ctx, Action, action_id, expected_version)
+    await writing.delete(ctx, Action, action_id, expected_version)
 
 
 def search(text: str) -> Where:

@@ -7,12 +7,16 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway import documents, filters, projections, resolvers
+from gateway.catalogue import json_values, projections
+from gateway.catalogue.tables import Backup, Job, columns
+from gateway.catalogue.vocabularies import BackupStatus
 from gateway.context import Context
-from gateway.filters import Where
-from gateway.resolvers import change, listing, locked
-from gateway.resolvers.readings import CALLER
-from gateway.tables import Backup, BackupStatus, Job, columns
+from gateway.query import filters
+from gateway.query.filters import Where
+from gateway.query.selects import CALLER
+from gateway.resolvers import writing
+from gateway.resolvers.collection import listing
+from gateway.resolvers.writing import change, locked
 
 COLUMNS = columns(Backup)
 LISTING = listing(Backup, "backups:get_all", COLUMNS.backup_name, COLUMNS.sort_time, COLUMNS.id)
@@ -52,7 +56,7 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
         project_id=ctx.project_id,
         user_id=ctx.identity.user_id,
         user_name=ctx.identity.user_name,
-        backup_metadata=documents.dump(draft.metadata, what="the metadata"),
+        backup_metadata=json_values.dump(draft.metadata, what="the metadata"),
         **{
             "job_id": draft.job_id or None,
             "client_id": draft.client_id or None,
@@ -86,11 +90,11 @@ async def update(
         metadata = orjson.loads(row.backup_metadata)
         if "metadata" in changes:
             patch = projections.mapping("metadata", changes["metadata"])
-            metadata = documents.merged(metadata, patch)
+            metadata = json_values.merged(metadata, patch)
         await change(
             transaction,
             row,
-            backup_metadata=documents.dump(metadata, what="the metadata"),
+            backup_metadata=json_values.dump(metadata, what="the metadata"),
             **projections.backup(metadata, changes.get("status", row.status)),
         )
     return row
@@ -99,7 +103,7 @@ async def update(
 async def delete(ctx: Context, backup_id: str, *, expected_version: int | None = None) -> None:
     """Forget a backup; its data is the agent's affair. Raises NotFound, StaleVersion."""
     ctx.authorize("backups:delete")
-    await resolvers.delete(ctx, Backup, backup_id, expected_version)
+    await writing.delete(ctx, Backup, backup_id, expected_version)
 
 
 def search(text: str) -> Where:

@@ -6,15 +6,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gateway import documents, filters, projections, resolvers
+from gateway.catalogue import json_values, projections
+from gateway.catalogue.projections import CAPABILITIES
+from gateway.catalogue.tables import Client, columns, source
 from gateway.context import Context, Parent
+from gateway.db.rows import Row
 from gateway.errors import Conflict, Forbidden, NotFound
-from gateway.filters import Where
-from gateway.paging import Sort
-from gateway.projections import CAPABILITIES
-from gateway.resolvers import Columns, Listing, change
-from gateway.resolvers.readings import CALLER, labelled
-from gateway.tables import Client, Row, columns, source
+from gateway.query import filters
+from gateway.query.filters import Where
+from gateway.query.paging import Sort
+from gateway.query.selects import CALLER, labelled
+from gateway.resolvers import writing
+from gateway.resolvers.collection import Columns, Listing
+from gateway.resolvers.writing import change
 
 COLUMNS = columns(Client)
 
@@ -81,11 +85,11 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
     ctx.authorize("clients:create_central" if draft.is_central else "clients:create")
     projections.client_identifier("client_id", draft.client_id)
     capabilities = {
-        key: documents.dump(_capability(key, value))
+        key: json_values.dump(_capability(key, value))
         for key in CAPABILITIES
         if (value := getattr(draft, key)) is not None
     }
-    full = {key: documents.dump(list(words)) for key, words in CAPABILITIES.items()}
+    full = {key: json_values.dump(list(words)) for key, words in CAPABILITIES.items()}
     values: dict[str, Any] = full | capabilities | ({"uuid": draft.uuid} if draft.uuid else {})
     row = Client(
         project_id=ctx.project_id,
@@ -131,7 +135,7 @@ async def delete(ctx: Context, client_id: str, *, expected_version: int | None =
     """
     ctx.authorize("clients:delete")
     try:
-        await resolvers.delete(ctx, Client, client_id, expected_version)
+        await writing.delete(ctx, Client, client_id, expected_version)
     except NotFound:
         if await LISTING.get(ctx, client_id, (COLUMNS.id,)):
             raise Forbidden(f"the client '{client_id}' is another project's") from None

@@ -7,14 +7,15 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway import projections, resolvers
+from gateway.catalogue import projections
+from gateway.catalogue.tables import Action, Job, JobAction, columns, source
 from gateway.context import Context
+from gateway.db.transactions import Transaction
 from gateway.errors import Unprocessable, shown
-from gateway.resolvers import actions, clients, listing
+from gateway.query.selects import CALLER
+from gateway.resolvers import actions, clients, collection
 from gateway.resolvers.actions import ActionDraft
-from gateway.resolvers.readings import CALLER
-from gateway.tables import Action, Job, JobAction, columns, source
-from gateway.transactions import Transaction
+from gateway.resolvers.collection import listing
 
 COLUMNS = columns(JobAction)
 _JOBS = columns(Job)
@@ -78,7 +79,7 @@ async def assign(
     }
     known: dict[str, Action] = {}
     if named:
-        keys = resolvers.named([(ctx.project_id, action_id) for action_id in named])
+        keys = collection.named([(ctx.project_id, action_id) for action_id in named])
         query = _known(sqlite=ctx.db.is_sqlite)
         known = {row.id: row for row in await transaction.objects(Action, query, keys)}
     rows, new = [], []
@@ -131,7 +132,7 @@ def _known(*, sqlite: bool) -> sa.Select[Any]:
 
     Whoever deletes one waits here, before any list's places are locked, or is waited for.
     """
-    own, wanted = actions.COLUMNS, resolvers.parents(sqlite=sqlite)
+    own, wanted = actions.COLUMNS, collection.parents(sqlite=sqlite)
     query = sa.select(source(Action)).where(
         own.project_id == wanted.c.of_project, own.id == wanted.c.of_id
     )

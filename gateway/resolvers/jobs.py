@@ -8,28 +8,17 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway import documents, filters, projections, resolvers
+from gateway.catalogue import json_values, projections
+from gateway.catalogue.tables import Job, JSONText, columns, new_id
+from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
-from gateway.filters import Either, Expression, Where, without_key
-from gateway.resolvers import (
-    actions,
-    change,
-    clients,
-    job_actions,
-    listing,
-    locked,
-    sessions,
-    trusts,
-)
+from gateway.query import filters
+from gateway.query.filters import Either, Expression, Where, without_key
+from gateway.query.selects import CALLER
+from gateway.resolvers import actions, clients, job_actions, sessions, trusts, writing
 from gateway.resolvers.actions import ActionDraft
-from gateway.resolvers.readings import CALLER
-from gateway.tables import (
-    Job,
-    JobEvent,
-    JSONText,
-    columns,
-    new_id,
-)
+from gateway.resolvers.collection import listing
+from gateway.resolvers.writing import change, locked
 
 COLUMNS = columns(Job)
 LISTING = listing(Job, "jobs:get_all", COLUMNS.description, COLUMNS.id)
@@ -112,7 +101,7 @@ async def replace(
         await sessions.release(ctx, transaction, job_id, keep=new.session_id)
         its = {"project_id": ctx.project_id, "id": job_id}
         trust_id = await transaction.scalar(_TRUST, its)
-        row = await resolvers.put(ctx, transaction, new, expected_version)
+        row = await writing.put(ctx, transaction, new, expected_version)
         await job_actions.assign(ctx, transaction, row, draft.actions)
     if row.trust_id != trust_id:
         await trusts.distrust(ctx, trust_id)
@@ -152,7 +141,7 @@ async def update(
             await sessions.release(ctx, transaction, job_id, keep=values["session_id"])
         row = await locked(ctx, transaction, Job, job_id, expected_version)
         if "schedule" in changes:
-            schedule = documents.merged(orjson.loads(row.job_schedule), changes["schedule"] or {})
+            schedule = json_values.merged(orjson.loads(row.job_schedule), changes["schedule"] or {})
             values |= projections.scheduled(schedule)
         moved = values.get("client_id", row.client_id) != row.client_id
         trust_id = row.trust_id

@@ -8,14 +8,18 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway import documents, filters, projections, resolvers
+from gateway.catalogue import json_values, projections
+from gateway.catalogue.tables import Job, Session, columns, new_id, now, source
+from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
+from gateway.db.transactions import Transaction
 from gateway.errors import BadInput, NotFound, shown
-from gateway.filters import Where
-from gateway.resolvers import change, listing, locked
-from gateway.resolvers.readings import CALLER
-from gateway.tables import Job, JobEvent, Session, columns, new_id, now, source
-from gateway.transactions import Transaction
+from gateway.query import filters
+from gateway.query.filters import Where
+from gateway.query.selects import CALLER
+from gateway.resolvers import writing
+from gateway.resolvers.collection import listing
+from gateway.resolvers.writing import change, locked
 
 COLUMNS = columns(Session)
 LISTING = listing(Session, "sessions:get_all", COLUMNS.description, COLUMNS.id)
@@ -73,7 +77,7 @@ async def replace(
     ctx.authorize("sessions:replace")
     row = _draw(ctx, projections.identifier("session_id", session_id), draft)
     async with ctx.write() as transaction:
-        return await resolvers.put(
+        return await writing.put(
             ctx, transaction, row, expected_version, kept=frozenset({"job_states"})
         )
 
@@ -96,7 +100,9 @@ async def update(
         if "schedule" in values:
             patch = values.pop("schedule") or {}
             values["schedule"] = _scheduled(
-                documents.merged(orjson.loads(row.schedule), projections.mapping("schedule", patch))
+                json_values.merged(
+                    orjson.loads(row.schedule), projections.mapping("schedule", patch)
+                )
             )
         await change(transaction, row, **values)
     return row
@@ -214,7 +220,7 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
             time_start=moment,
             status="running",
             result=None,
-            job_states=documents.dump(states),
+            job_states=json_values.dump(states),
         )
         return Outcome("success", row.session_tag)
 
@@ -231,7 +237,7 @@ async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcom
         moment = int(time.time())
         ended = {"status": "completed", "result": result, "time_ended": moment}
         states = _states(row) | {job_id: _state(row, job_id) | ended}
-        values: dict[str, Any] = {"job_states": documents.dump(states)}
+        values: dict[str, Any] = {"job_states": json_values.dump(states)}
         if row.status != "completed" and all(
             state["status"] == "completed" for state in states.values()
         ):
@@ -264,7 +270,7 @@ def _draw(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
 
 def _scheduled(schedule: dict[str, Any]) -> str:
     projections.job(schedule)
-    return documents.dump(schedule, what="'schedule'")
+    return json_values.dump(schedule, what="'schedule'")
 
 
 def _states(row: Session) -> States:
@@ -285,4 +291,4 @@ async def _set_state(transaction: Transaction, row: Session, job_id: str, **stat
     states.pop(job_id, None)
     if state:
         states[job_id] = state
-    await change(transaction, row, job_states=documents.dump(states))
+    await change(transaction, row, job_states=json_values.dump(states))

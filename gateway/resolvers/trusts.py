@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway import documents, projections
+from gateway.catalogue import json_values, projections
+from gateway.catalogue.tables import Job, columns
 from gateway.context import Context
 from gateway.errors import GatewayError
 from gateway.resolvers import clients
-from gateway.tables import Job, columns
 
 COLUMNS = columns(Job)
 
@@ -41,7 +41,7 @@ def credentials(document: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     trust_id = document.get("trust_id")
     return {
-        "user_credentials": documents.dump(dict(document)),
+        "user_credentials": json_values.dump(dict(document)),
         "trust_id": None if trust_id is None else projections.string("trust_id", trust_id),
     }
 

@@ -7,9 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.context import Context
-from gateway.errors import BadInput, shown
-from gateway.projections import (
+from gateway.catalogue.projections import (
     CAPABILITIES,
     FREEZER_ACTION,
     SCHEDULE,
@@ -24,12 +22,15 @@ from gateway.projections import (
     sequence,
     string,
 )
+from gateway.catalogue.tables import Action
+from gateway.catalogue.vocabularies import BackupStatus, JobEvent, JobResult, JobStatus
+from gateway.context import Context
+from gateway.errors import BadInput, shown
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.backups import BackupDraft
 from gateway.resolvers.clients import ClientDraft
 from gateway.resolvers.jobs import JobDraft
 from gateway.resolvers.sessions import SessionDraft
-from gateway.tables import Action, BackupStatus, JobEvent, JobResult, JobStatus
 
 Body = dict[str, Any]
 Check = Callable[[str, object], object]

@@ -10,19 +10,12 @@ from typing import Any
 
 import orjson
 
-from gateway.filters import Where
-from gateway.projections import CAPABILITIES
-from gateway.resolvers import (
-    Column,
-    Columns,
-    Listing,
-    actions,
-    backups,
-    clients,
-    jobs,
-    sessions,
-)
-from gateway.tables import JSONText, Row, Way, row_of
+from gateway.catalogue.projections import CAPABILITIES
+from gateway.catalogue.tables import JSONText
+from gateway.db.rows import Row, Way, row_of
+from gateway.query.filters import Where
+from gateway.resolvers import actions, backups, clients, jobs, sessions
+from gateway.resolvers.collection import Column, Columns, Listing
 
 OMITTED = object()
 """In place of a value: the key is left out."""

@@ -8,9 +8,11 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from gateway.catalogue.tables import INT64
 from gateway.errors import NotFound, StaleVersion, shown
-from gateway.paging import Window
-from gateway.resolvers import Listing, actions, backups, clients, job_actions, jobs, sessions
+from gateway.query.paging import Window
+from gateway.resolvers import actions, backups, clients, job_actions, jobs, sessions
+from gateway.resolvers.collection import Listing
 from gateway.rest_compat import bodies
 from gateway.rest_compat.documents import (
     ACTIONS,
@@ -23,7 +25,6 @@ from gateway.rest_compat.documents import (
     Resource,
 )
 from gateway.rest_compat.requests import Call
-from gateway.tables import INT64
 
 Endpoint = Callable[[Call], Awaitable[Response]]
 

@@ -14,16 +14,17 @@ from urllib.parse import parse_qsl, quote, urlencode
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from gateway import __version__, documents
+from gateway import __version__
+from gateway.catalogue import json_values
+from gateway.catalogue.tables import ID_BYTES, INT64
 from gateway.context import Context
 from gateway.errors import BadInput, shown
-from gateway.filters import All, Condition, Where
-from gateway.paging import Key, Page, Window
-from gateway.resolvers import Listing
+from gateway.query.filters import All, Condition, Where
+from gateway.query.paging import Key, Page, Window
+from gateway.resolvers.collection import Listing
 from gateway.rest_compat import searches
 from gateway.rest_compat.documents import Resource, Shown
 from gateway.settings import Settings
-from gateway.tables import ID_BYTES, INT64
 
 TRUE = frozenset({"true", "True", "t", "yes", "y", "1", "on"})
 FALSE = frozenset({"false", "False", "f", "no", "n", "0", "off"})
@@ -91,7 +92,7 @@ class Call:
     async def body(self) -> dict[str, Any]:
         """The body's object; without a body, an empty one. Raises BadInput for anything else."""
         raw = await self.raw()
-        value = documents.parse(raw) if raw else {}
+        value = json_values.parse(raw) if raw else {}
         if not isinstance(value, dict):
             raise BadInput(f"the body must be an object, not {shown(value)}")
         return value
@@ -133,13 +134,13 @@ class Call:
     async def search(self, resource: Resource) -> tuple[Where | None, str]:
         """Return the search that the body or a parameter asks for, and its text as a parameter."""
         raw, parameter = await self.raw(), self.query.get("search")
-        sought = documents.parse(raw) if raw else None
+        sought = json_values.parse(raw) if raw else None
         if parameter is None:
             where = searches.compiled(resource, sought)
             return where, orjson.dumps(sought).decode() if where else ""
         if sought:
             raise BadParameter("search", "there is a search in the body as well")
-        return searches.compiled(resource, documents.parse(parameter, what="'search'")), ""
+        return searches.compiled(resource, json_values.parse(parameter, what="'search'")), ""
 
     async def window(self, listing: Listing) -> tuple[Window, int | None]:
         """Return the part of the list that is asked for, and of which revision its marker is."""

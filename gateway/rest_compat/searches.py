@@ -5,22 +5,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gateway import documents
+from gateway.catalogue import json_values
+from gateway.catalogue.projections import integer
+from gateway.catalogue.tables import INT64, JSONText
 from gateway.errors import BadInput, shown
-from gateway.filters import (
-    PRESENT,
-    All,
-    Condition,
-    Either,
-    Expression,
-    Holds,
-    Not,
-    Where,
-)
-from gateway.projections import integer
-from gateway.resolvers import Column, actions, job_actions, jobs
+from gateway.query.filters import PRESENT, All, Condition, Either, Expression, Holds, Not, Where
+from gateway.resolvers import actions, job_actions, jobs
+from gateway.resolvers.collection import Column
 from gateway.rest_compat.documents import Resource
-from gateway.tables import INT64, JSONText
 
 KEYS = ("match", "match_not", "time_before", "time_after")
 MOST_COMPARISONS = 50
@@ -90,7 +82,7 @@ class _Search:
         if not isinstance(text, str):
             raise BadInput(f"'_all' must be a string, not {shown(text)}", field="_all")
         try:
-            listed = documents.parse(text)
+            listed = json_values.parse(text)
         except BadInput:
             listed = None
         if isinstance(listed, list):

@@ -9,6 +9,7 @@ from gateway.context import Parent
 from gateway.resolvers import actions, job_actions, jobs
 from gateway.resolvers.actions import COLUMNS, LISTING, ActionDraft
 from gateway.schema.connections import connection
+from gateway.schema.filter_inputs import order_of, where_of
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
@@ -20,7 +21,6 @@ from gateway.schema.mutations import (
 )
 from gateway.schema.nodes import Info, Node, by_rest_id, leaf, node
 from gateway.schema.scalars import JSON
-from gateway.schema.wheres import order_of, where_of
 
 
 @node(LISTING, key="action_id", description="One thing for an agent to do.")

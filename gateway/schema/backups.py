@@ -10,6 +10,7 @@ from gateway.resolvers import backups, clients, jobs
 from gateway.resolvers.backups import COLUMNS, LISTING, BackupDraft
 from gateway.schema.connections import connection
 from gateway.schema.enums import BackupStatus
+from gateway.schema.filter_inputs import order_of, where_of
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
@@ -21,7 +22,6 @@ from gateway.schema.mutations import (
 )
 from gateway.schema.nodes import Info, Node, by_rest_id, leaf, node, one
 from gateway.schema.scalars import JSON, BigInt
-from gateway.schema.wheres import order_of, where_of
 
 
 @node(LISTING, key="backup_id", description="What an agent wrote, once.")

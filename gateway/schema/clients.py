@@ -8,10 +8,10 @@ from gateway.context import Parent
 from gateway.resolvers import backups, clients, jobs
 from gateway.resolvers.clients import COLUMNS, LISTING, ClientDraft
 from gateway.schema.connections import connection
+from gateway.schema.filter_inputs import order_of, where_of
 from gateway.schema.mutations import DeleteInput, DeletePayload, input_of, key_of, target, written
 from gateway.schema.nodes import Info, Node, by_rest_id, leaf, node
 from gateway.schema.scalars import JSON
-from gateway.schema.wheres import order_of, where_of
 
 
 @node(LISTING, key="client_id", description="A host that runs a scheduler and its agent.")

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Generic, Optional, TypeVar, cast
 import strawberry
 
 from gateway.context import Context, Parent
+from gateway.db.rows import Row
 from gateway.errors import BadInput
-from gateway.filters import All, Where
-from gateway.paging import Page, Window, decode
-from gateway.resolvers import Columns, Listing, Owner
+from gateway.query.filters import All, Where
+from gateway.query.paging import Page, Window, decode
+from gateway.resolvers.collection import Columns, Listing, Owner
+from gateway.schema.filter_inputs import condition, sorting
 from gateway.schema.nodes import Info, annotated, reference
 from gateway.schema.views import SPEC, VIEWS, List, is_across, place, selected
-from gateway.schema.wheres import condition, sorting
-from gateway.tables import Row
 
 Item = TypeVar("Item")
 NESTED_LIMIT = 10

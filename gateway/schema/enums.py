@@ -6,7 +6,7 @@ from typing import Any
 
 import strawberry
 
-from gateway.tables import BackupStatus, JobEvent, JobResult, JobStatus
+from gateway.catalogue.vocabularies import BackupStatus, JobEvent, JobResult, JobStatus
 
 _WORDS: Mapping[type[StrEnum], tuple[str, Mapping[str, str]]] = {
     JobStatus: (

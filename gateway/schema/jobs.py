@@ -14,6 +14,7 @@ from gateway.resolvers.jobs import COLUMNS, LISTING, JobDraft
 from gateway.schema.actions import Action
 from gateway.schema.connections import Connection, Edge, connection
 from gateway.schema.enums import JobEvent, JobResult, JobStatus
+from gateway.schema.filter_inputs import order_of, where_of
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
@@ -25,7 +26,6 @@ from gateway.schema.mutations import (
 )
 from gateway.schema.nodes import Info, Node, by_rest_id, fragment, leaf, node, one, part
 from gateway.schema.scalars import JSON
-from gateway.schema.wheres import order_of, where_of
 
 
 @fragment("When a job runs, and how far it is; null is what a schedule doesn't say.")

@@ -23,7 +23,8 @@ from strawberry.schema.name_converter import NameConverter
 from strawberry.types.field import StrawberryField
 
 from gateway.context import Context
-from gateway.resolvers import Column, Listing
+from gateway.db.rows import Row
+from gateway.resolvers.collection import Column, Listing
 from gateway.schema.scalars import Epoch, Int32, Vocabulary
 from gateway.schema.views import (
     SPEC,
@@ -39,7 +40,6 @@ from gateway.schema.views import (
     is_across,
     selected,
 )
-from gateway.tables import Row
 
 Info = strawberry.Info[Context, None]
 Item = TypeVar("Item")

@@ -10,6 +10,7 @@ from gateway.resolvers import jobs, sessions
 from gateway.resolvers.sessions import COLUMNS, LISTING, Outcome, SessionDraft
 from gateway.schema.connections import connection
 from gateway.schema.enums import JobResult
+from gateway.schema.filter_inputs import order_of, where_of
 from gateway.schema.jobs import ScheduleInput
 from gateway.schema.mutations import (
     DeleteInput,
@@ -22,7 +23,6 @@ from gateway.schema.mutations import (
 )
 from gateway.schema.nodes import Info, Node, by_rest_id, leaf, node
 from gateway.schema.scalars import JSON
-from gateway.schema.wheres import order_of, where_of
 
 
 @node(LISTING, key="session_id", description="Jobs on several hosts that start together.")

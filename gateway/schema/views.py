@@ -19,10 +19,10 @@ import strawberry
 from graphql import FieldNode, FragmentSpreadNode, GraphQLResolveInfo, InlineFragmentNode
 
 from gateway.context import Context, Parent
+from gateway.db.rows import Row
 from gateway.errors import BadInput, shown
-from gateway.filters import Where
-from gateway.resolvers import Column, Columns, Listing, Owner
-from gateway.tables import Row
+from gateway.query.filters import Where
+from gateway.resolvers.collection import Column, Columns, Listing, Owner
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import asyncpg
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from gateway import projections
-from gateway.tables import Action, Backup, Client, Job, JobAction, source
+from gateway.catalogue import projections
+from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, source
 
 from .catalogue import MADE, Catalogue, Values, text
 

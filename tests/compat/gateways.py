@@ -13,7 +13,7 @@ from live import LiveGateway, command, live
 
 from gateway import migrations
 from gateway.app import create_app
-from gateway.db import Database
+from gateway.db.database import Database
 
 from .conftest import keystone_settings
 from .keystone import PASSWORD, Keystone

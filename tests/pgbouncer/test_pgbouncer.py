@@ -21,7 +21,7 @@ from databases import Postgres
 
 from gateway import migrations
 from gateway.app import create_app
-from gateway.db import Database
+from gateway.db.database import Database
 from gateway.settings import load
 
 pytestmark = pytest.mark.anyio

@@ -9,9 +9,9 @@ from conftest import MakeClient
 from recorder import QueryRecorder
 from sqlmodel import SQLModel
 
+from gateway.catalogue.tables import Action, Backup, Job, JobAction
 from gateway.context import Context
 from gateway.rest_compat.documents import JOB
-from gateway.tables import Action, Backup, Job, JobAction
 
 from .conftest import Ask, asking
 

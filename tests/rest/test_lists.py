@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 from conftest import MakeClient
 
+from gateway.catalogue.tables import Action, Backup, Job, JobAction, columns
 from gateway.context import Context
-from gateway.tables import Action, Backup, Job, JobAction, columns
 
 from .conftest import Ask, asking
 

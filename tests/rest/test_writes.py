@@ -7,8 +7,8 @@ import httpx
 import pytest
 from conftest import MakeClient
 
+from gateway.catalogue.tables import Client
 from gateway.context import Context
-from gateway.tables import Client
 
 from .conftest import Ask, asking
 

@@ -1,120 +1,19 @@
 """The stored shape of the catalogue: the only place where a column is declared."""
 
-from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
-from operator import itemgetter
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlmodel import Field, SQLModel
 
-Way = Callable[[Any], Any] | None
-"""How a value passes between Python and the driver; None: as it is."""
-
-
-if TYPE_CHECKING:
-    _Values = tuple[Any, ...]
-else:
-    # What holds the values, the driver says.
-    _Values = object
-
-
-class Row(_Values):
-    """A row of whatever columns a statement selects, as the driver made it.
-
-    A column by its name is a value of its type; by its place it is as the driver has it, which is
-    what there is to make many rows of fast: `ways` lead from one to the other.
-    """
-
-    __slots__ = ()
-    ways: ClassVar[Sequence[Way]] = ()
-    places: ClassVar[Mapping[sa.ColumnElement[Any], int]] = {}
-    """Where the columns of tables are among the values."""
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """Show a column; the rows of each statement have its columns' names."""
-
-
-def row_of(
-    keys: Sequence[str],
-    ways: Sequence[Way],
-    base: type = tuple,
-    places: Mapping[sa.ColumnElement[Any], int] = MappingProxyType({}),
-) -> type[Row]:
-    """Make the class of rows of these columns; of two with one name, the first has it.
-
-    `base` is the driver's own class of rows, which has their values by their places.
-    """
-
-    def reading(at: int, way: Way) -> Any:
-        return property(itemgetter(at) if way is None else lambda row: way(row[at]))
-
-    named = reversed(list(enumerate(zip(keys, ways, strict=True))))
-    members = {key: reading(at, way) for at, (key, way) in named}
-    made = {**members, "__slots__": (), "ways": tuple(ways), "places": places}
-    return type("Row", (Row, base), made)
-
-
-def shown_by(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """The column that a selected one shows under another name, or from a subquery; or itself."""
-    (base,) = column.base_columns
-    return base
-
+from gateway.catalogue.vocabularies import BackupStatus
 
 ID_BYTES = 255
 NAME_BYTES = 512
 DESCRIPTION_BYTES = 64
 INT64 = 2**63
-
-
-class JobStatus(StrEnum):
-    """Where a job stands, as its scheduler reports it."""
-
-    COMPLETED = "completed"
-    STOP = "stop"
-    SCHEDULED = "scheduled"
-    RUNNING = "running"
-    ABORTING = "aborting"
-    REMOVED = "removed"
-
-
-class JobResult(StrEnum):
-    """How a job's last run ended."""
-
-    SUCCESS = "success"
-    FAIL = "fail"
-    ABORTED = "aborted"
-
-
-class JobEvent(StrEnum):
-    """What a job's scheduler has been asked to do, and hasn't done yet."""
-
-    START = "start"
-    STOP = "stop"
-    ABORT = "abort"
-    REMOVE = "remove"
-
-
-class BackupStatus(StrEnum):
-    """What has become of a backup's data."""
-
-    CREATING = "creating"
-    AVAILABLE = "available"
-    ERROR = "error"
-    DELETING = "deleting"
-    DELETED = "deleted"
-
-
-ACTIONS = ("backup", "restore", "info", "admin", "exec")
-MODES = ("fs", "mongo", "mysql", "sqlserver", "cinder", "glance", "cindernative", "nova")
-STORAGES = ("local", "swift", "ssh", "s3", "ftp", "ftps")
-ENGINES = ("tar", "rsync", "rsyncv2", "nova", "osbrick", "glance")
 
 
 class JSONText(sa.types.UserDefinedType[str]):

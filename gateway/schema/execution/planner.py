@@ -19,8 +19,8 @@ from graphql.execution.collect_fields import (
 )
 from graphql.execution.values import VariableValues
 
-from gateway.schema.outlines import Outline
-from gateway.schema.plan import (
+from gateway.schema.execution.outlines import Outline
+from gateway.schema.execution.plan import (
     Arguments,
     ById,
     ByIds,
@@ -32,17 +32,8 @@ from gateway.schema.plan import (
     ToMany,
     ToOne,
 )
-from gateway.schema.shapes import NotPlannableError, Rows, Shape
-from gateway.schema.views import (
-    SPEC,
-    VIEWS,
-    ByGlobalId,
-    ByRestId,
-    Leaf,
-    List,
-    Reference,
-    Told,
-)
+from gateway.schema.execution.shapes import NotPlannableError, Rows, Shape
+from gateway.schema.views import SPEC, VIEWS, ByGlobalId, ByRestId, Leaf, List, Reference, Told
 
 
 class Planner:

@@ -26,10 +26,10 @@ from graphql.execution.values import VariableValues, VariableValueSource, get_va
 
 from gateway.context import Context
 from gateway.errors import GatewayError, Unavailable
-from gateway.schema.limits import refuse_many
-from gateway.schema.plan import Plan
-from gateway.schema.planner import Planner
-from gateway.schema.shapes import NotPlannableError
+from gateway.schema.execution.limits import refuse_many
+from gateway.schema.execution.plan import Plan
+from gateway.schema.execution.planner import Planner
+from gateway.schema.execution.shapes import NotPlannableError
 from gateway.settings import Settings
 
 MOST_KNOWN, LONGEST_KNOWN = 512, 20_000

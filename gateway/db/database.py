@@ -13,13 +13,13 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from gateway import revisions
+from gateway.db import revisions
+from gateway.db.pools import CONNECT_SECONDS, SQLITE_PRAGMAS, PostgresPool, SQLitePool, Tally
+from gateway.db.rows import Row
+from gateway.db.statements import SQL, Statement
+from gateway.db.transactions import Transaction
 from gateway.errors import Conflict, GatewayError, Unavailable
-from gateway.pools import CONNECT_SECONDS, SQLITE_PRAGMAS, PostgresPool, SQLitePool, Tally
 from gateway.settings import Settings
-from gateway.statements import SQL, Statement
-from gateway.tables import Row
-from gateway.transactions import Transaction
 
 log = structlog.get_logger(__name__)
 

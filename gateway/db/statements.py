@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql.expression import UpdateBase
 
-from gateway.tables import Way, row_of, shown_by
+from gateway.db.rows import Way, row_of, shown_by
 
 SQL = sa.Select[Any] | UpdateBase
 

@@ -7,8 +7,8 @@ from typing import Any
 from keystoneauth1 import exceptions
 from keystoneauth1.session import Session
 
+from gateway.auth.identity_api import unavailable
 from gateway.errors import BadInput, Forbidden, GatewayError, Unauthenticated, shown
-from gateway.identity_api import unavailable
 
 TOKENS = "/auth/tokens"
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gateway.paging import Page, cursors
-from gateway.schema.shapes import Built, Shape
-from gateway.tables import Row
+from gateway.db.rows import Row
+from gateway.query.paging import Page, cursors
+from gateway.schema.execution.shapes import Built, Shape
 
 Beyond = dict[str, Mapping[Any, bool]]
 """By `hasNextPage` and `hasPreviousPage`: what only the database knows, of each parent."""

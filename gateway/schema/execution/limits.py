@@ -21,10 +21,10 @@ from graphql import (
 )
 from strawberry.extensions import SchemaExtension
 
+from gateway.catalogue.tables import INT64
 from gateway.errors import BadInput
 from gateway.schema.connections import page_length
 from gateway.settings import Settings
-from gateway.tables import INT64
 
 Sets = tuple[tuple[GraphQLNamedType, SelectionSetNode], ...]
 """Selections on the same item, each with the type it is on."""

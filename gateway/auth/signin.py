@@ -26,12 +26,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from gateway import documents
-from gateway.auth import Headers
+from gateway.auth.identity import Headers
+from gateway.auth.identity_api import IdentityApi
+from gateway.auth.tokens import Asked, Token
+from gateway.catalogue import json_values
 from gateway.errors import BadInput, Forbidden, Unauthenticated, shown
-from gateway.identity_api import IdentityApi
 from gateway.settings import Settings
-from gateway.tokens import Asked, Token
 
 PATH = "/graphql/token"
 
@@ -88,7 +88,7 @@ class Door:
         media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if media_type != "application/json":
             raise HTTPException(415, f"the body must be application/json, not {shown(media_type)}")
-        given = documents.parse(await request.body())
+        given = json_values.parse(await request.body())
         signed_in = await self._api.ask(sign_in, asked, checked(given, token), token)
         return JSONResponse(signed_in, headers=_NEVER_KEPT)
 

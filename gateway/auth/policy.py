@@ -9,7 +9,7 @@ import structlog
 from oslo_config import cfg
 from oslo_policy import policy as oslo
 
-from gateway.auth import Identity
+from gateway.auth.identity import Identity
 from gateway.errors import Forbidden
 
 log = structlog.get_logger(__name__)

@@ -15,9 +15,9 @@ from graphql import GraphQLEnumType
 from graphql.execution.values import VariableValues
 
 from gateway.context import Context, Parent
-from gateway.resolvers import Columns
+from gateway.db.rows import Row, Way
+from gateway.resolvers.collection import Columns
 from gateway.schema.views import ACROSS, View, global_ids
-from gateway.tables import Row, Way
 
 Built = list[dict[str, Any]]
 

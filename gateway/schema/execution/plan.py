@@ -14,12 +14,12 @@ from graphql.execution.values import VariableValues, get_argument_values
 from strawberry.types.arguments import convert_arguments
 
 from gateway.context import Context, Parent
-from gateway.filters import Where
-from gateway.paging import Page, Window
-from gateway.resolvers import Columns, Listing
+from gateway.query.filters import Where
+from gateway.query.paging import Page, Window
+from gateway.resolvers.collection import Columns, Listing
 from gateway.schema.connections import question
-from gateway.schema.outlines import Beyond, Outline
-from gateway.schema.shapes import Rows, Run, together
+from gateway.schema.execution.outlines import Beyond, Outline
+from gateway.schema.execution.shapes import Rows, Run, together
 from gateway.schema.views import (
     VIEWS,
     ByGlobalId,

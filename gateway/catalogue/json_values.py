@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import orjson
 
+from gateway.catalogue.tables import INT64
 from gateway.errors import BadInput, shown
-from gateway.tables import INT64
 
 MAX_DEPTH = 100
 

@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 import aiosqlite
 import asyncpg
 
+from gateway.db.rows import Row
 from gateway.settings import Settings
-from gateway.tables import Row
 
 Found = Sequence[Row]
 

@@ -8,9 +8,9 @@ import structlog
 from keystoneauth1 import exceptions, loading
 from keystoneauth1.adapter import Adapter
 
-from gateway.auth import Headers, Identity
+from gateway.auth.identity import Headers, Identity
+from gateway.auth.identity_api import IdentityApi, unavailable
 from gateway.errors import Unavailable, Unprocessable
-from gateway.identity_api import IdentityApi, unavailable
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)

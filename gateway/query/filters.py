@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
-from gateway.tables import JSONText
+from gateway.catalogue.tables import JSONText
 
 Column = sa.ColumnElement[Any]
 Bind = Callable[[Column, Any], Column]

@@ -12,20 +12,19 @@ from typing import Any
 
 from sqlmodel import SQLModel
 
-from gateway import documents
-from gateway.errors import BadInput, shown
-from gateway.tables import (
+from gateway.catalogue import json_values
+from gateway.catalogue.tables import INT64, columns
+from gateway.catalogue.vocabularies import (
     ACTIONS,
     ENGINES,
-    INT64,
     MODES,
     STORAGES,
     BackupStatus,
     JobEvent,
     JobResult,
     JobStatus,
-    columns,
 )
+from gateway.errors import BadInput, shown
 
 Document = Mapping[str, Any]
 
@@ -238,7 +237,7 @@ def scheduled(schedule: dict[str, Any]) -> dict[str, Any]:
     schedule.setdefault("event", "")
     if schedule["event"] == JobEvent.ABORT:
         schedule.setdefault("current_pid", 0)
-    return {"job_schedule": documents.dump(schedule, what="'job_schedule'"), **columns_}
+    return {"job_schedule": json_values.dump(schedule, what="'job_schedule'"), **columns_}
 
 
 def action(freezer_action: Document) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from gateway.auth import Headers, Identity
+from gateway.auth.identity import Headers, Identity
 from gateway.errors import Unauthenticated, Unavailable
 from gateway.settings import Settings
 

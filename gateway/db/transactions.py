@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from gateway.pools import Lent
-from gateway.statements import SQL, Statement
-from gateway.tables import Client, Row, columns, source
+from gateway.catalogue.tables import Client, columns, source
+from gateway.db.pools import Lent
+from gateway.db.rows import Row
+from gateway.db.statements import SQL, Statement
 
 Table = TypeVar("Table", bound=SQLModel)
 Values = Mapping[str, Any]

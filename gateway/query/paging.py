@@ -12,8 +12,9 @@ from zlib import crc32
 import orjson
 import sqlalchemy as sa
 
+from gateway.catalogue.tables import INT64
+from gateway.db.rows import Row, shown_by
 from gateway.errors import BadInput, shown
-from gateway.tables import INT64, Row, shown_by
 
 Column = sa.ColumnElement[Any]
 Key = tuple[Any, ...]

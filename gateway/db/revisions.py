@@ -10,8 +10,8 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.tables import Revision, columns, source
-from gateway.transactions import Transaction
+from gateway.catalogue.tables import Revision, columns, source
+from gateway.db.transactions import Transaction
 
 EVERYBODY = ""
 """In place of a project: no project is called so."""

@@ -9,9 +9,9 @@ from typing import Any, Optional, cast
 import strawberry
 
 from gateway.errors import BadInput
-from gateway.filters import PRESENT, All, Condition, Either, Expression, Holds, Not, Where
-from gateway.paging import Order, Sort
-from gateway.resolvers import Column, Listing
+from gateway.query.filters import PRESENT, All, Condition, Either, Expression, Holds, Not, Where
+from gateway.query.paging import Order, Sort
+from gateway.resolvers.collection import Column, Listing
 from gateway.schema.scalars import JSON, BigInt, Epoch
 from gateway.schema.views import VIEWS, View
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gateway.paging import LIMIT, Sort, Window
-from gateway.revisions import seen_by
-from gateway.tables import Job, columns, shown_by
+from gateway.catalogue.tables import Job, columns
+from gateway.db.revisions import seen_by
+from gateway.db.rows import shown_by
+from gateway.query.paging import LIMIT, Sort, Window
 
 Column = sa.ColumnElement[Any]
 

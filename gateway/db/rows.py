@@ -1,0 +1,62 @@
+"""Rows: what a driver returns, read by name or by place."""
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import sqlalchemy as sa
+
+Way = Callable[[Any], Any] | None
+"""How a value passes between Python and the driver; None: as it is."""
+
+
+if TYPE_CHECKING:
+    _Values = tuple[Any, ...]
+else:
+    # What holds the values, the driver says.
+    _Values = object
+
+
+class Row(_Values):
+    """A row of whatever columns a statement selects, as the driver made it.
+
+    A column by its name is a value of its type; by its place it is as the driver has it, which is
+    what there is to make many rows of fast: `ways` lead from one to the other.
+    """
+
+    __slots__ = ()
+    ways: ClassVar[Sequence[Way]] = ()
+    places: ClassVar[Mapping[sa.ColumnElement[Any], int]] = {}
+    """Where the columns of tables are among the values."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Show a column; the rows of each statement have its columns' names."""
+
+
+def row_of(
+    keys: Sequence[str],
+    ways: Sequence[Way],
+    base: type = tuple,
+    places: Mapping[sa.ColumnElement[Any], int] = MappingProxyType({}),
+) -> type[Row]:
+    """Make the class of rows of these columns; of two with one name, the first has it.
+
+    `base` is the driver's own class of rows, which has their values by their places.
+    """
+
+    def reading(at: int, way: Way) -> Any:
+        return property(itemgetter(at) if way is None else lambda row: way(row[at]))
+
+    named = reversed(list(enumerate(zip(keys, ways, strict=True))))
+    members = {key: reading(at, way) for at, (key, way) in named}
+    made = {**members, "__slots__": (), "ways": tuple(ways), "places": places}
+    return type("Row", (Row, base), made)
+
+
+def shown_by(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The column that a selected one shows under another name, or from a subquery; or itself."""
+    (base,) = column.base_columns
+    return base
