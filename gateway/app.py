@@ -25,7 +25,7 @@ from gateway.auth.policy import Policy
 from gateway.catalogue.tables import Client, columns
 from gateway.context import Contexts, Trusts
 from gateway.db.database import Database
-from gateway.db.pools import counted
+from gateway.db.pools import count_statements
 from gateway.errors import BadInput, GatewayError, TooLarge, Unavailable
 from gateway.rest_compat import routes
 from gateway.schema import GraphQLApp, errors, graphql_app
@@ -196,7 +196,7 @@ class Observed:
             f"req-{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
         )
         logs.request_id.set(request_id)
-        tally = counted()
+        counter = count_statements()
         added = ((_REQUEST_ID, request_id.encode()), _NO_SNIFFING)
         began = time.perf_counter()
         status = 0
@@ -220,7 +220,7 @@ class Observed:
                 path=path or scope["path"],
                 status=status,
                 ms=round((time.perf_counter() - began) * 1000, 1),
-                statements=tally.statements,
+                statements=counter.statements,
             )
             logs.request_id.set(None)
 

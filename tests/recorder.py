@@ -7,7 +7,7 @@ from typing import Any, Self
 import pytest
 import sqlalchemy as sa
 
-from gateway.db.pools import Lent, PostgresPool, SQLitePool
+from gateway.db.pools import PostgresPool, SQLitePool, TransactionConnection
 
 TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 
@@ -30,8 +30,8 @@ class QueryRecorder:
         for kind, name in (
             (PostgresPool, "fetch"),
             (SQLitePool, "fetch"),
-            (Lent, "fetch"),
-            (Lent, "each"),
+            (TransactionConnection, "fetch"),
+            (TransactionConnection, "each"),
         ):
             self._patched.setattr(kind, name, self._recorded(getattr(kind, name)))
         return self

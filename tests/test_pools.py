@@ -7,13 +7,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from gateway.db.pools import Places, PostgresPool, SQLitePool
-from gateway.db.rows import row_of
+from gateway.db.pools import PostgresPool, Slots, SQLitePool
+from gateway.db.rows import make_row_class
 from gateway.settings import load
 
 pytestmark = pytest.mark.anyio
 
-ROW = row_of(["number"], [None], asyncpg.Record)
+ROW = make_row_class(["number"], [None], asyncpg.Record)
 SLEEP = "SELECT pg_sleep(60) /* given up */"
 # Asleep, not just active: what is between two messages of its client does not hear a cancellation.
 OTHERS = """
@@ -77,7 +77,7 @@ async def test_a_long_read_of_sqlite_keeps_nobody_waiting(tmp_path: Path) -> Non
     pool = SQLitePool(load(database_url=f"sqlite:///{tmp_path}/empty.sqlite3"))
     try:
         quick, long = (
-            asyncio.create_task(pool.fetch(COUNT, [many], row_of(["number"], [None])))
+            asyncio.create_task(pool.fetch(COUNT, [many], make_row_class(["number"], [None])))
             for many in (10, 2_000_000)
         )
         await asyncio.sleep(0)
@@ -91,7 +91,7 @@ async def test_a_long_read_of_sqlite_keeps_nobody_waiting(tmp_path: Path) -> Non
 async def test_what_comes_back_to_a_closed_pool_is_closed(tmp_path: Path) -> None:
     pool = SQLitePool(load(database_url=f"sqlite:///{tmp_path}/empty.sqlite3"))
     before = set(threading.enumerate())
-    row = row_of(["number"], [None])
+    row = make_row_class(["number"], [None])
     async with pool.transaction() as lent:
         reading = asyncio.create_task(pool.fetch(COUNT, [2_000_000], row))
         await asyncio.sleep(0)
@@ -106,7 +106,7 @@ async def test_what_comes_back_to_a_closed_pool_is_closed(tmp_path: Path) -> Non
 
 
 async def test_turns_come_in_order_and_those_given_up_are_passed_on() -> None:
-    places = Places(1)
+    places = Slots(1)
     await places.take()
     came: list[int] = []
 
@@ -130,7 +130,7 @@ async def test_turns_come_in_order_and_those_given_up_are_passed_on() -> None:
 
 async def test_nobody_waits_for_a_place_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.db.pools.CONNECT_SECONDS", 0.01)
-    places = Places(1)
+    places = Slots(1)
     await places.take()
     with pytest.raises(TimeoutError):
         await places.take()

@@ -14,7 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from gateway.db import revisions
-from gateway.db.pools import CONNECT_SECONDS, SQLITE_PRAGMAS, PostgresPool, SQLitePool, Tally
+from gateway.db.pools import (
+    CONNECT_SECONDS,
+    SQLITE_PRAGMAS,
+    PostgresPool,
+    SQLitePool,
+    StatementCounter,
+)
 from gateway.db.rows import Row
 from gateway.db.statements import SQL, Statement
 from gateway.db.transactions import Transaction
@@ -36,7 +42,7 @@ _UNPREPARED = {
 _TRANSIENT_SQLITE = ("locked", "unable to open", "disk I/O error", "readonly", "disk is full")
 
 
-MOST_STATEMENTS = 500
+MAX_STATEMENTS = 500
 """How many statements are remembered as they were compiled."""
 
 
@@ -59,7 +65,7 @@ class Database:
         Raises Unavailable when the database doesn't answer.
         """
         statement = query if isinstance(query, Statement) else self._compiled(query)
-        Tally.count()
+        StatementCounter.count()
         try:
             return await self._readers.fetch(
                 statement.text, statement.arguments(values or {}), statement.row
@@ -72,8 +78,8 @@ class Database:
     async def scalar(self, query: sa.Select[Any]) -> Any:
         """The first column of the first row, or None. Raises as `rows` does."""
         for row in await self.rows(query):
-            (value, *_), (way, *_) = row, row.ways
-            return value if way is None else way(value)
+            (value, *_), (convert, *_) = row, row.converters
+            return value if convert is None else convert(value)
         return None
 
     def statement(self, key: Hashable, make: Callable[[], SQL]) -> Statement:
@@ -82,7 +88,7 @@ class Database:
             self._statements.move_to_end(key)
             return known
         made = self._statements[key] = self._compiled(make())
-        if len(self._statements) > MOST_STATEMENTS:
+        if len(self._statements) > MAX_STATEMENTS:
             self._statements.popitem(last=False)
         return made
 
@@ -100,8 +106,8 @@ class Database:
         when it doesn't answer.
         """
         with _translated(taken):
-            async with self._writers.transaction() as lent:
-                transaction = Transaction(lent, self.statement)
+            async with self._writers.transaction() as connection:
+                transaction = Transaction(connection, self.statement)
                 yield transaction
                 await revisions.renew(transaction, {project_id, *others}, self._engine.dialect.name)
 

@@ -40,7 +40,7 @@ SQLITE_PRAGMAS = (
 
 
 @dataclass(slots=True)
-class Tally:
+class StatementCounter:
     """How many SQL statements were run, but for those that begin and end transactions."""
 
     statements: int = 0
@@ -48,21 +48,21 @@ class Tally:
     @staticmethod
     def count() -> None:
         """Count one more, where somebody counts."""
-        if (tally := _tally.get()) is not None:
-            tally.statements += 1
+        if (counter := _counter.get()) is not None:
+            counter.statements += 1
 
 
-_tally: ContextVar[Tally | None] = ContextVar("tally", default=None)
+_counter: ContextVar[StatementCounter | None] = ContextVar("tally", default=None)
 
 
-def counted() -> Tally:
+def count_statements() -> StatementCounter:
     """Count the statements of every database from now on, in this task and in those it starts."""
-    tally = Tally()
-    _tally.set(tally)
-    return tally
+    counter = StatementCounter()
+    _counter.set(counter)
+    return counter
 
 
-class Places:
+class Slots:
     """So many places; whoever finds none waits for a turn, but not for ever.
 
     A semaphore with a time-out, which both take longer than most statements' way to the server.
@@ -116,7 +116,7 @@ class Pool(ABC):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._places = Places(settings.database_pool_size)
+        self._slots = Slots(settings.database_pool_size)
         self._idle: list[Any] = []
         self._closed = False
 
@@ -126,40 +126,40 @@ class Pool(ABC):
         A connection that died while it was idle is replaced, unseen: reading twice does no harm.
         Raises the driver's errors, OSError, and TimeoutError also where no connection gets free.
         """
-        await self._places.take()
+        await self._slots.take()
         try:
             while self._idle:
                 connection = self._idle.pop()
                 try:
-                    return await self._lent(connection, text, arguments, row)
+                    return await self._fetch_on(connection, text, arguments, row)
                 except Exception as error:
                     if not self._was_dead(connection, error):
                         raise
-            return await self._lent(await self._connect(), text, arguments, row)
+            return await self._fetch_on(await self._connect(), text, arguments, row)
         finally:
-            self._places.leave()
+            self._slots.leave()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["Lent"]:
+    async def transaction(self) -> AsyncIterator["TransactionConnection"]:
         """One transaction: committed at the end of the block, rolled back by any exception.
 
         Raises what `fetch` does; and as there, a connection that has died is replaced, unseen.
         """
-        await self._places.take()
+        await self._slots.take()
         try:
-            lent = Lent(self, await self._begun())
+            borrowed = TransactionConnection(self, await self._begun())
         except BaseException:
-            self._places.leave()
+            self._slots.leave()
             raise
         try:
-            yield lent
-            await lent.run("COMMIT")
+            yield borrowed
+            await borrowed.run("COMMIT")
         except BaseException:
             # To its end, also where nobody waits any more: others may wait for the rows.
-            await asyncio.shield(self._take_back(lent))
+            await asyncio.shield(self._take_back(borrowed))
             raise
-        await self._keep(lent.connection)
-        self._places.leave()
+        await self._keep(borrowed.connection)
+        self._slots.leave()
 
     async def _begun(self) -> Any:
         """Begin a transaction on a connection."""
@@ -176,21 +176,21 @@ class Pool(ABC):
             else:
                 return connection
 
-    async def _take_back(self, lent: "Lent") -> None:
+    async def _take_back(self, borrowed: "TransactionConnection") -> None:
         """Take a connection back whose transaction is not to be."""
         try:
-            if lent.survives:
+            if borrowed.survives:
                 async with asyncio.timeout(CONNECT_SECONDS):
-                    await self._run(lent.connection, "ROLLBACK")
-                await self._keep(lent.connection)
+                    await self._run(borrowed.connection, "ROLLBACK")
+                await self._keep(borrowed.connection)
         except Exception:  # noqa: BLE001 - the server rolls back what its client can't
-            lent.survives = False
+            borrowed.survives = False
         finally:
-            if not lent.survives:
-                await self._drop(lent.connection)
-            self._places.leave()
+            if not borrowed.survives:
+                await self._drop(borrowed.connection)
+            self._slots.leave()
 
-    async def _lent(
+    async def _fetch_on(
         self, connection: Any, text: str, arguments: Sequence[Any], row: type[Row]
     ) -> Found:
         try:
@@ -248,7 +248,7 @@ class Pool(ABC):
         """Close a connection, whatever its state."""
 
 
-class Lent:
+class TransactionConnection:
     """A connection within a transaction. Its methods raise what `Pool.fetch` does."""
 
     def __init__(self, lender: Pool, connection: Any) -> None:
@@ -259,13 +259,13 @@ class Lent:
 
     async def fetch(self, text: str, arguments: Sequence[Any], row: type[Row]) -> Found:
         """All rows that a statement finds or returns, each of this class."""
-        Tally.count()
+        StatementCounter.count()
         with self._watched():
             return await self._lender._ask(self.connection, text, arguments, row)  # noqa: SLF001
 
     async def each(self, text: str, many: Sequence[Sequence[Any]]) -> None:
         """Run a statement once for each of these arguments."""
-        Tally.count()
+        StatementCounter.count()
         with self._watched():
             await self._lender._ask_each(self.connection, text, many)  # noqa: SLF001
 

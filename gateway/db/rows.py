@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
 
-Way = Callable[[Any], Any] | None
+Converter = Callable[[Any], Any] | None
 """How a value passes between Python and the driver; None: as it is."""
 
 
@@ -22,11 +22,11 @@ class Row(_Values):
     """A row of whatever columns a statement selects, as the driver made it.
 
     A column by its name is a value of its type; by its place it is as the driver has it, which is
-    what there is to make many rows of fast: `ways` lead from one to the other.
+    what there is to make many rows of fast: `converters` lead from one to the other.
     """
 
     __slots__ = ()
-    ways: ClassVar[Sequence[Way]] = ()
+    converters: ClassVar[Sequence[Converter]] = ()
     places: ClassVar[Mapping[sa.ColumnElement[Any], int]] = {}
     """Where the columns of tables are among the values."""
 
@@ -36,9 +36,9 @@ class Row(_Values):
             """Show a column; the rows of each statement have its columns' names."""
 
 
-def row_of(
+def make_row_class(
     keys: Sequence[str],
-    ways: Sequence[Way],
+    converters: Sequence[Converter],
     base: type = tuple,
     places: Mapping[sa.ColumnElement[Any], int] = MappingProxyType({}),
 ) -> type[Row]:
@@ -47,16 +47,16 @@ def row_of(
     `base` is the driver's own class of rows, which has their values by their places.
     """
 
-    def reading(at: int, way: Way) -> Any:
-        return property(itemgetter(at) if way is None else lambda row: way(row[at]))
+    def reading(at: int, convert: Converter) -> Any:
+        return property(itemgetter(at) if convert is None else lambda row: convert(row[at]))
 
-    named = reversed(list(enumerate(zip(keys, ways, strict=True))))
-    members = {key: reading(at, way) for at, (key, way) in named}
-    made = {**members, "__slots__": (), "ways": tuple(ways), "places": places}
+    named = reversed(list(enumerate(zip(keys, converters, strict=True))))
+    members = {key: reading(at, convert) for at, (key, convert) in named}
+    made = {**members, "__slots__": (), "converters": tuple(converters), "places": places}
     return type("Row", (Row, base), made)
 
 
-def shown_by(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+def base_column(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     """The column that a selected one shows under another name, or from a subquery; or itself."""
     (base,) = column.base_columns
     return base

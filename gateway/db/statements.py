@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql.expression import UpdateBase
 
-from gateway.db.rows import Way, row_of, shown_by
+from gateway.db.rows import Converter, base_column, make_row_class
 
 SQL = sa.Select[Any] | UpdateBase
 
@@ -25,21 +25,26 @@ class Statement:
         self.given: Mapping[str, Any] = compiled.params
         """What the query itself says the values are."""
         self._binds = tuple(
-            (name, _way(compiled.binds[name].type, dialect, "bind_processor"))
+            (name, _converter(compiled.binds[name].type, dialect, "bind_processor"))
             for name in compiled.positiontup
         )
         columns = list(query.exported_columns)
-        ways = [_way(column.type, dialect, "result_processor", None) for column in columns]
-        places = {shown_by(column): at for at, column in reversed(list(enumerate(columns)))}
-        self.row = row_of([str(column.key) for column in columns], ways, base, places)
+        converters = [
+            _converter(column.type, dialect, "result_processor", None) for column in columns
+        ]
+        places = {base_column(column): at for at, column in reversed(list(enumerate(columns)))}
+        self.row = make_row_class([str(column.key) for column in columns], converters, base, places)
         """What the driver is to make of each row."""
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """The values in their places, those that aren't given as the query has them."""
         given = {**self.given, **values}
-        return [given[name] if way is None else way(given[name]) for name, way in self._binds]
+        return [
+            given[name] if convert is None else convert(given[name])
+            for name, convert in self._binds
+        ]
 
 
-def _way(type_: Any, dialect: sa.Dialect, direction: str, *arguments: Any) -> Way:
-    way: Way = getattr(type_.dialect_impl(dialect), direction)(dialect, *arguments)
-    return way
+def _converter(type_: Any, dialect: sa.Dialect, direction: str, *arguments: Any) -> Converter:
+    convert: Converter = getattr(type_.dialect_impl(dialect), direction)(dialect, *arguments)
+    return convert

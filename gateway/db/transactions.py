@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from gateway.catalogue.tables import Client, columns, source
-from gateway.db.pools import Lent
+from gateway.db.pools import TransactionConnection
 from gateway.db.rows import Row
 from gateway.db.statements import SQL, Statement
 
@@ -22,11 +22,11 @@ class Transaction:
     Statements are compiled once: what differs from call to call belongs into their parameters.
     """
 
-    def __init__(self, lent: Lent, compiled: Compile) -> None:
+    def __init__(self, connection: TransactionConnection, compiled: Compile) -> None:
         self.changed = False
         self.changed_central = False
         """Whether a central client has been changed."""
-        self._lent = lent
+        self._connection = connection
         self._compiled = compiled
 
     async def rows(self, statement: SQL, values: Values | None = None) -> Sequence[Row]:
@@ -34,7 +34,7 @@ class Transaction:
         self._note(statement)
         compiled = self._compiled(statement, lambda: statement)
         arguments = compiled.arguments(values or {})
-        return await self._lent.fetch(compiled.text, arguments, compiled.row)
+        return await self._connection.fetch(compiled.text, arguments, compiled.row)
 
     async def scalar(self, query: sa.Select[Any], values: Values) -> Any:
         """The first column of the first row that a query finds, as the driver has it, or None."""
@@ -85,7 +85,7 @@ class Transaction:
 
     async def _each(self, key: Hashable, make: Callable[[], SQL], many: Sequence[Values]) -> None:
         compiled = self._compiled(key, make)
-        await self._lent.each(compiled.text, [compiled.arguments(values) for values in many])
+        await self._connection.each(compiled.text, [compiled.arguments(values) for values in many])
 
     def _note(self, statement: SQL) -> None:
         if not statement.is_select:

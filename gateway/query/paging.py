@@ -13,7 +13,7 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.catalogue.tables import INT64
-from gateway.db.rows import Row, shown_by
+from gateway.db.rows import Row, base_column
 from gateway.errors import BadInput, shown
 
 Column = sa.ColumnElement[Any]
@@ -146,7 +146,7 @@ class Window:
 
     def keys(self, query: sa.Select[Any]) -> list[Column]:
         """The sort keys that a query has not among its own columns, to select beside them."""
-        own = set(map(shown_by, query.selected_columns))
+        own = set(map(base_column, query.selected_columns))
         keys = enumerate(sort.column for sort in self.order)
         return [key.label(f"key_{at}") for at, key in keys if key not in own]
 
@@ -230,8 +230,8 @@ def cursors(order: Order, kind: type[Row]) -> Callable[[Row], str]:
     values = [repr(_mark(order))]
     for sort in order:
         at = kind.places[sort.column]
-        way = scope[f"way{at}"] = kind.ways[at]
-        values.append(f"row[{at}]" if way is None else f"way{at}(row[{at}])")
+        convert = scope[f"convert{at}"] = kind.converters[at]
+        values.append(f"row[{at}]" if convert is None else f"convert{at}(row[{at}])")
     # In hexadecimal digits: longer than base64, but nothing in Python is faster. The code is made
     # of numbers, and of the mark, which is digits, too.
     exec(f"def cursor(row):\n    return dumps(({', '.join(values)})).hex()", scope)  # noqa: S102

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from gateway.catalogue.tables import Job, columns
 from gateway.db.revisions import seen_by
-from gateway.db.rows import shown_by
+from gateway.db.rows import base_column
 from gateway.query.paging import LIMIT, Sort, Window
 
 Column = sa.ColumnElement[Any]
@@ -109,7 +109,7 @@ def numbered(query: sa.Select[Any], window: Window, of: sa.FromClause) -> sa.Sel
 
 
 def _order(window: Window, children: sa.FromClause) -> list[Column]:
-    outside = {shown_by(column): column for column in children.c}
+    outside = {base_column(column): column for column in children.c}
     keys = [(outside[sort.column], sort) for sort in window.direction]
     return [
         Sort(key, sort.descending).clause()

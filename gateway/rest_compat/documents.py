@@ -12,7 +12,7 @@ import orjson
 
 from gateway.catalogue.projections import CAPABILITIES
 from gateway.catalogue.tables import JSONText
-from gateway.db.rows import Row, Way, row_of
+from gateway.db.rows import Converter, Row, make_row_class
 from gateway.query.filters import Where
 from gateway.resolvers import actions, backups, clients, jobs, sessions
 from gateway.resolvers.collection import Column, Columns, Listing
@@ -36,7 +36,7 @@ class Many:
     document: "Document"
 
 
-_ITEM = row_of((), ())
+_ITEM = make_row_class((), ())
 """Values of an object's columns, as a row."""
 
 
@@ -61,10 +61,10 @@ class Document:
         """Make the documents of rows that have this document's columns from `start` on."""
         if not rows:
             return []
-        key = (start, *rows[0].ways[start : start + len(self.columns)])
+        key = (start, *rows[0].converters[start : start + len(self.columns)])
         made = self._made.get(key)
         if made is None:
-            made = self._made[key] = self._compiled(start, rows[0].ways)
+            made = self._made[key] = self._compiled(start, rows[0].converters)
         documents = made(rows)
         for omitting in self._omitting:
             for document in documents:
@@ -76,28 +76,31 @@ class Document:
         """Make the document of an object that has been written."""
         return self.of([_ITEM(getattr(item, column.key or "") for column in self.columns)])[0]
 
-    def _compiled(self, start: int, ways: Sequence[Way]) -> Callable[..., list[dict[str, Any]]]:
+    def _compiled(
+        self, start: int, converters: Sequence[Converter]
+    ) -> Callable[..., list[dict[str, Any]]]:
         """Make the function of rows to documents: code, since it runs for every value."""
         scope: dict[str, Any] = {}
         # The text is made of this module's own keys, and of numbers.
         exec(  # noqa: S102
-            f"def made(rows):\n    return [{self._code(scope, start, ways)} for r in rows]", scope
+            f"def made(rows):\n    return [{self._code(scope, start, converters)} for r in rows]",
+            scope,
         )
         made: Callable[..., list[dict[str, Any]]] = scope["made"]
         return made
 
-    def _code(self, scope: dict[str, Any], start: int, ways: Sequence[Way]) -> str:
+    def _code(self, scope: dict[str, Any], start: int, converters: Sequence[Converter]) -> str:
         """Write the document of a row `r` as an expression."""
         parts, at = [], start
         for key, source in self.keys.items():
             if isinstance(source, Document):
-                code = source._code(scope, at, ways)  # noqa: SLF001 - another document's
+                code = source._code(scope, at, converters)  # noqa: SLF001 - another document's
                 at += len(source.columns)
             elif isinstance(source, Many):
                 code = "[]"
             else:
-                way = ways[at] if at < len(ways) else None
-                shows = [way] if way else []
+                convert = converters[at] if at < len(converters) else None
+                shows = [convert] if convert else []
                 if isinstance(source, As):
                     shows.append(source.show)
                 elif isinstance(source.type, JSONText):

@@ -95,12 +95,12 @@ class _Search:
             return _NOTHING
         if key in self.resource.searched:
             return _equals(self.resource.searched[key], value, blank=key in self.resource.blank)
-        held = Either(tuple(self.ways(key, value)))
+        held = Either(tuple(self.elsewhere(key, value)))
         if value is not None:
             return held
-        return Either((held, Not(Either(tuple(self.ways(key, PRESENT))))))
+        return Either((held, Not(Either(tuple(self.elsewhere(key, PRESENT))))))
 
-    def ways(self, key: str, value: Any) -> Iterator[Where]:
+    def elsewhere(self, key: str, value: Any) -> Iterator[Where]:
         """Where else the key may be."""
         for document in self.resource.open:
             yield Expression(Holds(document, (key,), value, anywhere=True))

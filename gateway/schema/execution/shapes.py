@@ -15,7 +15,7 @@ from graphql import GraphQLEnumType
 from graphql.execution.values import VariableValues
 
 from gateway.context import Context, Parent
-from gateway.db.rows import Row, Way
+from gateway.db.rows import Converter, Row
 from gateway.resolvers.collection import Columns
 from gateway.schema.views import ACROSS, View, global_ids
 
@@ -99,9 +99,11 @@ class Shape:
         """Write the dictionary of a row `r` as an expression."""
         return "{" + ", ".join(f"{key!r}: {source(scope)}" for key, source in self._sources) + "}"
 
-    def compile(self, index: Mapping[str, int], ways: Sequence[Way]) -> Callable[..., Built]:
+    def compile(
+        self, index: Mapping[str, int], converters: Sequence[Converter]
+    ) -> Callable[..., Built]:
         """Make the function of rows, and of what each child found, to dictionaries."""
-        scope = Scope(index, ways)
+        scope = Scope(index, converters)
         found = "".join(f", c{number}" for number in range(len(self.children)))
         source = f"def build(rows{found}):\n    return [{self.code(scope)} for r in rows]"
         # The text is made of this module's own words, column numbers and quoted response keys.
@@ -125,9 +127,9 @@ class Child(Protocol):
 class Scope:
     """The columns that generated code reads, and the values that it refers to."""
 
-    def __init__(self, index: Mapping[str, int], ways: Sequence[Way]) -> None:
+    def __init__(self, index: Mapping[str, int], converters: Sequence[Converter]) -> None:
         self.index = index
-        self.ways = ways
+        self.converters = converters
         self.values: dict[str, Any] = {}
 
     def __call__(self, value: object) -> str:
@@ -142,8 +144,8 @@ class Scope:
 
     def column(self, name: str) -> str:
         """Read a column as its type has it."""
-        way = self.ways[self.index[name]]
-        return self.raw(name) if way is None else f"{self(way)}({self.raw(name)})"
+        convert = self.converters[self.index[name]]
+        return self.raw(name) if convert is None else f"{self(convert)}({self.raw(name)})"
 
     def parent(self, name: str) -> str:
         """Read the row's project, and the column that holds an id in it."""
@@ -171,8 +173,8 @@ class Rows:
             return [[] for _ in self.shapes]
         if self._builds is None:
             # These columns come out of a database in one way.
-            ways = rows[0].ways
-            self._builds = [shape.compile(self.index, ways) for shape in self.shapes]
+            converters = rows[0].converters
+            self._builds = [shape.compile(self.index, converters) for shape in self.shapes]
         return [
             build(rows, *await together(*self._below(run, shape, rows, across=across)))
             for build, shape in zip(self._builds, self.shapes, strict=True)
