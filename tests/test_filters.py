@@ -17,23 +17,23 @@ from gateway.db.database import Database
 
 pytestmark = pytest.mark.anyio
 
-Holds = Callable[[Any, Any], bool]
+JSONContains = Callable[[Any, Any], bool]
 Condition = tuple[dict[str, Any], Callable[[Fields], bool]]
 """A filter's input, and what it means."""
 
-EQUALITY: Mapping[str, Holds] = {
+EQUALITY: Mapping[str, JSONContains] = {
     "eq": operator.eq,
     "ne": operator.ne,
     "in": lambda value, wanted: value is not None and value in wanted,
     "isNull": lambda value, wanted: (value is None) == wanted,
 }
-ORDER: Mapping[str, Holds] = {
+ORDER: Mapping[str, JSONContains] = {
     "gt": lambda value, wanted: value is not None and value > wanted,
     "gte": lambda value, wanted: value is not None and value >= wanted,
     "lt": lambda value, wanted: value is not None and value < wanted,
     "lte": lambda value, wanted: value is not None and value <= wanted,
 }
-TEXT: Mapping[str, Holds] = {
+TEXT: Mapping[str, JSONContains] = {
     "contains": lambda value, wanted: value is not None and wanted in value,
     "startsWith": lambda value, wanted: value is not None and value.startswith(wanted),
 }
@@ -53,7 +53,7 @@ MOMENTS = [
     )
 ] + [datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)]
 
-FIELDS: Mapping[str, tuple[str, Sequence[Any], Sequence[Any], Mapping[str, Holds]]] = {
+FIELDS: Mapping[str, tuple[str, Sequence[Any], Sequence[Any], Mapping[str, JSONContains]]] = {
     "backupName": ("backup_name", WORDS, WORDS, EQUALITY | ORDER | TEXT),
     "hostname": ("hostname", [*WORDS, None], WORDS, EQUALITY | ORDER | TEXT),
     "jobId": ("job_id", ["", "a", "1", "é", None], ["", "a", "1", 1, "é"], EQUALITY),

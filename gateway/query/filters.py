@@ -68,9 +68,9 @@ OPERATORS: Mapping[str, Callable[[Column, Any], Column]] = {
 
 # Each kind of condition has two methods:
 #
-# `sql` makes an SQL expression of it, in which `bind` says what stands for each value. `outline`
+# `sql` makes an SQL expression of it, in which `bind` says what stands for each value. `cache_key`
 # tells what the expression looks like whatever the values are, and appends these to a list, in the
-# order in which `sql` binds them; None for one that looks like no other. What has the same outline
+# order in which `sql` binds them; None where it can't be shared. What has the same key
 # is the same statement.
 
 
@@ -96,7 +96,7 @@ class Condition:
             return cast("Column", column == bind(column, value))
         return OPERATORS[operator](column, bind(column, value))
 
-    def outline(self, values: list[Any]) -> Hashable:
+    def cache_key(self, values: list[Any]) -> Hashable:
         """The column and the operator, and which values are no values."""
         if isinstance(self.value, tuple):
             values += self.value
@@ -117,13 +117,13 @@ class All:
         """As an SQL expression."""
         return sa.and_(sa.true(), *(part.sql(bind) for part in self.parts))
 
-    def outline(self, values: list[Any]) -> Hashable:
+    def cache_key(self, values: list[Any]) -> Hashable:
         """Those of the parts."""
-        return _outlines(All, self.parts, values)
+        return _cache_keys(All, self.parts, values)
 
 
 @dataclass(frozen=True, slots=True)
-class Either:
+class AnyOf:
     """At least one part must hold; of no parts, false."""
 
     parts: tuple[Where, ...]
@@ -132,9 +132,9 @@ class Either:
         """As an SQL expression."""
         return sa.or_(sa.false(), *(part.sql(bind) for part in self.parts))
 
-    def outline(self, values: list[Any]) -> Hashable:
+    def cache_key(self, values: list[Any]) -> Hashable:
         """Those of the parts."""
-        return _outlines(Either, self.parts, values)
+        return _cache_keys(AnyOf, self.parts, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +147,9 @@ class Not:
         """As an SQL expression."""
         return sa.not_(sa.func.coalesce(self.part.sql(bind), sa.false()))
 
-    def outline(self, values: list[Any]) -> Hashable:
+    def cache_key(self, values: list[Any]) -> Hashable:
         """That of the part."""
-        return _outlines(Not, (self.part,), values)
+        return _cache_keys(Not, (self.part,), values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,16 +162,16 @@ class Expression:
         """As an SQL expression."""
         return self.expression
 
-    def outline(self, values: list[Any]) -> None:
+    def cache_key(self, values: list[Any]) -> None:
         """None: its values are a part of it."""
 
 
-def _outlines(kind: type, parts: Iterable[Where], values: list[Any]) -> Hashable:
-    outlines = [part.outline(values) for part in parts]
-    return None if None in outlines else (kind, *outlines)
+def _cache_keys(kind: type, parts: Iterable[Where], values: list[Any]) -> Hashable:
+    keys = [part.cache_key(values) for part in parts]
+    return None if None in keys else (kind, *keys)
 
 
-Where = Condition | All | Either | Not | Expression
+Where = Condition | All | AnyOf | Not | Expression
 
 
 class without_key(GenericFunction[str]):  # noqa: N801 - a function's name in SQL
@@ -193,16 +193,16 @@ def _minus(element: without_key, compiler: Any, **options: Any) -> str:
     return f"CAST(CAST({document} AS jsonb) - CAST({key} AS text) AS json)"
 
 
-PRESENT: Any = object()
-"""In place of a value in `Holds`: the key is there, whatever its value."""
+EXISTS: Any = object()
+"""In place of a value in `JSONContains`: the key is there, whatever its value."""
 
 
-class Holds(sa.ColumnElement[bool]):
+class JSONContains(sa.ColumnElement[bool]):
     """Whether a JSON document holds a value under a key, compared with its JSON type.
 
     `keys` is the way there from the document's root, through objects; with `anywhere` it is one
     key, looked for at any depth. The value is a string, number, boolean, None for a null, or
-    `PRESENT`; an array or object is equal to nothing.
+    `EXISTS`; an array or object is equal to nothing.
     """
 
     type = sa.Boolean()
@@ -225,7 +225,7 @@ class Holds(sa.ColumnElement[bool]):
     def on_postgresql(self) -> Column:
         """As a path expression: `strict`, so that arrays aren't opened to look into them."""
         way = "".join(f".{json.dumps(key)}" for key in self.keys)
-        test = "" if self.value is PRESENT else f" ? (@ == {json.dumps(self.value)})"
+        test = "" if self.value is EXISTS else f" ? (@ == {json.dumps(self.value)})"
         path = f"strict ${'.**' if self.anywhere else ''} ? (exists (@{way}{test}))"
         return sa.func.jsonb_path_exists(
             sa.cast(self.document, JSONB), sa.cast(path, JSONPATH), sa.cast({}, JSONB), sa.true()
@@ -246,7 +246,7 @@ class Holds(sa.ColumnElement[bool]):
             # Array elements have numbers for keys, which equal no text.
             conditions.append(values.c.key == key)
             within = sa.case((values.c.type == "object", values.c.value), else_="{}")
-        if self.value is not PRESENT:
+        if self.value is not EXISTS:
             conditions.append(self._is_value(values.c.type, values.c.atom))
         found: sa.Select[Any] = (
             sa.select(sa.literal_column("1")).select_from(*tables).where(*conditions)
@@ -266,19 +266,19 @@ class Holds(sa.ColumnElement[bool]):
                 return sa.and_(number, atom == self.value)
 
 
-@compiles(Holds, "postgresql")
-def _on_postgresql(element: Holds, compiler: Any, **options: Any) -> str:
+@compiles(JSONContains, "postgresql")
+def _on_postgresql(element: JSONContains, compiler: Any, **options: Any) -> str:
     return str(compiler.process(element.on_postgresql(), **options))
 
 
-@compiles(Holds)
-def _on_sqlite(element: Holds, compiler: Any, **options: Any) -> str:
+@compiles(JSONContains)
+def _on_sqlite(element: JSONContains, compiler: Any, **options: Any) -> str:
     return str(compiler.process(element.on_sqlite(), **options))
 
 
 def search(text: str, ids: Iterable[Column], names: Iterable[Column]) -> Where:
     """Look for a text: an id exactly, or anywhere in a name, whatever the case of ASCII letters."""
-    return Either(
+    return AnyOf(
         (
             *(Condition(column, "eq", text) for column in ids),
             *(Condition(column, "icontains", _lowered(text)) for column in names),

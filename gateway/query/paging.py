@@ -82,7 +82,7 @@ def is_beyond(order: Order, key: Key) -> Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class PageRequest:
     """Which part of a list, in which order.
 
     `first` rows after `after`, or `last` rows before `before`; both keys may bound either.
@@ -103,7 +103,7 @@ class Window:
         return self.first or self.last or 0
 
     @property
-    def outline(self) -> Hashable:
+    def cache_key(self) -> Hashable:
         """What its statement looks like, whatever the values in it."""
         nulls = [key and tuple(value is None for value in key) for key in (self.after, self.before)]
         return self.order, self.backwards, bool(self.offset), *nulls
@@ -117,7 +117,7 @@ class Window:
                 values |= {f"{name}_{at}": value for at, value in enumerate(key)}
         return values
 
-    def bound(self) -> Window:
+    def bound(self) -> PageRequest:
         """The same window with parameters for the keys that bound it, by the names of `values`."""
         return replace(
             self,
@@ -168,7 +168,7 @@ class Window:
             rows = rows[:length]
         return Page(self, rows if self.last is None else rows[::-1], more)
 
-    def ends(self, *, forwards: bool) -> bool:
+    def is_open(self, *, forwards: bool) -> bool:
         """Whether nothing bounds the window on that side: the list can't go on beyond it."""
         return (self.before if forwards else self.after) is None
 
@@ -194,7 +194,7 @@ def _bound(order: Order, key: Key | None, name: str) -> Key | None:
 class Page:
     """Rows in the list's order; `more` tells that the list goes on in the window's direction."""
 
-    window: Window
+    page_request: PageRequest
     rows: Sequence[Row]
     more: bool
     revision: int | None = None
@@ -203,24 +203,24 @@ class Page:
     @property
     def has_next(self) -> bool | None:
         """Whether rows follow the page; None: only the database knows."""
-        if not self.window.backwards and self.more:
+        if not self.page_request.backwards and self.more:
             return True
-        return False if self.window.before is None else None
+        return False if self.page_request.before is None else None
 
     @property
     def has_previous(self) -> bool | None:
         """Whether rows precede the page; None: only the database knows."""
-        if self.window.backwards and self.more:
+        if self.page_request.backwards and self.more:
             return True
-        return False if self.window.after is None else None
+        return False if self.page_request.after is None else None
 
     def cursor(self, row: Row) -> str:
         """The row's position as an opaque text."""
-        return cursors(self.window.order, type(row))(row)
+        return cursors(self.page_request.order, type(row))(row)
 
     def next_offset(self) -> int:
         """The offset of the page after this one."""
-        return self.window.offset + len(self.rows)
+        return self.page_request.offset + len(self.rows)
 
 
 @lru_cache(maxsize=256)

@@ -16,8 +16,8 @@ from gateway.context import Context, Parent
 from gateway.db.rows import Row
 from gateway.query import selects
 from gateway.query.filters import Where, as_is
-from gateway.query.paging import Order, Page, Sort, Window
-from gateway.query.selects import CALLER, Reading
+from gateway.query.paging import Order, Page, PageRequest, Sort
+from gateway.query.selects import CALLER, SelectForm
 
 Column = sa.ColumnElement[Any]
 Columns = tuple[Column, ...]
@@ -76,39 +76,41 @@ class Listing:
         return (*by, *(Sort(tie, by[-1].descending) for tie in self.ties if tie not in named))
 
     async def find(
-        self, ctx: Context, window: Window, where: Where | None, select: Columns
+        self, ctx: Context, page_request: PageRequest, where: Where | None, select: Columns
     ) -> Page:
         """One page of the list."""
         if not self.dates:
-            return window.page(await self.rows(ctx, selects.windowed, select, where, window))
-        rows = await self.rows(ctx, selects.dated, select, where, window)
+            return page_request.page(
+                await self.rows(ctx, selects.paged, select, where, page_request)
+            )
+        rows = await self.rows(ctx, selects.with_revision, select, where, page_request)
         # Without rows, there is nothing beside which their statement could tell its revision.
-        dated = rows or await self.rows(ctx, selects.still_empty, (), where, window)
+        dated = rows or await self.rows(ctx, selects.revision_if_empty, (), where, page_request)
         if not dated:
             # Somebody has written since.
-            return await self.find(ctx, window, where, select)
-        page = window.page(rows)
+            return await self.find(ctx, page_request, where, select)
+        page = page_request.page(rows)
         page.revision = dated[0].revision
         return page
 
     async def revision(self, ctx: Context) -> int:
         """The revision of what the caller's project sees."""
-        (found,) = await self.rows(ctx, selects.revised, ())
+        (found,) = await self.rows(ctx, selects.revision_only, ())
         return int(found[0])
 
     async def count(self, ctx: Context, where: Where | None) -> int:
         """How many rows the list has."""
-        (found,) = await self.rows(ctx, selects.whole, (sa.func.count(),), where)
+        (found,) = await self.rows(ctx, selects.unpaged, (sa.func.count(),), where)
         return int(found[0])
 
     async def reaches(
-        self, ctx: Context, window: Window, where: Where | None, *, forwards: bool
+        self, ctx: Context, page_request: PageRequest, where: Where | None, *, forwards: bool
     ) -> bool:
         """Whether a row lies outside the window's bounds on that side."""
-        if window.ends(forwards=forwards):
+        if page_request.is_open(forwards=forwards):
             return False
         beyond = selects.after if forwards else selects.before
-        return bool(await self.rows(ctx, beyond, (), where, window))
+        return bool(await self.rows(ctx, beyond, (), where, page_request))
 
     async def get(self, ctx: Context, item_id: str, select: Columns) -> Row | None:
         """The row that this id means in the caller's project, or None."""
@@ -125,7 +127,7 @@ class Listing:
         self, ctx: Context, keys: Sequence[Parent], select: Columns
     ) -> Mapping[Parent, Row]:
         """The rows of these projects and ids; those that aren't there are left out."""
-        rows = await self.rows(ctx, selects.each, select, keys=keys, owner=self.key)
+        rows = await self.rows(ctx, selects.by_keys, select, keys=keys, owner=self.key)
         return {(row[0], row[1]): row for row in rows}
 
     async def find_of(  # noqa: PLR0913, PLR0917 - a batch's arguments have no names
@@ -133,22 +135,24 @@ class Listing:
         ctx: Context,
         keys: Sequence[Parent],
         owner: Owner,
-        window: Window,
+        page_request: PageRequest,
         where: Where | None,
         select: Columns,
     ) -> Mapping[Parent, Page]:
         """One page for each parent, also where it is empty."""
-        windows = selects.numbered if ctx.db.is_sqlite else selects.lateral
+        windows = selects.top_n_by_row_number if ctx.db.is_sqlite else selects.top_n_by_lateral
         rows: dict[Parent, list[Row]] = defaultdict(list)
-        for row in await self.rows(ctx, windows, select, where, window, keys=keys, owner=owner):
+        for row in await self.rows(
+            ctx, windows, select, where, page_request, keys=keys, owner=owner
+        ):
             rows[row[0], row[1]].append(row)
-        return {key: window.page(rows[key]) for key in keys}
+        return {key: page_request.page(rows[key]) for key in keys}
 
     async def count_of(
         self, ctx: Context, keys: Sequence[Parent], owner: Owner, where: Where | None
     ) -> Mapping[Parent, int]:
         """How many rows each parent has."""
-        rows = await self.rows(ctx, selects.counts, (), where, keys=keys, owner=owner)
+        rows = await self.rows(ctx, selects.count_by_keys, (), where, keys=keys, owner=owner)
         return dict.fromkeys(keys, 0) | {(row[0], row[1]): row[2] for row in rows}
 
     async def reaches_of(  # noqa: PLR0913, PLR0917 - a batch's arguments have no names
@@ -156,25 +160,25 @@ class Listing:
         ctx: Context,
         keys: Sequence[Parent],
         owner: Owner,
-        window: Window,
+        page_request: PageRequest,
         where: Where | None,
         forwards: bool,  # noqa: FBT001
     ) -> Mapping[Parent, bool]:
         """Whether each parent has a row outside the window's bounds on that side."""
         none = dict.fromkeys(keys, False)
-        if window.ends(forwards=forwards):
+        if page_request.is_open(forwards=forwards):
             return none
         beyond = selects.each_after if forwards else selects.each_before
-        rows = await self.rows(ctx, beyond, (), where, window, keys=keys, owner=owner)
+        rows = await self.rows(ctx, beyond, (), where, page_request, keys=keys, owner=owner)
         return none | {(row[0], row[1]): True for row in rows}
 
     async def rows(  # noqa: PLR0913 - what one statement may depend on
         self,
         ctx: Context,
-        of: Reading,
+        of: SelectForm,
         select: Columns,
         where: Where | None = None,
-        window: Window | None = None,
+        page_request: PageRequest | None = None,
         *,
         keys: Sequence[Parent] | None = None,
         owner: Owner | None = None,
@@ -185,13 +189,13 @@ class Listing:
         """
         ctx.authorize(self.rule)
         compared: list[Any] = []
-        outline = where.outline(compared) if where else ()
+        cache_key = where.cache_key(compared) if where else ()
 
         def made() -> sa.Select[Any]:
             numbers = count()
 
             def bind(column: Column, value: object) -> Column:
-                if outline is None:
+                if cache_key is None:
                     return as_is(column, value)
                 return sa.bindparam(f"where_{next(numbers)}", None, type_=column.type)
 
@@ -201,17 +205,17 @@ class Listing:
             wanted = self.source if keys is None else parents(sqlite=ctx.db.is_sqlite)
             if owner is not None:
                 query = query.where(owner[0] == wanted.c.of_project, owner[1] == wanted.c.of_id)
-            return of(query, window.bound() if window else None, wanted)
+            return of(query, page_request.bound() if page_request else None, wanted)
 
         values: dict[str, Any] = {"project_id": ctx.project_id}
-        if window is not None:
-            values |= window.values
+        if page_request is not None:
+            values |= page_request.values
         if keys is not None:
             values |= named(keys)
-        if outline is None:
+        if cache_key is None:
             return await ctx.db.rows(made(), values)
         values |= {f"where_{at}": value for at, value in enumerate(compared)}
-        key = (self, of, select, outline, window and window.outline, owner)
+        key = (self, of, select, cache_key, page_request and page_request.cache_key, owner)
         return await ctx.db.rows(ctx.db.statement(key, made), values)
 
 

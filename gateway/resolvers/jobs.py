@@ -13,7 +13,7 @@ from gateway.catalogue.tables import Job, JSONText, columns, new_id
 from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
 from gateway.query import filters
-from gateway.query.filters import Either, Expression, Where, without_key
+from gateway.query.filters import AnyOf, Expression, Where, without_key
 from gateway.query.selects import CALLER
 from gateway.resolvers import actions, clients, job_actions, sessions, trusts, writing
 from gateway.resolvers.actions import ActionDraft
@@ -201,7 +201,7 @@ def search(text: str) -> Where:
         ids=(COLUMNS.id, COLUMNS.session_id),
         names=(COLUMNS.description, COLUMNS.client_id),
     )
-    return Either((own, Expression(by_action)))
+    return AnyOf((own, Expression(by_action)))
 
 
 def _draw(ctx: Context, draft: JobDraft) -> Job:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gateway.catalogue.tables import INT64
 from gateway.errors import NotFound, StaleVersion, shown
-from gateway.query.paging import Window
+from gateway.query.paging import PageRequest
 from gateway.resolvers import actions, backups, clients, job_actions, jobs, sessions
 from gateway.resolvers.collection import Listing
 from gateway.rest_compat import bodies
@@ -54,11 +54,11 @@ async def find(resource: Resource, listing: Listing, call: Call) -> Response:
             return unchanged(tag)
         listing = resource.listing
     where, sent = await call.search(resource)
-    window, found = await call.window(listing)
+    page_request, found = await call.page_request(listing)
     if found is not None:
         revision, listing = found, resource.listing
     document = call.shown(resource).entry
-    page = await listing.find(call.ctx, window, where, document.columns)
+    page = await listing.find(call.ctx, page_request, where, document.columns)
     entries = await _whole(call, document, document.of(page.rows))
     following = call.next_page(resource, page, sent)
     headers = {"Link": f'<{following}>; rel="next"'} if following else {}
@@ -275,12 +275,14 @@ async def _whole(
     if not isinstance(many, Many) or not items:
         return items
     part = many.document
-    window = Window(job_actions.LISTING.order, first=INT64 // 2)
+    page_request = PageRequest(job_actions.LISTING.order, first=INT64 // 2)
     keys = [(item["project_id"], item["job_id"]) for item in items]
     # Jobs of another project are there only for those who may read all projects.
     own = all(project == call.ctx.project_id for project, _ in keys)
     listing = job_actions.LISTING if own else job_actions.LISTING.everywhere
-    pages = await listing.find_of(call.ctx, keys, job_actions.OF_JOB, window, None, part.columns)
+    pages = await listing.find_of(
+        call.ctx, keys, job_actions.OF_JOB, page_request, None, part.columns
+    )
     for item, key in zip(items, keys, strict=True):
         item["job_actions"] = part.of(pages[key].rows, len(key))
         trust = item.get("user_credentials")

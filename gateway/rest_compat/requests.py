@@ -20,7 +20,7 @@ from gateway.catalogue.tables import ID_BYTES, INT64
 from gateway.context import Context
 from gateway.errors import BadInput, shown
 from gateway.query.filters import All, Condition, Where
-from gateway.query.paging import Key, Page, Window
+from gateway.query.paging import Key, Page, PageRequest
 from gateway.resolvers.collection import Listing
 from gateway.rest_compat import searches
 from gateway.rest_compat.documents import Resource, Shown
@@ -29,7 +29,7 @@ from gateway.settings import Settings
 TRUE = frozenset({"true", "True", "t", "yes", "y", "1", "on"})
 FALSE = frozenset({"false", "False", "f", "no", "n", "0", "off"})
 
-LONGEST_LINK = 8000
+MAX_LINK_LENGTH = 8000
 
 _INTEGER = re.compile(r"\s*([+-]?)0*([0-9]+?)\s*", re.ASCII)
 _TAG = r'(?:W/)?"[^"]*"'
@@ -142,7 +142,7 @@ class Call:
             raise BadParameter("search", "there is a search in the body as well")
         return searches.compiled(resource, json_values.parse(parameter, what="'search'")), ""
 
-    async def window(self, listing: Listing) -> tuple[Window, int | None]:
+    async def page_request(self, listing: Listing) -> tuple[PageRequest, int | None]:
         """Return the part of the list that is asked for, and of which revision its marker is."""
         limit = self.number("limit", 1) or self.ctx.default_limit
         offset = self.number("offset", 0)
@@ -153,7 +153,7 @@ class Call:
         if marker is not None:
             after, revision = await self._position(listing, marker)
         first = min(limit, self.ctx.max_limit)
-        return Window(listing.order, first=first, after=after, offset=offset or 0), revision
+        return PageRequest(listing.order, first=first, after=after, offset=offset or 0), revision
 
     async def _position(self, listing: Listing, marker: str) -> tuple[Key, int | None]:
         """Where the item stands in the list that the marker names: `id`, or `project:id`."""
@@ -162,7 +162,7 @@ class Call:
             named = zip(reversed(listing.key), reversed(parts), strict=False)
             where = All(tuple(Condition(column, "eq", part) for column, part in named))
             keys = tuple(sort.column for sort in listing.order)
-            page = await listing.find(self.ctx, Window(listing.order, first=1), where, keys)
+            page = await listing.find(self.ctx, PageRequest(listing.order, first=1), where, keys)
             if page.more:
                 raise BadParameter(
                     "marker", f"{shown(marker)} is in several projects, say project:{marker}"
@@ -190,14 +190,14 @@ class Call:
         if "offset" in self.query:
             query.append(("offset", str(page.next_offset())))
         else:
-            sorted_by = {sort.column for sort in page.window.order}
+            sorted_by = {sort.column for sort in page.page_request.order}
             # With its project, where the list may hold two items of one id.
             named = [column for column in resource.listing.key if column in sorted_by]
             last = page.rows[-1]
             query.append(("marker", ":".join(getattr(last, str(column.key)) for column in named)))
         address = f"{self.address(self.ctx.project_id, resource.name)}?{urlencode(query)}"
         # A body may ask for more than an address can; servers refuse very long ones.
-        return address if len(address) <= LONGEST_LINK else None
+        return address if len(address) <= MAX_LINK_LENGTH else None
 
     def versions(self) -> tuple[int, ...] | None:
         """Return the versions of which `If-Match` names one; None for any. Raises BadInput."""

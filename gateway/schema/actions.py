@@ -9,7 +9,7 @@ from gateway.context import Parent
 from gateway.resolvers import actions, job_actions, jobs
 from gateway.resolvers.actions import COLUMNS, LISTING, ActionDraft
 from gateway.schema.connections import connection
-from gateway.schema.filter_inputs import order_of, where_of
+from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
@@ -63,8 +63,8 @@ class Action(Node):
     )
 
 
-ActionWhere = where_of(Action, freezer_action="Conditions on the definition; all must hold.")
-ActionOrder = order_of(Action)
+ActionWhere = where_input(Action, freezer_action="Conditions on the definition; all must hold.")
+ActionOrder = order_input(Action)
 
 input_of(
     ActionDraft,

@@ -10,7 +10,7 @@ from gateway.resolvers import backups, clients, jobs
 from gateway.resolvers.backups import COLUMNS, LISTING, BackupDraft
 from gateway.schema.connections import connection
 from gateway.schema.enums import BackupStatus
-from gateway.schema.filter_inputs import order_of, where_of
+from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
@@ -71,8 +71,8 @@ class Backup(Node):
     )
 
 
-BackupWhere = where_of(Backup, metadata="Conditions on the metadata; all must hold.")
-BackupOrder = order_of(Backup)
+BackupWhere = where_input(Backup, metadata="Conditions on the metadata; all must hold.")
+BackupOrder = order_input(Backup)
 
 input_of(
     BackupDraft,

@@ -8,7 +8,7 @@ from gateway.context import Parent
 from gateway.resolvers import backups, clients, jobs
 from gateway.resolvers.clients import COLUMNS, LISTING, ClientDraft
 from gateway.schema.connections import connection
-from gateway.schema.filter_inputs import order_of, where_of
+from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.mutations import DeleteInput, DeletePayload, input_of, key_of, target, written
 from gateway.schema.nodes import Info, Node, by_rest_id, leaf, node
 from gateway.schema.scalars import JSON
@@ -46,8 +46,8 @@ class Client(Node):
     )
 
 
-ClientWhere = where_of(Client)
-ClientOrder = order_of(Client)
+ClientWhere = where_input(Client)
+ClientOrder = order_input(Client)
 
 input_of(
     ClientDraft,

@@ -11,7 +11,7 @@ from gateway.context import Context, Parent
 from gateway.db.rows import Row
 from gateway.errors import BadInput
 from gateway.query.filters import All, Where
-from gateway.query.paging import Page, Window, decode
+from gateway.query.paging import Page, PageRequest, decode
 from gateway.resolvers.collection import Columns, Listing, Owner
 from gateway.schema.filter_inputs import condition, sorting
 from gateway.schema.nodes import Info, annotated, reference
@@ -29,7 +29,7 @@ class Slice:
 
     ctx: Context
     listing: Listing
-    window: Window
+    page_request: PageRequest
     where: Where | None
     columns: Columns
     owner: Owner | None = None
@@ -44,9 +44,14 @@ class Slice:
 
     async def _read(self) -> Page:
         if self.parent is None:
-            return await self.listing.find(self.ctx, self.window, self.where, self.columns)
+            return await self.listing.find(self.ctx, self.page_request, self.where, self.columns)
         found = await self.ctx.batch(
-            self.listing.find_of, self.parent, self.owner, self.window, self.where, self.columns
+            self.listing.find_of,
+            self.parent,
+            self.owner,
+            self.page_request,
+            self.where,
+            self.columns,
         )
         return cast("Page", found)
 
@@ -64,9 +69,16 @@ class Slice:
         if known is not None:
             return known
         if self.parent is None:
-            return await self.listing.reaches(self.ctx, self.window, self.where, forwards=forwards)
+            return await self.listing.reaches(
+                self.ctx, self.page_request, self.where, forwards=forwards
+            )
         reached = await self.ctx.batch(
-            self.listing.reaches_of, self.parent, self.owner, self.window, self.where, forwards
+            self.listing.reaches_of,
+            self.parent,
+            self.owner,
+            self.page_request,
+            self.where,
+            forwards,
         )
         return bool(reached)
 
@@ -172,9 +184,9 @@ def connection(  # noqa: PLR0913 - what makes one list differ from another
             columns = (*selected(info, VIEWS[name], "edges.node", "nodes", across=across), *extra)
             known = (question(ctx, spec, arguments, across=across), columns)
             ctx.selections[asked] = known
-        (from_, window, where), columns = known
+        (from_, page_request, where), columns = known
         parent = (root.project_id, getattr(root, str(key))) if owner else None
-        slice_ = Slice(ctx, from_, window, where, columns, owner, parent)
+        slice_ = Slice(ctx, from_, page_request, where, columns, owner, parent)
         return (type_ or Connection)(slice=slice_)
 
     return strawberry.field(
@@ -189,7 +201,7 @@ def connection(  # noqa: PLR0913 - what makes one list differ from another
     )
 
 
-Question = tuple[Listing, Window, Where | None]
+Question = tuple[Listing, PageRequest, Where | None]
 
 
 def question(ctx: Context, spec: List, arguments: Mapping[str, Any], *, across: bool) -> Question:
@@ -207,7 +219,7 @@ def question(ctx: Context, spec: List, arguments: Mapping[str, Any], *, across: 
     where = arguments.get("where")
     text = arguments.get("search_")
     conditions = (condition(view, where) if where else None, _searched(spec.search, text))
-    return listing, Window(order, first, last, after, before), _both(*conditions)
+    return listing, PageRequest(order, first, last, after, before), _both(*conditions)
 
 
 def _searched(search: Callable[[str], Where], text: str | None) -> Where | None:

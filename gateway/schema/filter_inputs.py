@@ -9,20 +9,29 @@ from typing import Any, Optional, cast
 import strawberry
 
 from gateway.errors import BadInput
-from gateway.query.filters import PRESENT, All, Condition, Either, Expression, Holds, Not, Where
+from gateway.query.filters import (
+    EXISTS,
+    All,
+    AnyOf,
+    Condition,
+    Expression,
+    JSONContains,
+    Not,
+    Where,
+)
 from gateway.query.paging import Order, Sort
 from gateway.resolvers.collection import Column, Listing
 from gateway.schema.scalars import JSON, BigInt, Epoch
 from gateway.schema.views import VIEWS, View
 
-MOST_CONDITIONS = 200
-MOST_VALUES = 1000
-DEEPEST = 16
+MAX_CONDITIONS = 200
+MAX_VALUES = 1000
+MAX_DEPTH = 16
 
 OPERATORS: Mapping[str, tuple[str, str]] = {
     "eq": ("eq", "Equal to this; null finds what has no value."),
     "ne": ("ne", "Different from this, or no value at all."),
-    "in_": ("in", f"Equal to one of these; a filter has {MOST_VALUES} in all at most."),
+    "in_": ("in", f"Equal to one of these; a filter has {MAX_VALUES} in all at most."),
     "gt": ("gt", "Greater than this."),
     "gte": ("gte", "Greater than or equal to this."),
     "lt": ("lt", "Less than this."),
@@ -109,7 +118,7 @@ def _filter_of(kind: Any) -> Any:
     return _FILTERS.get(kind)
 
 
-def where_of(cls: type, **documents: str) -> Any:
+def where_input(cls: type, **documents: str) -> Any:
     """Make the filter input of a view, with one field for each leaf that may be filtered by.
 
     `documents` are the leaves that hold documents, with a description of conditions on them.
@@ -136,7 +145,7 @@ def where_of(cls: type, **documents: str) -> Any:
     return _input(name, cls.__module__, members, about)
 
 
-def order_of(cls: type) -> Any:
+def order_input(cls: type) -> Any:
     """Make the order input of a view, over the leaves that may be sorted by."""
     name = cls.__name__
     sortable = [leaf for leaf, its in VIEWS[name].leaves.items() if its.sort is not None]
@@ -172,14 +181,14 @@ def _check_size(where: Where) -> None:
     waiting = [(where, 1)]
     while waiting:
         part, depth = waiting.pop()
-        if depth > DEEPEST:
-            raise BadInput(f"'where' is nested deeper than {DEEPEST} levels", field="where")
+        if depth > MAX_DEPTH:
+            raise BadInput(f"'where' is nested deeper than {MAX_DEPTH} levels", field="where")
         match part:
             case Not(inner):
                 waiting.append((inner, depth + 1))
-            case All(parts) | Either(parts):
+            case All(parts) | AnyOf(parts):
                 waiting += ((inner, depth + 1) for inner in parts)
-            case Expression(Holds(keys=keys)):
+            case Expression(JSONContains(keys=keys)):
                 conditions += len(keys)
             case Condition(value=tuple() as listed):
                 conditions += 1
@@ -187,8 +196,8 @@ def _check_size(where: Where) -> None:
             case _:
                 conditions += 1
     for what, count, most in (
-        ("conditions", conditions, MOST_CONDITIONS),
-        ("values in lists", values, MOST_VALUES),
+        ("conditions", conditions, MAX_CONDITIONS),
+        ("values in lists", values, MAX_VALUES),
     ):
         if count > most:
             raise BadInput(f"'where' has {count} {what}, the limit is {most}", field="where")
@@ -211,7 +220,7 @@ def _parts(view: View, name: str, value: Any) -> Iterable[Where]:
     if name == "and_":
         yield All(tuple(_whole(view, item) for item in value))
     elif name == "or_":
-        yield Either(tuple(_whole(view, item) for item in value))
+        yield AnyOf(tuple(_whole(view, item) for item in value))
     elif name == "not_":
         yield Not(_whole(view, value))
     elif name in view.parts:
@@ -261,7 +270,7 @@ def _seconds(column: Column, operator: str, value: Any) -> Where:
     if not value.microsecond:
         return Condition(column, operator, value)
     if operator in {"eq", "ne"}:
-        return All(()) if operator == "ne" else Either(())
+        return All(()) if operator == "ne" else AnyOf(())
     # The column is compared with the whole second before.
     return Condition(column, {"gte": "gt", "lt": "lte"}.get(operator, operator), value)
 
@@ -274,10 +283,10 @@ def _held(column: Any, given: DocumentFilter) -> Where:
         raise BadInput(f"'path' {given.path} can't be in a document", field="path")
     if isinstance(value, (dict, list)):
         raise BadInput("'eq' must be a string, number, boolean or null", field="eq")
-    held = Expression(Holds(document, tuple(given.path), value))
+    held = Expression(JSONContains(document, tuple(given.path), value))
     if value is not None:
         return held
-    return Either((held, Not(Expression(Holds(document, tuple(given.path), PRESENT)))))
+    return AnyOf((held, Not(Expression(JSONContains(document, tuple(given.path), EXISTS)))))
 
 
 def sorting(view: View, listing: Listing, given: list[Any] | None) -> Order:

@@ -14,7 +14,7 @@ from gateway.resolvers.jobs import COLUMNS, LISTING, JobDraft
 from gateway.schema.actions import Action
 from gateway.schema.connections import Connection, Edge, connection
 from gateway.schema.enums import JobEvent, JobResult, JobStatus
-from gateway.schema.filter_inputs import order_of, where_of
+from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
@@ -126,9 +126,11 @@ class Job(Node):
     session = one("Session", sessions.LISTING, "session_id", "The session it belongs to.")
 
 
-JobScheduleWhere = where_of(JobSchedule)
-JobWhere = where_of(Job, schedule_document="Conditions on the schedule's document; all must hold.")
-JobOrder = order_of(Job)
+JobScheduleWhere = where_input(JobSchedule)
+JobWhere = where_input(
+    Job, schedule_document="Conditions on the schedule's document; all must hold."
+)
+JobOrder = order_input(Job)
 
 
 @strawberry.input(description="When a job runs; in an update, null takes a part of it away.")

@@ -10,7 +10,7 @@ from gateway.resolvers import jobs, sessions
 from gateway.resolvers.sessions import COLUMNS, LISTING, Outcome, SessionDraft
 from gateway.schema.connections import connection
 from gateway.schema.enums import JobResult
-from gateway.schema.filter_inputs import order_of, where_of
+from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.jobs import ScheduleInput
 from gateway.schema.mutations import (
     DeleteInput,
@@ -54,8 +54,8 @@ class Session(Node):
     )
 
 
-SessionWhere = where_of(Session, schedule="Conditions on the schedule; all must hold.")
-SessionOrder = order_of(Session)
+SessionWhere = where_input(Session, schedule="Conditions on the schedule; all must hold.")
+SessionOrder = order_input(Session)
 
 
 @strawberry.input(description="A session to create; jobs are taken into it one by one.")

@@ -103,7 +103,7 @@ class Outline:
             start = end
         if self._show is None:
             self._show = self._compile()
-        cursor = cursors(found[keys[0]].window.order, type(rows[0])) if rows else None
+        cursor = cursors(found[keys[0]].page_request.order, type(rows[0])) if rows else None
         return self._show(places, found, rows, built, total, beyond, cursor)
 
     def _compile(self) -> Callable[..., dict[Any, dict[str, Any]]]:

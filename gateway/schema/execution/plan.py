@@ -15,7 +15,7 @@ from strawberry.types.arguments import convert_arguments
 
 from gateway.context import Context, Parent
 from gateway.query.filters import Where
-from gateway.query.paging import Page, Window
+from gateway.query.paging import Page, PageRequest
 from gateway.resolvers.collection import Columns, Listing
 from gateway.schema.connections import question
 from gateway.schema.execution.outlines import Beyond, Outline
@@ -120,7 +120,7 @@ class Asked(NamedTuple):
     """Which part of which list is read, and which columns of it."""
 
     listing: Listing
-    window: Window
+    page_request: PageRequest
     where: Where | None
     columns: Columns
     across: bool
@@ -162,36 +162,36 @@ class ToMany:
         if not keys or owner is None:
             return {}
         ctx = run.ctx
-        listing, window, where, columns, _ = self._asked(run, across=across)
+        listing, page_request, where, columns, _ = self._asked(run, across=across)
 
         async def pages() -> Mapping[Parent, Page]:
             if not self.outline.pages:
                 return {}
-            return await listing.find_of(ctx, keys, owner, window, where, columns)
+            return await listing.find_of(ctx, keys, owner, page_request, where, columns)
 
         async def counts() -> Mapping[Parent, int]:
             return await listing.count_of(ctx, keys, owner, where) if self.outline.total else {}
 
         async def reaches(*, forwards: bool) -> Mapping[Parent, bool]:
-            return await listing.reaches_of(ctx, keys, owner, window, where, forwards)
+            return await listing.reaches_of(ctx, keys, owner, page_request, where, forwards)
 
         return await self._shown(run, keys, pages, counts, reaches, across=across)
 
     async def root(self, run: Run) -> dict[str, Any]:
         """Read one page of the catalogue."""
         ctx = run.ctx
-        listing, window, where, columns, across = self._asked(run, across=None)
+        listing, page_request, where, columns, across = self._asked(run, across=None)
 
         async def page() -> Mapping[None, Page]:
             if not self.outline.pages:
                 return {}
-            return {None: await listing.find(ctx, window, where, columns)}
+            return {None: await listing.find(ctx, page_request, where, columns)}
 
         async def count() -> Mapping[None, int]:
             return {None: await listing.count(ctx, where)} if self.outline.total else {}
 
         async def reaches(*, forwards: bool) -> Mapping[None, bool]:
-            return {None: await listing.reaches(ctx, window, where, forwards=forwards)}
+            return {None: await listing.reaches(ctx, page_request, where, forwards=forwards)}
 
         return (await self._shown(run, [None], page, count, reaches, across=across))[None]
 
