@@ -114,9 +114,9 @@ async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_too_long_a_body(make_client: MakeClient, *, chunked: bool) -> None:
     client = await make_client(max_body_bytes=2000)
-    fits = json.dumps({"client_id": "host", "description": "x"}).encode()
-    fits += b" " * (2000 - len(fits))
-    for body, status in ((fits, 201), (fits + b" ", 413)):
+    check_lengths = json.dumps({"client_id": "host", "description": "x"}).encode()
+    check_lengths += b" " * (2000 - len(check_lengths))
+    for body, status in ((check_lengths, 201), (check_lengths + b" ", 413)):
         content = chunks(body[:1500], body[1500:]) if chunked else body
         response = await client.post("/v2/p/clients", content=content)
         assert response.status_code == status

@@ -87,9 +87,9 @@ async def test_what_nobody_waits_for_any_more_is_not_written(ctx: Context) -> No
         writing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await writing
-    assert await actions.LISTING.count(ctx, None) == 0
+    assert await actions.COLLECTION.count(ctx, None) == 0
     await actions.create(ctx, actions.ActionDraft({}))
-    assert await actions.LISTING.count(ctx, None) == 1
+    assert await actions.COLLECTION.count(ctx, None) == 1
 
 
 async def test_an_action_may_go_while_a_job_is_given_it(tell: Teller) -> None:

@@ -316,8 +316,10 @@ async def test_a_job_is_given_to_a_client_that_can_do_it(tell: Teller) -> None:
 
 
 async def test_a_description_is_64_bytes_long_at_most(tell: Teller) -> None:
-    for fits in ("x" * 64, "é" * 32, "😀" * 16, "x" * 61 + "☃"):
-        assert (await tell("createJob", actions=[], description=fits))["description"] == fits
+    for check_lengths in ("x" * 64, "é" * 32, "😀" * 16, "x" * 61 + "☃"):
+        assert (await tell("createJob", actions=[], description=check_lengths))[
+            "description"
+        ] == check_lengths
     for long in ("x" * 65, "é" * 32 + "x", "😀" * 17, "x" * 62 + "☃"):
         message = await tell.refused("BAD_USER_INPUT", "createJob", actions=[], description=long)
         assert "the limit is 64" in message

@@ -177,11 +177,11 @@ async def test_whatever_a_transaction_does(make_ctx: MakeContext) -> None:
     own, other = make_ctx("p1"), make_ctx("p2")
 
     async def changed(*statements: SQL) -> tuple[bool, bool]:
-        before = [await jobs.LISTING.revision(ctx) for ctx in (own, other)]
+        before = [await jobs.COLLECTION.revision(ctx) for ctx in (own, other)]
         async with own.write() as transaction:
             for statement in statements:
                 await transaction.rows(statement)
-        after = [await jobs.LISTING.revision(ctx) for ctx in (own, other)]
+        after = [await jobs.COLLECTION.revision(ctx) for ctx in (own, other)]
         return before[0] != after[0], before[1] != after[1]
 
     # Objects are seen to be central; of other statements nobody can tell.

@@ -272,7 +272,7 @@ def check(
             )
 
 
-def fits(row: SQLModel) -> None:
+def check_lengths(row: SQLModel) -> None:
     """Check that both databases can hold the row's texts, and an index the short ones.
 
     Raises BadInput naming the column, and its limit in bytes of UTF-8.

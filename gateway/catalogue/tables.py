@@ -65,7 +65,7 @@ _text = sa.String(collation="C").with_variant(sa.String(collation="BINARY"), "sq
 
 
 def text(max_bytes: int, **column: Any) -> Any:
-    """A column of short text, at most `max_bytes` long in UTF-8 (`projections.fits` checks it)."""
+    """A column of short text, at most `max_bytes` long in UTF-8 (checked by `projections`)."""
     default = {"default": column.pop("default")} if "default" in column else {}
     info = {"max_bytes": max_bytes}
     return Field(sa_type=_text, sa_column_kwargs={"info": info}, **default, **column)
@@ -81,7 +81,7 @@ def bigint(**column: Any) -> Any:
     return Field(sa_type=sa.BigInteger, **column)
 
 
-def moment(**column: Any) -> Any:
+def timestamp(**column: Any) -> Any:
     """A column that holds a point in time, by default that of writing."""
     return Field(sa_type=UTCDateTime, default_factory=now, **column)
 
@@ -124,8 +124,8 @@ class Backup(SQLModel, table=True):
     sort_time: int = bigint(default=0)
 
     version: int = 0
-    created_at: datetime = moment()
-    updated_at: datetime = moment()
+    created_at: datetime = timestamp()
+    updated_at: datetime = timestamp()
 
 
 class Job(SQLModel, table=True):
@@ -171,8 +171,8 @@ class Job(SQLModel, table=True):
     current_pid: int | None = bigint(default=None)
 
     version: int = 0
-    created_at: datetime = moment()
-    updated_at: datetime = moment()
+    created_at: datetime = timestamp()
+    updated_at: datetime = timestamp()
 
 
 class Action(SQLModel, table=True):
@@ -200,8 +200,8 @@ class Action(SQLModel, table=True):
     priority: int | None = bigint(default=None)
 
     version: int = 0
-    created_at: datetime = moment()
-    updated_at: datetime = moment()
+    created_at: datetime = timestamp()
+    updated_at: datetime = timestamp()
 
 
 class JobAction(SQLModel, table=True):
@@ -252,8 +252,8 @@ class Client(SQLModel, table=True):
     supported_engines: str = document()
 
     version: int = 0
-    created_at: datetime = moment()
-    updated_at: datetime = moment()
+    created_at: datetime = timestamp()
+    updated_at: datetime = timestamp()
 
 
 class Session(SQLModel, table=True):
@@ -279,8 +279,8 @@ class Session(SQLModel, table=True):
     time_ended: int | None = bigint(default=None)
 
     version: int = 0
-    created_at: datetime = moment()
-    updated_at: datetime = moment()
+    created_at: datetime = timestamp()
+    updated_at: datetime = timestamp()
 
 
 class Revision(SQLModel, table=True):

@@ -1,7 +1,7 @@
 """What may be read of a list: functions from its query to a statement, by their names.
 
 Each takes the window on the list, too, and the table that the query goes by: the parents', or the
-list itself. `Listing.rows` makes the query, and knows the values.
+list itself. `Collection.rows` makes the query, and knows the values.
 """
 
 from collections.abc import Callable

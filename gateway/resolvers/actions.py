@@ -13,12 +13,12 @@ from gateway.errors import BadInput
 from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.resolvers import writing
-from gateway.resolvers.collection import listing
-from gateway.resolvers.writing import change, locked
+from gateway.resolvers.collection import collection
+from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Action)
 LINKS = columns(JobAction)
-LISTING = listing(Action, "actions:get_all", COLUMNS.id)
+COLLECTION = collection(Action, "actions:get_all", COLUMNS.id)
 
 OF_JOB = (LINKS.project_id, LINKS.job_id)
 
@@ -38,7 +38,7 @@ class ActionDraft:
     mandatory: bool | None = None
 
 
-def draw(ctx: Context, draft: ActionDraft) -> Action:
+def build_row(ctx: Context, draft: ActionDraft) -> Action:
     """Make the row of a new action, checked but not stored. Raises BadInput."""
     if draft.freezer_action is None:
         raise BadInput("'freezer_action' is a required property", field="freezer_action")
@@ -57,14 +57,14 @@ def draw(ctx: Context, draft: ActionDraft) -> Action:
         freezer_action=json_values.dump(draft.freezer_action, what="'freezer_action'"),
         **given | projections.action(draft.freezer_action),
     )
-    projections.fits(row)
+    projections.check_lengths(row)
     return row
 
 
 async def create(ctx: Context, draft: ActionDraft) -> Action:
     """Create an action. Raises BadInput, and Conflict where the id is taken in this project."""
     ctx.authorize("actions:create")
-    row = draw(ctx, draft)
+    row = build_row(ctx, draft)
     taken = f"an action with the id '{row.id}' exists already"
     async with ctx.write(taken=taken) as transaction:
         await transaction.insert(row)
@@ -84,7 +84,7 @@ async def update(
     """
     ctx.authorize("actions:update")
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Action, action_id, expected_version)
+        row = await get_for_update(ctx, transaction, Action, action_id, expected_version)
         document = orjson.loads(row.freezer_action)
         values = dict(changes)
         if "freezer_action" in values:
@@ -92,7 +92,7 @@ async def update(
             document = json_values.merged(document, patch)
         text = json_values.dump(document, what="'freezer_action'")
         values |= {"freezer_action": text, **projections.action(document)}
-        await change(transaction, row, **values)
+        await update_row(transaction, row, **values)
     return row
 
 
@@ -103,7 +103,7 @@ async def replace(
     ctx.authorize("actions:replace")
     draft.action_id = action_id
     async with ctx.write() as transaction:
-        return await writing.put(ctx, transaction, draw(ctx, draft), expected_version)
+        return await writing.upsert(ctx, transaction, build_row(ctx, draft), expected_version)
 
 
 async def delete(ctx: Context, action_id: str, *, expected_version: int | None = None) -> None:

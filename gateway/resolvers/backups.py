@@ -15,11 +15,13 @@ from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.selects import CALLER
 from gateway.resolvers import writing
-from gateway.resolvers.collection import listing
-from gateway.resolvers.writing import change, locked
+from gateway.resolvers.collection import collection
+from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Backup)
-LISTING = listing(Backup, "backups:get_all", COLUMNS.backup_name, COLUMNS.sort_time, COLUMNS.id)
+COLLECTION = collection(
+    Backup, "backups:get_all", COLUMNS.backup_name, COLUMNS.sort_time, COLUMNS.id
+)
 
 OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
@@ -64,7 +66,7 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
         }
         | projections.backup(draft.metadata, draft.status),
     )
-    projections.fits(row)
+    projections.check_lengths(row)
     async with ctx.write() as transaction:
         if row.client_id is None and row.job_id is not None:
             its = {"project_id": ctx.project_id, "job_id": row.job_id}
@@ -86,12 +88,12 @@ async def update(
     """
     ctx.authorize("backups:update")
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Backup, backup_id, expected_version)
+        row = await get_for_update(ctx, transaction, Backup, backup_id, expected_version)
         metadata = orjson.loads(row.backup_metadata)
         if "metadata" in changes:
             patch = projections.mapping("metadata", changes["metadata"])
             metadata = json_values.merged(metadata, patch)
-        await change(
+        await update_row(
             transaction,
             row,
             backup_metadata=json_values.dump(metadata, what="the metadata"),

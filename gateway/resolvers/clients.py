@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from gateway.catalogue import json_values, projections
 from gateway.catalogue.projections import CAPABILITIES
 from gateway.catalogue.tables import Client, columns, source
-from gateway.context import Context, Parent
+from gateway.context import Context, ItemKey
 from gateway.db.rows import Row
 from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.query import filters
@@ -17,8 +17,8 @@ from gateway.query.filters import Where
 from gateway.query.paging import Sort
 from gateway.query.selects import CALLER, labelled
 from gateway.resolvers import writing
-from gateway.resolvers.collection import Columns, Listing
-from gateway.resolvers.writing import change
+from gateway.resolvers.collection import Collection, Columns
+from gateway.resolvers.writing import update_row
 
 COLUMNS = columns(Client)
 
@@ -30,12 +30,12 @@ _LOCKING = (
 )
 
 
-class Clients(Listing):
+class Clients(Collection):
     """The list of clients, in which a project's ids may also mean central clients."""
 
-    async def meant(
-        self, ctx: Context, keys: Sequence[Parent], select: Columns
-    ) -> Mapping[Parent, Row]:
+    async def resolve_ids(
+        self, ctx: Context, keys: Sequence[ItemKey], select: Columns
+    ) -> Mapping[ItemKey, Row]:
         """What these projects mean by these client ids: their own client, else a central one."""
         rows = await self.rows(ctx, _own_last, select, keys=keys)
         return {(row[0], row[1]): row for row in rows}
@@ -47,13 +47,13 @@ def _own_last(query: sa.Select[Any], _window: None, of: sa.FromClause) -> sa.Sel
     return found.where(COLUMNS.id == of.c.of_id, sa.or_(own, COLUMNS.is_central)).order_by(own)
 
 
-LISTING = Clients(
+COLLECTION = Clients(
     source=source(Client),
     rule="clients:get_all",
     key=(COLUMNS.project_id, COLUMNS.id),
     # A project's own client may have the id of a central one.
     order=(Sort(COLUMNS.id), Sort(COLUMNS.project_id)),
-    ties=(COLUMNS.id, COLUMNS.project_id),
+    tiebreakers=(COLUMNS.id, COLUMNS.project_id),
     visible=VISIBLE,
 )
 
@@ -100,7 +100,7 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
         is_central=draft.is_central,
         **values,
     )
-    projections.fits(row)
+    projections.check_lengths(row)
     news = capabilities | ({} if draft.description is None else {"description": draft.description})
     try:
         return await _register(ctx, row, news)
@@ -124,7 +124,7 @@ async def _register(ctx: Context, row: Client, news: Mapping[str, str]) -> Clien
         changes = {key: value for key, value in news.items() if getattr(known, key) != value}
         # A scheduler registers at every start: what says nothing new is not a change.
         if changes:
-            await change(transaction, known, **changes)
+            await update_row(transaction, known, **changes)
         return known
 
 
@@ -137,7 +137,7 @@ async def delete(ctx: Context, client_id: str, *, expected_version: int | None =
     try:
         await writing.delete(ctx, Client, client_id, expected_version)
     except NotFound:
-        if await LISTING.get(ctx, client_id, (COLUMNS.id,)):
+        if await COLLECTION.get(ctx, client_id, (COLUMNS.id,)):
             raise Forbidden(f"the client '{client_id}' is another project's") from None
         raise
 

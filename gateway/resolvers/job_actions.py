@@ -13,14 +13,14 @@ from gateway.context import Context
 from gateway.db.transactions import Transaction
 from gateway.errors import Unprocessable, shown
 from gateway.query.selects import CALLER
-from gateway.resolvers import actions, clients, collection
+from gateway.resolvers import actions, clients
 from gateway.resolvers.actions import ActionDraft
-from gateway.resolvers.collection import listing
+from gateway.resolvers.collection import collection, keys_parameter, keys_table
 
 COLUMNS = columns(JobAction)
 _JOBS = columns(Job)
 
-LISTING = listing(
+COLLECTION = collection(
     Action,
     "actions:get_all",
     COLUMNS.position,
@@ -34,7 +34,7 @@ OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
 
 # A job may run an action twice, and is listed once.
 _USES = sa.select(COLUMNS.project_id, COLUMNS.action_id, COLUMNS.job_id).distinct().subquery("uses")
-USES = listing(
+USES = collection(
     Job,
     "jobs:get_all",
     _JOBS.description,
@@ -61,7 +61,7 @@ _CLIENT = (
 )
 """What the client can that a project means by an id: its own, else a central one."""
 _LISTED = (COLUMNS.project_id == CALLER, COLUMNS.job_id == sa.bindparam("job_id"))
-_ITS = sa.select(source(Action)).select_from(LISTING.source).where(*_LISTED)
+_ITS = sa.select(source(Action)).select_from(COLLECTION.source).where(*_LISTED)
 _UNLIST = sa.delete(source(JobAction)).where(*_LISTED)
 _LIST = sa.insert(source(JobAction))
 
@@ -79,13 +79,13 @@ async def assign(
     }
     known: dict[str, Action] = {}
     if named:
-        keys = collection.named([(ctx.project_id, action_id) for action_id in named])
+        keys = keys_parameter([(ctx.project_id, action_id) for action_id in named])
         query = _known(sqlite=ctx.db.is_sqlite)
         known = {row.id: row for row in await transaction.objects(Action, query, keys)}
     rows, new = [], []
     for draft in drafts:
         if not draft.action_id:
-            row = actions.draw(ctx, draft)
+            row = actions.build_row(ctx, draft)
             new.append(row)
         elif (known_row := known.get(draft.action_id)) is None:
             raise Unprocessable(
@@ -132,7 +132,7 @@ def _known(*, sqlite: bool) -> sa.Select[Any]:
 
     Whoever deletes one waits here, before any list's places are locked, or is waited for.
     """
-    own, wanted = actions.COLUMNS, collection.parents(sqlite=sqlite)
+    own, wanted = actions.COLUMNS, keys_table(sqlite=sqlite)
     query = sa.select(source(Action)).where(
         own.project_id == wanted.c.of_project, own.id == wanted.c.of_id
     )

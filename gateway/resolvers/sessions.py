@@ -18,11 +18,11 @@ from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.selects import CALLER
 from gateway.resolvers import writing
-from gateway.resolvers.collection import listing
-from gateway.resolvers.writing import change, locked
+from gateway.resolvers.collection import collection
+from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Session)
-LISTING = listing(Session, "sessions:get_all", COLUMNS.description, COLUMNS.id)
+COLLECTION = collection(Session, "sessions:get_all", COLUMNS.description, COLUMNS.id)
 JOBS = columns(Job)
 
 _SESSION_OF_JOB = sa.select(JOBS.session_id).where(
@@ -64,7 +64,7 @@ class Outcome:
 async def create(ctx: Context, draft: SessionDraft) -> Session:
     """Create a session without jobs, under a fresh id. Raises BadInput."""
     ctx.authorize("sessions:create")
-    row = _draw(ctx, new_id(), draft)
+    row = _build_row(ctx, new_id(), draft)
     async with ctx.write() as transaction:
         await transaction.insert(row)
     return row
@@ -75,9 +75,9 @@ async def replace(
 ) -> Session:
     """Put a session in the place of the one of this id, or create it; its jobs stay in it."""
     ctx.authorize("sessions:replace")
-    row = _draw(ctx, projections.identifier("session_id", session_id), draft)
+    row = _build_row(ctx, projections.identifier("session_id", session_id), draft)
     async with ctx.write() as transaction:
-        return await writing.put(
+        return await writing.upsert(
             ctx, transaction, row, expected_version, kept=frozenset({"job_states"})
         )
 
@@ -96,7 +96,7 @@ async def update(
     ctx.authorize("sessions:update")
     values = dict(changes)
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Session, session_id, expected_version)
+        row = await get_for_update(ctx, transaction, Session, session_id, expected_version)
         if "schedule" in values:
             patch = values.pop("schedule") or {}
             values["schedule"] = _scheduled(
@@ -104,7 +104,7 @@ async def update(
                     orjson.loads(row.schedule), projections.mapping("schedule", patch)
                 )
             )
-        await change(transaction, row, **values)
+        await update_row(transaction, row, **values)
     return row
 
 
@@ -112,7 +112,7 @@ async def delete(ctx: Context, session_id: str, *, expected_version: int | None 
     """Delete a session, and free its jobs. Raises NotFound and StaleVersion."""
     ctx.authorize("sessions:delete")
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Session, session_id, expected_version)
+        row = await get_for_update(ctx, transaction, Session, session_id, expected_version)
         freed = {"of_project": ctx.project_id, "of_session": session_id, "updated_at": now()}
         await transaction.rows(_FREEING, freed)
         await transaction.delete(row)
@@ -126,8 +126,8 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
     ctx.authorize("sessions:job:add")
     async with ctx.write() as transaction:
         await release(ctx, transaction, job_id, keep=session_id)
-        row = await locked(ctx, transaction, Session, session_id)
-        job = await locked(ctx, transaction, Job, job_id)
+        row = await get_for_update(ctx, transaction, Session, session_id)
+        job = await get_for_update(ctx, transaction, Job, job_id)
         schedule = orjson.loads(job.job_schedule)
         await _set_state(
             transaction,
@@ -141,7 +141,7 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
         )
         # What the session's schedule says comes in place of what the job's own said.
         when = {key: value for key, value in schedule.items() if not key.startswith("schedule_")}
-        await change(
+        await update_row(
             transaction,
             job,
             session_id=session_id,
@@ -154,14 +154,14 @@ async def remove_job(ctx: Context, session_id: str, job_id: str) -> None:
     """Take a job out of a session, and ask its scheduler to stop it. Raises NotFound."""
     ctx.authorize("sessions:job:remove")
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Session, session_id)
-        job = await locked(ctx, transaction, Job, job_id)
+        row = await get_for_update(ctx, transaction, Session, session_id)
+        job = await get_for_update(ctx, transaction, Job, job_id)
         if job.session_id != session_id:
             raise NotFound(f"the job '{job_id}' is not in the session '{session_id}'")
         await _set_state(transaction, row, job_id)
         schedule = orjson.loads(job.job_schedule) | {"event": JobEvent.STOP.value}
         values = projections.scheduled(schedule)
-        await change(transaction, job, session_id=None, session_tag=0, **values)
+        await update_row(transaction, job, session_id=None, session_tag=0, **values)
 
 
 async def release(
@@ -175,7 +175,7 @@ async def release(
     session_id = await transaction.scalar(_SESSION_OF_JOB, its)
     if session_id not in {None, keep}:
         try:
-            row = await locked(ctx, transaction, Session, session_id)
+            row = await get_for_update(ctx, transaction, Session, session_id)
         except NotFound:
             return
         await _set_state(transaction, row, job_id)
@@ -192,7 +192,7 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
     """
     ctx.authorize("sessions:action:create")
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Session, session_id)
+        row = await get_for_update(ctx, transaction, Session, session_id)
         if tag > row.session_tag:
             raise BadInput(
                 f"'current_tag' {tag} is too high: the session's is {row.session_tag}",
@@ -213,7 +213,7 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
         waiting = {"status": "", "result": ""}
         states = {name: state | waiting for name, state in _states(row).items()}
         states[job_id] |= running
-        await change(
+        await update_row(
             transaction,
             row,
             session_tag=row.session_tag + 1,
@@ -233,7 +233,7 @@ async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcom
     """
     ctx.authorize("sessions:action:create")
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Session, session_id)
+        row = await get_for_update(ctx, transaction, Session, session_id)
         moment = int(time.time())
         ended = {"status": "completed", "result": result, "time_ended": moment}
         states = _states(row) | {job_id: _state(row, job_id) | ended}
@@ -244,7 +244,7 @@ async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcom
             failed = any(state["result"] != "success" for state in states.values())
             values |= {"status": "completed", "time_end": moment}
             values["result"] = "fail" if failed else "success"
-        await change(transaction, row, **values)
+        await update_row(transaction, row, **values)
         return Outcome("success", row.session_tag)
 
 
@@ -253,7 +253,7 @@ def search(text: str) -> Where:
     return filters.search(text, ids=(COLUMNS.id,), names=(COLUMNS.description,))
 
 
-def _draw(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
+def _build_row(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
     row = Session(
         project_id=ctx.project_id,
         id=session_id,
@@ -264,7 +264,7 @@ def _draw(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
         schedule=_scheduled(draft.schedule),
         **draft.more,
     )
-    projections.fits(row)
+    projections.check_lengths(row)
     return row
 
 
@@ -291,4 +291,4 @@ async def _set_state(transaction: Transaction, row: Session, job_id: str, **stat
     states.pop(job_id, None)
     if state:
         states[job_id] = state
-    await change(transaction, row, job_states=json_values.dump(states))
+    await update_row(transaction, row, job_states=json_values.dump(states))

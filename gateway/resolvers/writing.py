@@ -16,7 +16,7 @@ from gateway.query.selects import CALLER
 Table = TypeVar("Table", bound=SQLModel)
 
 
-async def locked(
+async def get_for_update(
     ctx: Context,
     transaction: Transaction,
     table: type[Table],
@@ -46,17 +46,17 @@ def _locking(table: type[SQLModel]) -> sa.Select[Any]:
     return query.with_for_update()
 
 
-async def change(transaction: Transaction, row: SQLModel, **values: object) -> None:
+async def update_row(transaction: Transaction, row: SQLModel, **values: object) -> None:
     """Set these columns, and count the change. Raises BadInput for what doesn't fit."""
     values["version"] = row.version + 1  # type: ignore[attr-defined]  # every table with an id has it
     values["updated_at"] = now()
     for key, value in values.items():
         setattr(row, key, value)
-    projections.fits(row)
+    projections.check_lengths(row)
     await transaction.update(row, values)
 
 
-async def put(
+async def upsert(
     ctx: Context,
     transaction: Transaction,
     row: Table,
@@ -71,7 +71,7 @@ async def put(
     """
     item_id = row.id  # type: ignore[attr-defined]  # every table that has an id has it
     try:
-        old = await locked(ctx, transaction, type(row), item_id, expected_version)
+        old = await get_for_update(ctx, transaction, type(row), item_id, expected_version)
     except NotFound:
         if expected_version is not None:
             raise StaleVersion(f"there is no '{item_id}' of version {expected_version}") from None
@@ -79,7 +79,7 @@ async def put(
         return row
     kept |= {"project_id", "id", "user_id", "version", "created_at"}
     values = {c.key: getattr(row, c.key) for c in columns(type(row)) if c.key not in kept}
-    await change(transaction, old, **values)
+    await update_row(transaction, old, **values)
     return old
 
 
@@ -88,4 +88,6 @@ async def delete(
 ) -> None:
     """Delete the item of the caller's project. Raises NotFound and StaleVersion."""
     async with ctx.write() as transaction:
-        await transaction.delete(await locked(ctx, transaction, table, item_id, expected_version))
+        await transaction.delete(
+            await get_for_update(ctx, transaction, table, item_id, expected_version)
+        )

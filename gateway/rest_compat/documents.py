@@ -15,7 +15,7 @@ from gateway.catalogue.tables import JSONText
 from gateway.db.rows import Converter, Row, make_row_class
 from gateway.query.filters import Where
 from gateway.resolvers import actions, backups, clients, jobs, sessions
-from gateway.resolvers.collection import Column, Columns, Listing
+from gateway.resolvers.collection import Collection, Column, Columns
 
 OMITTED = object()
 """In place of a value: the key is left out."""
@@ -144,7 +144,7 @@ class Resource:
     """As in paths, rules and lists."""
     id: str
     """The key of its id."""
-    listing: Listing
+    collection: Collection
     dialects: Mapping[str, Shown]
     searched: Mapping[str, Column]
     """Where a search finds a key; any other is looked for in `open`."""
@@ -324,7 +324,7 @@ _DISCREET_19 = _JOB_19.only(*_JOB_19.keys, job_schedule=_SCHEDULE)
 BACKUPS = Resource(
     name="backups",
     id="backup_id",
-    listing=backups.LISTING,
+    collection=backups.COLLECTION,
     dialects={
         "documented": Shown(BACKUP, BACKUP),
         "freezer-19": Shown(
@@ -341,7 +341,7 @@ BACKUPS = Resource(
 JOBS = Resource(
     name="jobs",
     id="job_id",
-    listing=jobs.LISTING,
+    collection=jobs.COLLECTION,
     dialects={
         "documented": Shown(JOB, JOB),
         "freezer-19": Shown(_JOB_19, _JOB_19),
@@ -363,7 +363,7 @@ JOBS = Resource(
 ACTIONS = Resource(
     name="actions",
     id="action_id",
-    listing=actions.LISTING,
+    collection=actions.COLLECTION,
     dialects={
         "documented": Shown(ACTION, ACTION),
         "freezer-19": Shown(
@@ -379,7 +379,7 @@ ACTIONS = Resource(
 CLIENTS = Resource(
     name="clients",
     id="client_id",
-    listing=clients.LISTING,
+    collection=clients.COLLECTION,
     dialects=dict.fromkeys(("documented", "freezer-19"), Shown(CLIENT, CLIENT)),
     searched=CLIENT.searched(),
     open=(),
@@ -389,7 +389,7 @@ CLIENTS = Resource(
 SESSIONS = Resource(
     name="sessions",
     id="session_id",
-    listing=sessions.LISTING,
+    collection=sessions.COLLECTION,
     dialects=dict.fromkeys(("documented", "freezer-19"), Shown(SESSION, SESSION)),
     searched=SESSION.searched(),
     open=(_S.schedule, _S.job_states),

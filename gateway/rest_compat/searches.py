@@ -126,14 +126,14 @@ def _in_actions(where: Where) -> Where:
     """A job has an action of which this holds."""
     found: sa.Select[Any] = (
         sa.select(sa.literal_column("1"))
-        .select_from(job_actions.LISTING.source)
+        .select_from(job_actions.COLLECTION.source)
         .where(
             job_actions.COLUMNS.project_id == jobs.COLUMNS.project_id,
             job_actions.COLUMNS.job_id == jobs.COLUMNS.id,
             where.sql(),
         )
     )
-    return Expression(found.correlate(jobs.LISTING.source).exists())
+    return Expression(found.correlate(jobs.COLLECTION.source).exists())
 
 
 def _equals(column: Column, value: Any, *, blank: bool = False) -> Where:

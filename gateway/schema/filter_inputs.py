@@ -20,7 +20,7 @@ from gateway.query.filters import (
     Where,
 )
 from gateway.query.paging import Order, Sort
-from gateway.resolvers.collection import Column, Listing
+from gateway.resolvers.collection import Collection, Column
 from gateway.schema.scalars import JSON, BigInt, Epoch
 from gateway.schema.views import VIEWS, View
 
@@ -289,10 +289,10 @@ def _held(column: Any, given: DocumentFilter) -> Where:
     return AnyOf((held, Not(Expression(JSONContains(document, tuple(given.path), EXISTS)))))
 
 
-def sorting(view: View, listing: Listing, given: list[Any] | None) -> Order:
+def sorting(view: View, collection: Collection, given: list[Any] | None) -> Order:
     """The order that is asked for, complete; the list's own where none is."""
     sorts: dict[str, Sort] = {}
     for item in given or []:
         leaf = view.leaves[item.field.value]
         sorts.setdefault(item.field.value, Sort(leaf.sort, item.direction is OrderDirection.DESC))  # type: ignore[arg-type]
-    return listing.sorted_by(*sorts.values())
+    return collection.sorted_by(*sorts.values())

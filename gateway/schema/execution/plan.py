@@ -13,10 +13,10 @@ from graphql.execution.collect_fields import FieldDetails
 from graphql.execution.values import VariableValues, get_argument_values
 from strawberry.types.arguments import convert_arguments
 
-from gateway.context import Context, Parent
+from gateway.context import Context, ItemKey
 from gateway.query.filters import Where
 from gateway.query.paging import Page, PageRequest
-from gateway.resolvers.collection import Columns, Listing
+from gateway.resolvers.collection import Collection, Columns
 from gateway.schema.connections import question
 from gateway.schema.execution.outlines import Beyond, Outline
 from gateway.schema.execution.shapes import Rows, Run, together
@@ -105,13 +105,13 @@ class ToOne:
     name: str = ""
 
     async def load(
-        self, run: Run, keys: list[Parent], *, across: bool
-    ) -> Mapping[Parent, dict[str, Any]]:
+        self, run: Run, keys: list[ItemKey], *, across: bool
+    ) -> Mapping[ItemKey, dict[str, Any]]:
         """Find what each key means, together."""
         if not keys:
             return {}
-        listing = self.spec.listing.everywhere if across else self.spec.listing
-        found = await listing.meant(run.ctx, keys, self.rows.select(across=across))
+        collection = self.spec.collection.all_projects if across else self.spec.collection
+        found = await collection.resolve_ids(run.ctx, keys, self.rows.select(across=across))
         (built,) = await self.rows.build(run, list(found.values()), across=across)
         return dict(zip(found, built, strict=True))
 
@@ -119,7 +119,7 @@ class ToOne:
 class Asked(NamedTuple):
     """Which part of which list is read, and which columns of it."""
 
-    listing: Listing
+    collection: Collection
     page_request: PageRequest
     where: Where | None
     columns: Columns
@@ -155,43 +155,49 @@ class ToMany:
         return asked
 
     async def load(
-        self, run: Run, keys: list[Parent], *, across: bool
-    ) -> Mapping[Parent, dict[str, Any]]:
+        self, run: Run, keys: list[ItemKey], *, across: bool
+    ) -> Mapping[ItemKey, dict[str, Any]]:
         """Read the pages of all parents together."""
         owner = self.spec.owner
         if not keys or owner is None:
             return {}
         ctx = run.ctx
-        listing, page_request, where, columns, _ = self._asked(run, across=across)
+        collection, page_request, where, columns, _ = self._asked(run, across=across)
 
-        async def pages() -> Mapping[Parent, Page]:
+        async def pages() -> Mapping[ItemKey, Page]:
             if not self.outline.pages:
                 return {}
-            return await listing.find_of(ctx, keys, owner, page_request, where, columns)
+            return await collection.pages_by_parent(ctx, keys, owner, page_request, where, columns)
 
-        async def counts() -> Mapping[Parent, int]:
-            return await listing.count_of(ctx, keys, owner, where) if self.outline.total else {}
+        async def counts() -> Mapping[ItemKey, int]:
+            return (
+                await collection.counts_by_parent(ctx, keys, owner, where)
+                if self.outline.total
+                else {}
+            )
 
-        async def reaches(*, forwards: bool) -> Mapping[Parent, bool]:
-            return await listing.reaches_of(ctx, keys, owner, page_request, where, forwards)
+        async def reaches(*, forwards: bool) -> Mapping[ItemKey, bool]:
+            return await collection.has_more_by_parent(
+                ctx, keys, owner, page_request, where, forwards
+            )
 
         return await self._shown(run, keys, pages, counts, reaches, across=across)
 
     async def root(self, run: Run) -> dict[str, Any]:
         """Read one page of the catalogue."""
         ctx = run.ctx
-        listing, page_request, where, columns, across = self._asked(run, across=None)
+        collection, page_request, where, columns, across = self._asked(run, across=None)
 
         async def page() -> Mapping[None, Page]:
             if not self.outline.pages:
                 return {}
-            return {None: await listing.find(ctx, page_request, where, columns)}
+            return {None: await collection.find(ctx, page_request, where, columns)}
 
         async def count() -> Mapping[None, int]:
-            return {None: await listing.count(ctx, where)} if self.outline.total else {}
+            return {None: await collection.count(ctx, where)} if self.outline.total else {}
 
         async def reaches(*, forwards: bool) -> Mapping[None, bool]:
-            return {None: await listing.reaches(ctx, page_request, where, forwards=forwards)}
+            return {None: await collection.has_more(ctx, page_request, where, forwards=forwards)}
 
         return (await self._shown(run, [None], page, count, reaches, across=across))[None]
 
@@ -242,7 +248,7 @@ class ById:
         """Find it."""
         item_id = self.spec.checked(self.arguments.of(run)["item_id"])
         key = (run.ctx.project_id, item_id)
-        found = await self.spec.listing.meant(run.ctx, [key], self.rows.columns)
+        found = await self.spec.collection.resolve_ids(run.ctx, [key], self.rows.columns)
         (built,) = await self.rows.build(run, list(found.values()), across=False)
         return built[0] if built else None
 
@@ -265,7 +271,7 @@ class ByIds:
             (view.name, lies_across(run.ctx, view, key[0]), key)
             for view, key in (parse_id(text, "ids" if self.spec.many else "id") for text in texts)
         ]
-        keys: dict[tuple[str, bool], list[Parent]] = {}
+        keys: dict[tuple[str, bool], list[ItemKey]] = {}
         for name, across, key in wanted:
             keys.setdefault((name, across), []).append(key)
         found = dict(
@@ -284,14 +290,14 @@ class ByIds:
         return shown if self.spec.many else shown[0]
 
     async def _find(
-        self, run: Run, name: str, keys: list[Parent], *, across: bool
-    ) -> Mapping[Parent, dict[str, Any]]:
+        self, run: Run, name: str, keys: list[ItemKey], *, across: bool
+    ) -> Mapping[ItemKey, dict[str, Any]]:
         view = VIEWS[name]
         if name not in self._rows:
             self._rows[name] = self.rows_of(name)
         rows = self._rows[name]
-        listing = view.listing.everywhere if across else view.listing
-        found = await listing.get_of(run.ctx, keys, rows.select(across=across))
+        collection = view.collection.all_projects if across else view.collection
+        found = await collection.rows_by_key(run.ctx, keys, rows.select(across=across))
         (built,) = await rows.build(run, list(found.values()), across=across)
         return dict(zip(found, built, strict=True))
 

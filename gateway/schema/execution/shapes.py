@@ -14,7 +14,7 @@ import orjson
 from graphql import GraphQLEnumType
 from graphql.execution.values import VariableValues
 
-from gateway.context import Context, Parent
+from gateway.context import Context, ItemKey
 from gateway.db.rows import Converter, Row
 from gateway.resolvers.collection import Columns
 from gateway.schema.views import ACROSS, View, global_ids
@@ -119,8 +119,8 @@ class Child(Protocol):
     """The column of the rows that holds the child's key."""
 
     async def load(
-        self, run: Run, keys: list[Parent], *, across: bool
-    ) -> Mapping[Parent, dict[str, Any]]:
+        self, run: Run, keys: list[ItemKey], *, across: bool
+    ) -> Mapping[ItemKey, dict[str, Any]]:
         """Find what each key has."""
 
 
@@ -182,10 +182,10 @@ class Rows:
 
     def _below(
         self, run: Run, shape: Shape, rows: Sequence[Row], *, across: bool
-    ) -> list[Awaitable[Mapping[Parent, dict[str, Any]]]]:
+    ) -> list[Awaitable[Mapping[ItemKey, dict[str, Any]]]]:
         return [child.load(run, self._keys(child, rows), across=across) for child in shape.children]
 
-    def _keys(self, child: "Child", rows: Sequence[Row]) -> list[Parent]:
+    def _keys(self, child: "Child", rows: Sequence[Row]) -> list[ItemKey]:
         project, other = self.index["project_id"], self.index[child.name]
         return list(
             dict.fromkeys((row[project], row[other]) for row in rows if row[other] is not None)
