@@ -10,7 +10,7 @@ from gateway.context import Context
 from gateway.errors import BadInput, NotFound
 from gateway.resolvers import clients, jobs, sessions
 from gateway.resolvers.sessions import SessionDraft
-from gateway.resolvers.writing import locked
+from gateway.resolvers.writing import get_for_update
 
 pytestmark = pytest.mark.anyio
 
@@ -30,12 +30,12 @@ async def of(ctx: Context, count: int, hold_off: int = 60) -> tuple[str, list[st
 
 async def stored(ctx: Context, session_id: str) -> Session:
     async with ctx.write() as transaction:
-        return await locked(ctx, transaction, Session, session_id)
+        return await get_for_update(ctx, transaction, Session, session_id)
 
 
 async def job_of(ctx: Context, job_id: str) -> Job:
     async with ctx.write() as transaction:
-        return await locked(ctx, transaction, Job, job_id)
+        return await get_for_update(ctx, transaction, Job, job_id)
 
 
 async def test_a_job_gets_the_schedule_of_its_session(ctx: Context) -> None:
