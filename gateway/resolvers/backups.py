@@ -14,14 +14,12 @@ from gateway.context import Context
 from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.selects import CALLER
-from gateway.resolvers import writing
+from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Backup)
-COLLECTION = collection(
-    Backup, "backups:get_all", COLUMNS.backup_name, COLUMNS.sort_time, COLUMNS.id
-)
+COLLECTION = collection(Backup, rules.BACKUPS, COLUMNS.backup_name, COLUMNS.sort_time, COLUMNS.id)
 
 OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)

@@ -15,8 +15,8 @@ from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.paging import Sort
-from gateway.query.selects import CALLER, labelled
-from gateway.resolvers import writing
+from gateway.query.selects import CALLER, key_columns
+from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import Collection, Columns
 from gateway.resolvers.writing import update_row
 
@@ -43,13 +43,14 @@ class Clients(Collection):
 
 def _own_last(query: sa.Select[Any], _window: None, of: sa.FromClause) -> sa.Select[Any]:
     own = COLUMNS.project_id == of.c.of_project
-    found = query.with_only_columns(*labelled(of), *query.selected_columns)
+    found = query.with_only_columns(*key_columns(of), *query.selected_columns)
     return found.where(COLUMNS.id == of.c.of_id, sa.or_(own, COLUMNS.is_central)).order_by(own)
 
 
 COLLECTION = Clients(
     source=source(Client),
-    rule="clients:get_all",
+    rules=rules.CLIENTS,
+    rule=rules.CLIENTS.list,
     key=(COLUMNS.project_id, COLUMNS.id),
     # A project's own client may have the id of a central one.
     order=(Sort(COLUMNS.id), Sort(COLUMNS.project_id)),

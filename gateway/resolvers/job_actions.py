@@ -12,17 +12,17 @@ from gateway.catalogue.tables import Action, Job, JobAction, columns, source
 from gateway.context import Context
 from gateway.db.transactions import Transaction
 from gateway.errors import Unprocessable, shown
-from gateway.query.selects import CALLER
-from gateway.resolvers import actions, clients
+from gateway.query.selects import CALLER, keys_parameter, keys_table
+from gateway.resolvers import actions, clients, rules
 from gateway.resolvers.actions import ActionDraft
-from gateway.resolvers.collection import collection, keys_parameter, keys_table
+from gateway.resolvers.collection import collection
 
 COLUMNS = columns(JobAction)
 _JOBS = columns(Job)
 
 COLLECTION = collection(
     Action,
-    "actions:get_all",
+    rules.ACTIONS,
     COLUMNS.position,
     through=source(JobAction),
     on=sa.and_(
@@ -36,7 +36,7 @@ OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
 _USES = sa.select(COLUMNS.project_id, COLUMNS.action_id, COLUMNS.job_id).distinct().subquery("uses")
 USES = collection(
     Job,
-    "jobs:get_all",
+    rules.JOBS,
     _JOBS.description,
     _JOBS.id,
     through=_USES,

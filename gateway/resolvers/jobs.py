@@ -15,13 +15,13 @@ from gateway.context import Context
 from gateway.query import filters
 from gateway.query.filters import AnyOf, Expression, Where, without_key
 from gateway.query.selects import CALLER
-from gateway.resolvers import actions, clients, job_actions, sessions, trusts, writing
+from gateway.resolvers import actions, clients, job_actions, rules, sessions, trusts, writing
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Job)
-COLLECTION = collection(Job, "jobs:get_all", COLUMNS.description, COLUMNS.id)
+COLLECTION = collection(Job, rules.JOBS, COLUMNS.description, COLUMNS.id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
 OF_SESSION = (COLUMNS.project_id, COLUMNS.session_id)
 

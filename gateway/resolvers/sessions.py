@@ -17,12 +17,12 @@ from gateway.errors import BadInput, NotFound, shown
 from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.selects import CALLER
-from gateway.resolvers import writing
+from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Session)
-COLLECTION = collection(Session, "sessions:get_all", COLUMNS.description, COLUMNS.id)
+COLLECTION = collection(Session, rules.SESSIONS, COLUMNS.description, COLUMNS.id)
 JOBS = columns(Job)
 
 _SESSION_OF_JOB = sa.select(JOBS.session_id).where(
