@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlmodel import Field, SQLModel
 
-from gateway.catalogue.vocabularies import BackupStatus
+from gateway.catalogue.vocabularies import BackupStatus, SessionStatus
 
 ID_BYTES = 255
 NAME_BYTES = 512
@@ -271,7 +271,7 @@ class Session(SQLModel, table=True):
     schedule: str = document()
     # Per job of the current run: {job_id: {"status", "result", "time_started", "time_ended"}}.
     job_states: str = document(default="{}")
-    status: str | None = text(NAME_BYTES, default="active")
+    status: str | None = text(NAME_BYTES, default=SessionStatus.ACTIVE)
     result: str | None = text(NAME_BYTES, default=None)
     time_start: int | None = bigint(default=None)
     time_end: int | None = bigint(default=None)

@@ -7,8 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway.catalogue import json_values, projections
-from gateway.catalogue.projections import CAPABILITIES
 from gateway.catalogue.tables import Client, columns, source
+from gateway.catalogue.vocabularies import CAPABILITIES, CLOSED_CAPABILITIES
 from gateway.context import Context, ItemKey
 from gateway.db.rows import Row
 from gateway.errors import Conflict, Forbidden, NotFound
@@ -144,9 +144,8 @@ async def delete(ctx: Context, client_id: str, *, expected_version: int | None =
 
 
 def _capability(key: str, words: object) -> list[str]:
-    # Schedulers may be newer than the gateway, and know storages and engines that it doesn't.
-    known = {"supported_actions", "supported_modes"}
-    check = projections.one_of(CAPABILITIES[key]) if key in known else projections.string
+    closed = key in CLOSED_CAPABILITIES
+    check = projections.one_of(CAPABILITIES[key]) if closed else projections.string
     return [check(key, word) for word in projections.sequence(key, words)]
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from gateway.catalogue import projections
 from gateway.catalogue.tables import Action, Job, JobAction, columns, source
+from gateway.catalogue.vocabularies import CAPABILITY_OF
 from gateway.context import Context
 from gateway.db.transactions import Transaction
 from gateway.errors import Unprocessable, shown
@@ -45,16 +46,8 @@ USES = collection(
 """The jobs that use an action."""
 OF_ACTION = (_USES.c.project_id, _USES.c.action_id)
 
-CAPABILITY = {
-    "action": "supported_actions",
-    "mode": "supported_modes",
-    "storage": "supported_storages",
-    "engine": "supported_engines",
-}
-"""What an action asks for, and where a client says what it can."""
-
 _CLIENT = (
-    sa.select(*(clients.COLUMNS[capability] for capability in CAPABILITY.values()))
+    sa.select(*(clients.COLUMNS[capability] for capability in CAPABILITY_OF.values()))
     .where(clients.COLUMNS.id == sa.bindparam("client_id"), clients.VISIBLE)
     .order_by(clients.COLUMNS.project_id != CALLER)
     .limit(1)
@@ -151,7 +144,7 @@ async def _check_client(
         raise Unprocessable(
             f"no client with the id {shown(job.client_id)} is registered", field="client_id"
         )
-    for (key, _), words in zip(CAPABILITY.items(), found[0], strict=True):
+    for (key, _), words in zip(CAPABILITY_OF.items(), found[0], strict=True):
         able = orjson.loads(words)
         for row in rows:
             if (wanted := getattr(row, key)) is not None and wanted not in able:

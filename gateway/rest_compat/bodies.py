@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.catalogue.projections import (
-    CAPABILITIES,
     FREEZER_ACTION,
     SCHEDULE,
     boolean,
@@ -23,7 +22,13 @@ from gateway.catalogue.projections import (
     string,
 )
 from gateway.catalogue.tables import Action
-from gateway.catalogue.vocabularies import BackupStatus, JobEvent, JobResult, JobStatus
+from gateway.catalogue.vocabularies import (
+    CAPABILITIES,
+    SESSION_STATUSES,
+    BackupStatus,
+    JobEvent,
+    JobResult,
+)
 from gateway.context import Context
 from gateway.errors import BadInput, shown
 from gateway.resolvers.actions import ActionDraft
@@ -114,7 +119,7 @@ _CLIENT: Mapping[str, Check] = {
 }
 
 _SESSION_RUN: dict[str, Check] = {
-    "status": one_of(["", "active", *JobStatus]),
+    "status": one_of(["", *SESSION_STATUSES]),
     "result": one_of(["", *JobResult]),
     "time_start": integer,
     "time_end": integer,
