@@ -13,7 +13,7 @@ from typing import Any
 from sqlmodel import SQLModel
 
 from gateway.catalogue import json_values
-from gateway.catalogue.tables import INT64, columns
+from gateway.catalogue.tables import INT64, columns, max_bytes_of
 from gateway.catalogue.vocabularies import (
     ACTIONS,
     CONTINUOUS,
@@ -286,8 +286,9 @@ def check_lengths(row: SQLModel) -> None:
 
 @cache
 def _limits(table: type[SQLModel]) -> Mapping[str, int]:
-    """How many bytes the short texts may have."""
-    return {c.key: c.info["max_bytes"] for c in columns(table) if "max_bytes" in c.info}
+    """Return the limits of a table's short texts, in bytes of UTF-8, by column."""
+    limits = {column.key: max_bytes_of(table, column.key) for column in columns(table)}
+    return {key: limit for key, limit in limits.items() if limit is not None}
 
 
 def storable(text: str) -> bool:

@@ -8,7 +8,7 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.catalogue import json_values, projections
-from gateway.catalogue.tables import Backup, Job, columns
+from gateway.catalogue.tables import Backup, Job, columns, default_of
 from gateway.catalogue.vocabularies import BackupStatus
 from gateway.context import Context
 from gateway.query import filters
@@ -38,7 +38,7 @@ class BackupDraft:
     """
 
     metadata: dict[str, Any]
-    status: BackupStatus = BackupStatus.AVAILABLE
+    status: BackupStatus = default_of(Backup, "status")
     job_id: str | None = None
     client_id: str | None = None
     backup_uuid: str | None = None

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway.catalogue import json_values, projections
-from gateway.catalogue.tables import Client, columns, source
+from gateway.catalogue.tables import Client, columns, default_of, source
 from gateway.catalogue.vocabularies import CAPABILITIES, CLOSED_CAPABILITIES
 from gateway.context import Context, ItemKey
 from gateway.db.rows import Row
@@ -67,7 +67,7 @@ class ClientDraft:
     """
 
     client_id: str
-    is_central: bool = False
+    is_central: bool = default_of(Client, "is_central")
     hostname: str | None = None
     description: str | None = None
     uuid: str | None = None

@@ -9,7 +9,7 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.catalogue import json_values, projections
-from gateway.catalogue.tables import Job, JSONText, columns, new_id
+from gateway.catalogue.tables import Job, JSONText, columns, default_of, new_id
 from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
 from gateway.query import filters
@@ -63,13 +63,13 @@ class JobDraft:
     """
 
     actions: list[ActionDraft]
-    description: str = ""
+    description: str = default_of(Job, "description")
     client_id: str | None = None
     schedule: dict[str, Any] = field(default_factory=dict)
     action_defaults: dict[str, Any] = field(default_factory=dict)
     job_id: str | None = None
     session_id: str | None = None
-    session_tag: int = 0
+    session_tag: int = default_of(Job, "session_tag")
     user_credentials: dict[str, Any] | None = None
 
 

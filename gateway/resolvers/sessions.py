@@ -9,7 +9,7 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.catalogue import json_values, projections
-from gateway.catalogue.tables import Job, Session, columns, new_id, now, source
+from gateway.catalogue.tables import Job, Session, columns, default_of, new_id, now, source
 from gateway.catalogue.vocabularies import (
     JobEvent,
     JobResult,
@@ -52,9 +52,9 @@ class SessionDraft:
     """A session to create; `hold_off` is how long jobs may join a run, in seconds."""
 
     schedule: dict[str, Any]
-    description: str = ""
-    hold_off: int = 30
-    session_tag: int = 0
+    description: str = default_of(Session, "description")
+    hold_off: int = default_of(Session, "hold_off")
+    session_tag: int = default_of(Session, "session_tag")
     more: dict[str, Any] = field(default_factory=dict)
     """What else v2 lets a client say: `status`, `result` and the times of a run."""
 
