@@ -66,8 +66,8 @@ async def create(ctx: Context, draft: ActionDraft) -> Action:
     """Create an action. Raises BadInput, and Conflict where the id is taken in this project."""
     ctx.authorize("actions:create")
     row = build_row(ctx, draft)
-    taken = f"an action with the id '{row.id}' exists already"
-    async with ctx.write(taken=taken) as transaction:
+    conflict_message = f"an action with the id '{row.id}' exists already"
+    async with ctx.write(conflict_message=conflict_message) as transaction:
         await transaction.insert(row)
     return row
 

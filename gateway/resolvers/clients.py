@@ -113,14 +113,14 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
 
 async def _register(ctx: Context, row: Client, news: Mapping[str, str]) -> Client:
     """Store a client, or what is new of one that is known."""
-    taken = f"a client with the id '{row.id}' is registered by another project"
-    async with ctx.write(taken=taken) as transaction:
+    conflict_message = f"a client with the id '{row.id}' is registered by another project"
+    async with ctx.write(conflict_message=conflict_message) as transaction:
         known_as = {"project_id": row.project_id, "id": row.id}
         found = await transaction.objects(Client, _LOCKING, known_as)
         known = next((client for client in found if client.project_id == row.project_id), None)
         if known is None:
             if found:
-                raise Conflict(taken, field="client_id")
+                raise Conflict(conflict_message, field="client_id")
             await transaction.insert(row)
             return row
         changes = {key: value for key, value in news.items() if getattr(known, key) != value}

@@ -92,7 +92,7 @@ async def assign(
     if job.version:  # a new job has no list yet
         await transaction.rows(_UNLIST, its)
     links = [its | {"position": position, "action_id": row.id} for position, row in enumerate(rows)]
-    await transaction.each(_LIST, links)
+    await transaction.execute_many(_LIST, links)
 
 
 async def check(ctx: Context, transaction: Transaction, job: Job) -> None:

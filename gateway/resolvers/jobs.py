@@ -83,8 +83,11 @@ async def create(ctx: Context, draft: JobDraft) -> Job:
     ctx.authorize("jobs:create")
     row = _build_row(ctx, draft)
     await _assign_client_and_trust(ctx, row)
-    taken = f"a job with the id '{row.id}' exists already"
-    async with trusts.or_revoke(ctx, row.trust_id), ctx.write(taken=taken) as transaction:
+    conflict_message = f"a job with the id '{row.id}' exists already"
+    async with (
+        trusts.or_revoke(ctx, row.trust_id),
+        ctx.write(conflict_message=conflict_message) as transaction,
+    ):
         await transaction.insert(row)
         await job_actions.assign(ctx, transaction, row, draft.actions)
     return row
