@@ -8,14 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
-from apps import MakeClient, opened
-from databases import Sqlite
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
 from gateway.app import create_app
 from gateway.logs import identify
 from gateway.settings import load
+from tests.support.apps import MakeClient, opened
+from tests.support.databases import Sqlite
 
 pytestmark = pytest.mark.anyio
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-from databases import OWN_SERVER, Postgres
-from live import PATIENCE, live
 from typer.testing import CliRunner, Result
 
 from gateway import __version__, logs
 from gateway.__main__ import app
 from gateway.auth.policy import Policy
+from tests.support.databases import OWN_SERVER, Postgres
+from tests.support.live import PATIENCE, live
 
 
 @pytest.fixture(autouse=True)

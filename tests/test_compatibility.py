@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from compat import compatibility
-from compat.operations import DOCUMENTS, OPERATIONS
 from graphql import build_schema, parse, validate
+
+from tests.compat import compatibility
+from tests.compat.operations import DOCUMENTS, OPERATIONS
 
 TEXT = compatibility.FILE.read_text()
 SCHEMA = build_schema((Path(__file__).parent.parent / "schema.graphql").read_text())

@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from apps import GraphQL
-from tell import DO, METADATA, Teller
 
 from gateway.context import Context
 from gateway.db.database import Database
 from gateway.resolvers import actions
+from tests.support.apps import GraphQL
+from tests.support.tell import DO, METADATA, Teller
 
 pytestmark = pytest.mark.anyio
 

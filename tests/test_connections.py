@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from apps import GraphQL
 from hypothesis import given
 from hypothesis import strategies as st
-from lists import (
+
+from gateway.catalogue.tables import Backup
+from gateway.db.database import Database
+from tests.support.apps import GraphQL
+from tests.support.lists import (
     ORDERS,
     PAGE_OF_BACKUPS,
     PLACES,
@@ -22,9 +25,6 @@ from lists import (
     store,
     twice,
 )
-
-from gateway.catalogue.tables import Backup
-from gateway.db.database import Database
 
 pytestmark = pytest.mark.anyio
 

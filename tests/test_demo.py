@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 import pytest
 import sqlalchemy as sa
-from databases import Server
 from sqlmodel import SQLModel
 
 from gateway import demo
@@ -32,6 +31,7 @@ from gateway.db.statements import SQL
 from gateway.demo import EXAMPLES, Summary
 from gateway.resolvers.job_actions import CAPABILITY
 from gateway.settings import load
+from tests.support.databases import Server
 
 pytestmark = pytest.mark.anyio
 

@@ -14,25 +14,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import hostile_estate
 import httpx
 import orjson
 import pytest
-from apps import opened
-from databases import Server
-from examples import DOCUMENT, examples
-from graphql_documents import Document, Variables, documents
 from hypothesis import HealthCheck, given, settings
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
-from test_examples import TABS, question
-from test_plan import QUERIES
-from test_statements import ISSUE
 
 from gateway.app import create_app
 from gateway.db.database import Database
 from gateway.schema import create_schema
 from gateway.settings import load
+from tests.support import hostile_estate
+from tests.support.apps import opened
+from tests.support.databases import Server
+from tests.support.examples import DOCUMENT, examples
+from tests.support.graphql_documents import Document, Variables, documents
+from tests.test_examples import TABS, question
+from tests.test_plan import QUERIES
+from tests.test_statements import ISSUE
 
 pytestmark = pytest.mark.anyio
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import orjson
 import pytest
-from apps import GraphQL
 from hypothesis import given
 from hypothesis import strategies as st
-from lists import examples, found, fresh_project, store, twice
 
 from gateway.catalogue.tables import Backup
 from gateway.db.database import Database
+from tests.support.apps import GraphQL
+from tests.support.lists import examples, found, fresh_project, store, twice
 
 pytestmark = pytest.mark.anyio
 

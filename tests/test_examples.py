@@ -8,10 +8,20 @@ from typing import Any
 
 import httpx
 import pytest
-from examples import DOCUMENT, Ask, Example, age, answered, examples, moved, pretty, rows
 
 from gateway.errors import Code
 from gateway.playground import build as building
+from tests.support.examples import (
+    DOCUMENT,
+    Ask,
+    Example,
+    age,
+    answered,
+    examples,
+    moved,
+    pretty,
+    rows,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from apps import GraphQL
 from hypothesis import given
 from hypothesis import strategies as st
-from lists import WORDS, Fields, examples, found, fresh_project, store, twice
 
 from gateway.catalogue.tables import Action, Backup, Job
 from gateway.db.database import Database
+from tests.support.apps import GraphQL
+from tests.support.lists import WORDS, Fields, examples, found, fresh_project, store, twice
 
 pytestmark = pytest.mark.anyio
 

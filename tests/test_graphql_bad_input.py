@@ -9,7 +9,8 @@ from zlib import crc32
 
 import httpx
 import pytest
-from refusals import JSON, ONE_JOB, body, refused
+
+from tests.support.refusals import JSON, ONE_JOB, body, refused
 
 pytestmark = pytest.mark.anyio
 

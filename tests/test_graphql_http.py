@@ -5,7 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
-from refusals import JSON, ONE_JOB, body, nested, refused
+
+from tests.support.refusals import JSON, ONE_JOB, body, nested, refused
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-from apps import opened
 from starlette.applications import Starlette
 
 from gateway.app import create_app
@@ -17,6 +16,7 @@ from gateway.auth.identity import Headers, Identity
 from gateway.errors import Unauthenticated
 from gateway.schema.views import global_id
 from gateway.settings import load
+from tests.support.apps import opened
 
 pytestmark = pytest.mark.anyio
 

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from apps import GraphQL, MakeClient
 from graphql import get_introspection_query
 from structlog.testing import capture_logs
 
 from gateway.db.database import Database
+from tests.support.apps import GraphQL, MakeClient
 
 pytestmark = pytest.mark.anyio
 

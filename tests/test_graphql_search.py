@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from apps import GraphQL
-from tell import METADATA, Teller
 
 from gateway.db.database import Database
+from tests.support.apps import GraphQL
+from tests.support.tell import METADATA, Teller
 
 pytestmark = pytest.mark.anyio
 

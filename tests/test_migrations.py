@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from databases import Server
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
@@ -16,6 +15,7 @@ from gateway import migrations
 from gateway.db.database import Database
 from gateway.errors import Unavailable
 from gateway.settings import load
+from tests.support.databases import Server
 
 pytestmark = pytest.mark.anyio
 

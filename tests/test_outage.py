@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from apps import opened
-from databases import Postgres
-from outage import Cable
 
 from gateway import migrations
 from gateway.app import create_app
 from gateway.db.database import Database
 from gateway.settings import load
+from tests.support.apps import opened
+from tests.support.databases import Postgres
+from tests.support.outage import Cable
 
 pytestmark = pytest.mark.anyio
 

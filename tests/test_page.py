@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import MakeClient
 
 from gateway import app, playground
+from tests.support.apps import MakeClient
 
 pytestmark = pytest.mark.anyio
 

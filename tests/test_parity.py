@@ -4,9 +4,9 @@ from typing import Any
 
 import httpx
 import pytest
-from surfaces import Document, GraphQL, RefusedError, Rest, Surface
 
 from gateway.errors import Code
+from tests.support.surfaces import Document, GraphQL, RefusedError, Rest, Surface
 
 pytestmark = pytest.mark.anyio
 

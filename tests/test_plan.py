@@ -5,9 +5,9 @@ from typing import Any
 
 import httpx
 import pytest
-from test_graphql import JOBS, estate
 
 from gateway.context import Context
+from tests.test_graphql import JOBS, estate
 
 pytestmark = pytest.mark.anyio
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pytest
-from apps import GraphQL
-from recorder import QueryRecorder
 from starlette.applications import Starlette
-from test_statements import estate
 
 from gateway.db.database import Database
 from gateway.schema.views import global_id
+from tests.support.apps import GraphQL
+from tests.support.recorder import QueryRecorder
+from tests.test_statements import estate
 
 pytestmark = pytest.mark.anyio
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import pytest
-from browser import RUN, Visit, artefacts, chromium, profile
-from examples import DOCUMENT, examples
 from playwright.sync_api import expect
 
 import gateway
+from tests.support.browser import RUN, Visit, artefacts, chromium, profile
+from tests.support.examples import DOCUMENT, examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

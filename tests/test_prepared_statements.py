@@ -6,11 +6,11 @@
 import httpx
 import pytest
 import sqlalchemy as sa
-from apps import opened
 from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.settings import load
+from tests.support.apps import opened
 
 pytestmark = [
     pytest.mark.anyio,

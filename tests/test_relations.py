@@ -3,10 +3,13 @@
 from typing import Any
 
 import pytest
-from apps import GraphQL
 from hypothesis import given
 from hypothesis import strategies as st
-from lists import (
+
+from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session
+from gateway.db.database import Database
+from tests.support.apps import GraphQL
+from tests.support.lists import (
     ORDERS,
     PAGE_OF_BACKUPS,
     PLACES,
@@ -22,9 +25,6 @@ from lists import (
     store,
     twice,
 )
-
-from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session
-from gateway.db.database import Database
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from apps import MakeClient
-from threads import serving
+
+from tests.support.apps import MakeClient
+from tests.support.threads import serving
 
 pytestmark = pytest.mark.anyio
 

@@ -5,15 +5,15 @@ from typing import Any
 
 import httpx
 import pytest
-from apps import GraphQL, MakeContext
-from lists import store
-from recorder import QueryRecorder
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session
 from gateway.db.database import Database
 from gateway.resolvers import actions, jobs
+from tests.support.apps import GraphQL, MakeContext
+from tests.support.lists import store
+from tests.support.recorder import QueryRecorder
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from databases import Server
 from graphql import (
     GraphQLEnumType,
     GraphQLField,
@@ -29,10 +28,22 @@ from graphql import (
     is_required_argument,
     is_required_input_field,
 )
-from tenants import ALICE, BOB, KINDS, PROJECTS, SECRET, World, assert_apart, item, masked, world
 
 from gateway.schema import create_schema
 from gateway.settings import Settings
+from tests.support.databases import Server
+from tests.support.tenants import (
+    ALICE,
+    BOB,
+    KINDS,
+    PROJECTS,
+    SECRET,
+    World,
+    assert_apart,
+    item,
+    masked,
+    world,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -12,10 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from databases import Server
-from tenants import ALICE, BOB, KINDS, PROJECTS, SECRET, World, assert_apart, item, masked, world
 
 from gateway.rest_compat.routes import ROUTES
+from tests.support.databases import Server
+from tests.support.tenants import (
+    ALICE,
+    BOB,
+    KINDS,
+    PROJECTS,
+    SECRET,
+    World,
+    assert_apart,
+    item,
+    masked,
+    world,
+)
 
 pytestmark = pytest.mark.anyio
 

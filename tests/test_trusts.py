@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from apps import MakeContext
 
 from gateway.auth.identity import Identity
 from gateway.catalogue.tables import Job
@@ -15,6 +14,7 @@ from gateway.resolvers import clients, jobs
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.clients import ClientDraft
 from gateway.resolvers.jobs import JobDraft
+from tests.support.apps import MakeContext
 
 pytestmark = pytest.mark.anyio
 

@@ -11,12 +11,6 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-from apps import GraphQL, MakeClient, MakeContext
-from databases import Server
-from recorder import QueryRecorder
-from tenants import ALICE, BOB, PROJECTS, World, world
-from test_tenants_graphql import MUTATIONS, Tries, selection, told
-from test_tenants_rest import requests
 
 from gateway import demo
 from gateway.auth.identity import Headers, Identity
@@ -25,6 +19,12 @@ from gateway.db.database import Database
 from gateway.db.statements import SQL
 from gateway.resolvers import jobs
 from gateway.rest_compat.routes import ROUTES
+from tests.support.apps import GraphQL, MakeClient, MakeContext
+from tests.support.databases import Server
+from tests.support.recorder import QueryRecorder
+from tests.support.tenants import ALICE, BOB, PROJECTS, World, world
+from tests.test_tenants_graphql import MUTATIONS, Tries, selection, told
+from tests.test_tenants_rest import requests
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,6 @@ from typing import Any
 
 import httpx
 import sqlalchemy as sa
-from apps import opened
-from databases import Server
 from sqlmodel import SQLModel
 
 from gateway.app import create_app
@@ -19,6 +17,8 @@ from gateway.auth.identity import Headers, Identity
 from gateway.catalogue.tables import Backup, columns
 from gateway.errors import Unauthenticated
 from gateway.settings import load
+from tests.support.apps import opened
+from tests.support.databases import Server
 
 ALICE, BOB = "alice", "bob"
 """Two users; their tokens are their names."""

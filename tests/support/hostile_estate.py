@@ -8,11 +8,11 @@ import random
 from typing import Any
 
 import sqlalchemy as sa
-from graphql_documents import Known
-from lists import WORDS, store
 
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns
 from gateway.db.database import Database
+from tests.support.graphql_documents import Known
+from tests.support.lists import WORDS, store
 
 PROJECTS = ("p1", "p2")
 COUNTS = {Client: 4, Session: 3, Action: 6, Job: 8, Backup: 10}

@@ -21,7 +21,7 @@ from gateway.app import create_app
 from gateway.db.database import Database
 from gateway.settings import load
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "dashboards.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "dashboards.md"
 SHOWN = datetime(2026, 3, 2, tzinfo=UTC)
 """The day on which the documented sample was loaded."""
 WIDTH = 96

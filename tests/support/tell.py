@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from apps import GraphQL
 from sqlmodel import SQLModel
 
 from gateway.db.database import Database
+from tests.support.apps import GraphQL
 
 JOB = """job { id jobId description clientId status result event version scheduleDocument
   schedule { interval date month } actions { nodes { actionId freezerAction } } }"""

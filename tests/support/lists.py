@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from apps import GraphQL
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from sqlmodel import SQLModel
 
 from gateway.catalogue.tables import columns
 from gateway.db.database import Database
+from tests.support.apps import GraphQL
 
 Fields = Mapping[str, Any]
 Order = Sequence[tuple[str, str]]
