@@ -25,14 +25,14 @@ from gateway.app import create_app
 from gateway.db.database import Database
 from gateway.schema import create_schema
 from gateway.settings import load
+from tests.graphql.test_plan import QUERIES
+from tests.graphql.test_statements import ISSUE
 from tests.support import hostile_estate
 from tests.support.apps import opened
 from tests.support.databases import Server
 from tests.support.examples import DOCUMENT, examples
 from tests.support.graphql_documents import Document, Variables, documents
 from tests.test_examples import TABS, question
-from tests.test_plan import QUERIES
-from tests.test_statements import ISSUE
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +45,7 @@ EXAMPLES = settings(
     suppress_health_check=list(HealthCheck),
 )
 SCHEMA: Any = create_schema(load())._schema  # noqa: SLF001 - graphql-core's own
-DASHBOARD = (Path(__file__).parent / "clients" / "dashboard.graphql").read_text()
+DASHBOARD = (Path(__file__).parents[1] / "clients" / "dashboard.graphql").read_text()
 
 
 @dataclass

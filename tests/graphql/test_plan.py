@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from gateway.context import Context
-from tests.test_graphql import JOBS, estate
+from tests.graphql.test_queries import JOBS, estate
 
 pytestmark = pytest.mark.anyio
 
