@@ -20,11 +20,11 @@ from gateway.db.statements import SQL
 from gateway.resolvers import jobs
 from gateway.rest_compat.routes import ROUTES
 from tests.graphql.test_tenants import MUTATIONS, Tries, selection, told
+from tests.rest.test_tenants import requests
 from tests.support.apps import GraphQL, MakeClient, MakeContext
 from tests.support.databases import Server
 from tests.support.recorder import QueryRecorder
 from tests.support.tenants import ALICE, BOB, PROJECTS, World, world
-from tests.test_tenants_rest import requests
 
 pytestmark = pytest.mark.anyio
 
