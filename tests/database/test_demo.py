@@ -37,7 +37,7 @@ pytestmark = pytest.mark.anyio
 
 TABLES: Sequence[type[SQLModel]] = (Client, Session, Action, Job, JobAction, Backup)
 NOTHING = Summary(clients=0, sessions=0, actions=0, jobs=0, backups=0)
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture(scope="module")
