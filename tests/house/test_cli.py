@@ -155,7 +155,7 @@ def test_a_port_that_is_taken() -> None:
 
 
 def test_the_schema_is_the_committed_one() -> None:
-    committed = Path(__file__).parent.parent / "schema.graphql"
+    committed = Path(__file__).parents[2] / "schema.graphql"
     assert run("schema", "print").stdout == committed.read_text()
 
 

@@ -14,7 +14,7 @@ from gateway.schema import changes, create_schema
 from gateway.settings import load
 
 GIT = shutil.which("git") or "git"
-SCRIPT = Path(__file__).parents[1] / ".ci" / "schema-changes"
+SCRIPT = Path(__file__).parents[2] / ".ci" / "schema-changes"
 
 NOW = create_schema(load()).as_str()
 ADDED = NOW.replace("  REMOVED\n", "  REMOVED\n\n  FORGOTTEN\n", 1)

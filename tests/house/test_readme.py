@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from gateway.__main__ import app
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 

@@ -9,7 +9,7 @@ from tests.compat import compatibility
 from tests.compat.operations import DOCUMENTS, OPERATIONS
 
 TEXT = compatibility.FILE.read_text()
-SCHEMA = build_schema((Path(__file__).parent.parent / "schema.graphql").read_text())
+SCHEMA = build_schema((Path(__file__).parents[2] / "schema.graphql").read_text())
 
 
 @pytest.mark.parametrize("file", sorted(DOCUMENTS.iterdir()), ids=lambda file: file.stem)

@@ -14,7 +14,7 @@ from tests.bench.stage import Stage
 from tests.bench.targets import TARGETS, judged, verdicts
 from tests.bench.workload import TITLES, WrongAnswerError, check, expected
 
-BENCH = Path(__file__).parent / "bench"
+BENCH = Path(__file__).parents[1] / "bench"
 
 
 def test_the_gateway_answers_every_request_as_expected(tmp_path: Path) -> None:
