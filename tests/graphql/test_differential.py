@@ -27,12 +27,12 @@ from gateway.schema import create_schema
 from gateway.settings import load
 from tests.graphql.test_plan import QUERIES
 from tests.graphql.test_statements import ISSUE
+from tests.playground.test_examples import TABS, question
 from tests.support import hostile_estate
 from tests.support.apps import opened
 from tests.support.databases import Server
 from tests.support.examples import DOCUMENT, examples
 from tests.support.graphql_documents import Document, Variables, documents
-from tests.test_examples import TABS, question
 
 pytestmark = pytest.mark.anyio
 
