@@ -13,12 +13,12 @@ from typing import Any
 from sqlmodel import SQLModel
 
 from gateway.catalogue import json_values
-from gateway.catalogue.tables import INT64, columns
+from gateway.catalogue.tables import INT64, columns, max_bytes_of
 from gateway.catalogue.vocabularies import (
     ACTIONS,
-    ENGINES,
+    CONTINUOUS,
+    INTERVAL_UNITS,
     MODES,
-    STORAGES,
     BackupStatus,
     JobEvent,
     JobResult,
@@ -32,20 +32,13 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _ID = re.compile(r"[\w-]+")
 _HOST = r"[a-zA-Z\d](?:[a-zA-Z\d-]{0,61}[a-zA-Z\d])?"
 _CLIENT_ID = re.compile(rf"(?:[\w-]+_)?{_HOST}(?:\.{_HOST})*")
-_INTERVAL = re.compile(r"continuous|\d+ +(?:weeks|days|hours|minutes|seconds)", re.ASCII)
+_INTERVAL = re.compile(rf"{CONTINUOUS}|\d+ +(?:{'|'.join(INTERVAL_UNITS)})", re.ASCII)
 _DATE = re.compile(
     r"-?(?:[1-9]\d*)?\d{4}-(?:1[0-2]|0[1-9])-(?:3[01]|0[1-9]|[12]\d)"
     r"T(?:2[0-3]|[01]\d):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-](?:2[0-3]|[01]\d):[0-5]\d)?",
     re.ASCII,
 )
 _YEAR = re.compile(r"\d{4}", re.ASCII)
-
-CAPABILITIES = {
-    "supported_actions": ACTIONS,
-    "supported_modes": MODES,
-    "supported_storages": STORAGES,
-    "supported_engines": ENGINES,
-}
 
 
 # What one value may be: each takes the key and the value, and raises BadInput for a wrong one.
@@ -133,7 +126,7 @@ _date = _pattern(_DATE, "an ISO 8601 date and time (YYYY-MM-DDThh:mm:ss)")
 
 SCHEDULE: Mapping[str, Callable[[str, object], object]] = {
     "schedule_interval": _pattern(
-        _INTERVAL, "an interval ('continuous' or 'N weeks|days|hours|minutes|seconds')"
+        _INTERVAL, f"an interval ('{CONTINUOUS}' or 'N {'|'.join(INTERVAL_UNITS)}')"
     ),
     "schedule_date": _date,
     "schedule_start_date": _date,
@@ -293,8 +286,9 @@ def check_lengths(row: SQLModel) -> None:
 
 @cache
 def _limits(table: type[SQLModel]) -> Mapping[str, int]:
-    """How many bytes the short texts may have."""
-    return {c.key: c.info["max_bytes"] for c in columns(table) if "max_bytes" in c.info}
+    """Return the limits of a table's short texts, in bytes of UTF-8, by column."""
+    limits = {column.key: max_bytes_of(table, column.key) for column in columns(table)}
+    return {key: limit for key, limit in limits.items() if limit is not None}
 
 
 def storable(text: str) -> bool:

@@ -1,7 +1,6 @@
 """The database: `rows` reads, `write` is one transaction, and a dead one is `Unavailable`."""
 
 import sqlite3
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import asyncpg
 import sqlalchemy as sa
 import structlog
+from cachetools import LRUCache
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -41,9 +41,8 @@ _UNPREPARED = {
 """What tells the driver and SQLAlchemy to keep no statement, and to prepare it under no name."""
 _TRANSIENT_SQLITE = ("locked", "unable to open", "disk I/O error", "readonly", "disk is full")
 
-
 MAX_STATEMENTS = 500
-"""How many statements are remembered as they were compiled."""
+"""The number of compiled statements that a database caches."""
 
 
 class Database:
@@ -55,7 +54,7 @@ class Database:
         self._engine = _engine(self.url, settings)
         pool = SQLitePool if self.is_sqlite else PostgresPool
         self._readers, self._writers = pool(settings), pool(settings)
-        self._statements: OrderedDict[Hashable, Statement] = OrderedDict()
+        self._statements: LRUCache[Hashable, Statement] = LRUCache(MAX_STATEMENTS)
 
     async def rows(
         self, query: sa.Select[Any] | Statement, values: Mapping[str, Any] | None = None
@@ -83,14 +82,16 @@ class Database:
         return None
 
     def statement(self, key: Hashable, make: Callable[[], SQL]) -> Statement:
-        """What `make` makes, compiled: the first time that it is asked for under this key."""
-        if (known := self._statements.get(key)) is not None:
-            self._statements.move_to_end(key)
-            return known
-        made = self._statements[key] = self._compiled(make())
-        if len(self._statements) > MAX_STATEMENTS:
-            self._statements.popitem(last=False)
-        return made
+        """Return the statement cached under this key; compile what `make` returns if there is none.
+
+        Raises nothing of its own.
+        """
+        try:
+            return self._statements[key]
+        except KeyError:
+            pass
+        compiled = self._statements[key] = self._compiled(make())
+        return compiled
 
     def _compiled(self, query: SQL) -> Statement:
         return Statement(query, self._engine.dialect, self._readers.base)

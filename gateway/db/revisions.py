@@ -44,8 +44,8 @@ async def renew(transaction: Transaction, projects: Collection[str], dialect: st
     await transaction.each(_RENEWED[dialect], rows)
 
 
-def seen_by(project: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
-    """The revision of all that a project sees, its own and everybody's, as one number."""
+def visible_revision(project: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
+    """Return the sum of a project's revision and everybody's: that of all that the project sees."""
     own, shared = (
         sa.func.coalesce(
             sa.select(_OWN.revision).where(_OWN.project_id == one).scalar_subquery(), 0

@@ -27,7 +27,7 @@ class Row(_Values):
 
     __slots__ = ()
     converters: ClassVar[Sequence[Converter]] = ()
-    places: ClassVar[Mapping[sa.ColumnElement[Any], int]] = {}
+    positions: ClassVar[Mapping[sa.ColumnElement[Any], int]] = {}
     """Where the columns of tables are among the values."""
 
     if TYPE_CHECKING:
@@ -40,11 +40,11 @@ def make_row_class(
     keys: Sequence[str],
     converters: Sequence[Converter],
     base: type = tuple,
-    places: Mapping[sa.ColumnElement[Any], int] = MappingProxyType({}),
+    positions: Mapping[sa.ColumnElement[Any], int] = MappingProxyType({}),
 ) -> type[Row]:
     """Make the class of rows of these columns; of two with one name, the first has it.
 
-    `base` is the driver's own class of rows, which has their values by their places.
+    `base` is the driver's own class of rows, which has their values by their positions.
     """
 
     def reading(at: int, convert: Converter) -> Any:
@@ -52,7 +52,7 @@ def make_row_class(
 
     named = reversed(list(enumerate(zip(keys, converters, strict=True))))
     members = {key: reading(at, convert) for at, (key, convert) in named}
-    made = {**members, "__slots__": (), "converters": tuple(converters), "places": places}
+    made = {**members, "__slots__": (), "converters": tuple(converters), "positions": positions}
     return type("Row", (Row, base), made)
 
 

@@ -32,12 +32,14 @@ class Statement:
         converters = [
             _converter(column.type, dialect, "result_processor", None) for column in columns
         ]
-        places = {base_column(column): at for at, column in reversed(list(enumerate(columns)))}
-        self.row = make_row_class([str(column.key) for column in columns], converters, base, places)
+        positions = {base_column(column): at for at, column in reversed(list(enumerate(columns)))}
+        self.row = make_row_class(
+            [str(column.key) for column in columns], converters, base, positions
+        )
         """What the driver is to make of each row."""
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
-        """The values in their places, those that aren't given as the query has them."""
+        """The values in their positions, those that aren't given as the query has them."""
         given = {**self.given, **values}
         return [
             given[name] if convert is None else convert(given[name])

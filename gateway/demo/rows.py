@@ -8,8 +8,8 @@ from uuid import UUID, uuid5
 from sqlmodel import SQLModel
 
 from gateway.catalogue import json_values, projections
-from gateway.catalogue.projections import CAPABILITIES
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session
+from gateway.catalogue.vocabularies import CAPABILITIES
 
 Table = type[SQLModel]
 Values = dict[str, Any]

@@ -12,13 +12,13 @@ from gateway.context import Context
 from gateway.errors import BadInput
 from gateway.query import filters
 from gateway.query.filters import Where
-from gateway.resolvers import writing
+from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Action)
 LINKS = columns(JobAction)
-COLLECTION = collection(Action, "actions:get_all", COLUMNS.id)
+COLLECTION = collection(Action, rules.ACTIONS, COLUMNS.id)
 
 OF_JOB = (LINKS.project_id, LINKS.job_id)
 

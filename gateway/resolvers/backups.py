@@ -8,20 +8,18 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.catalogue import json_values, projections
-from gateway.catalogue.tables import Backup, Job, columns
+from gateway.catalogue.tables import Backup, Job, columns, default_of
 from gateway.catalogue.vocabularies import BackupStatus
 from gateway.context import Context
 from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.selects import CALLER
-from gateway.resolvers import writing
+from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Backup)
-COLLECTION = collection(
-    Backup, "backups:get_all", COLUMNS.backup_name, COLUMNS.sort_time, COLUMNS.id
-)
+COLLECTION = collection(Backup, rules.BACKUPS, COLUMNS.backup_name, COLUMNS.sort_time, COLUMNS.id)
 
 OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
@@ -40,7 +38,7 @@ class BackupDraft:
     """
 
     metadata: dict[str, Any]
-    status: BackupStatus = BackupStatus.AVAILABLE
+    status: BackupStatus = default_of(Backup, "status")
     job_id: str | None = None
     client_id: str | None = None
     backup_uuid: str | None = None

@@ -7,16 +7,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway.catalogue import json_values, projections
-from gateway.catalogue.projections import CAPABILITIES
-from gateway.catalogue.tables import Client, columns, source
+from gateway.catalogue.tables import Client, columns, default_of, source
+from gateway.catalogue.vocabularies import CAPABILITIES, CLOSED_CAPABILITIES
 from gateway.context import Context, ItemKey
 from gateway.db.rows import Row
 from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.paging import Sort
-from gateway.query.selects import CALLER, labelled
-from gateway.resolvers import writing
+from gateway.query.selects import CALLER, key_columns
+from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import Collection, Columns
 from gateway.resolvers.writing import update_row
 
@@ -43,13 +43,14 @@ class Clients(Collection):
 
 def _own_last(query: sa.Select[Any], _window: None, of: sa.FromClause) -> sa.Select[Any]:
     own = COLUMNS.project_id == of.c.of_project
-    found = query.with_only_columns(*labelled(of), *query.selected_columns)
+    found = query.with_only_columns(*key_columns(of), *query.selected_columns)
     return found.where(COLUMNS.id == of.c.of_id, sa.or_(own, COLUMNS.is_central)).order_by(own)
 
 
 COLLECTION = Clients(
     source=source(Client),
-    rule="clients:get_all",
+    rules=rules.CLIENTS,
+    rule=rules.CLIENTS.list,
     key=(COLUMNS.project_id, COLUMNS.id),
     # A project's own client may have the id of a central one.
     order=(Sort(COLUMNS.id), Sort(COLUMNS.project_id)),
@@ -66,7 +67,7 @@ class ClientDraft:
     """
 
     client_id: str
-    is_central: bool = False
+    is_central: bool = default_of(Client, "is_central")
     hostname: str | None = None
     description: str | None = None
     uuid: str | None = None
@@ -143,9 +144,8 @@ async def delete(ctx: Context, client_id: str, *, expected_version: int | None =
 
 
 def _capability(key: str, words: object) -> list[str]:
-    # Schedulers may be newer than the gateway, and know storages and engines that it doesn't.
-    known = {"supported_actions", "supported_modes"}
-    check = projections.one_of(CAPABILITIES[key]) if key in known else projections.string
+    closed = key in CLOSED_CAPABILITIES
+    check = projections.one_of(CAPABILITIES[key]) if closed else projections.string
     return [check(key, word) for word in projections.sequence(key, words)]
 
 

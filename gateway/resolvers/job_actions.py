@@ -9,20 +9,21 @@ import sqlalchemy as sa
 
 from gateway.catalogue import projections
 from gateway.catalogue.tables import Action, Job, JobAction, columns, source
+from gateway.catalogue.vocabularies import CAPABILITY_OF
 from gateway.context import Context
 from gateway.db.transactions import Transaction
 from gateway.errors import Unprocessable, shown
-from gateway.query.selects import CALLER
-from gateway.resolvers import actions, clients
+from gateway.query.selects import CALLER, keys_parameter, keys_table
+from gateway.resolvers import actions, clients, rules
 from gateway.resolvers.actions import ActionDraft
-from gateway.resolvers.collection import collection, keys_parameter, keys_table
+from gateway.resolvers.collection import collection
 
 COLUMNS = columns(JobAction)
 _JOBS = columns(Job)
 
 COLLECTION = collection(
     Action,
-    "actions:get_all",
+    rules.ACTIONS,
     COLUMNS.position,
     through=source(JobAction),
     on=sa.and_(
@@ -36,7 +37,7 @@ OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
 _USES = sa.select(COLUMNS.project_id, COLUMNS.action_id, COLUMNS.job_id).distinct().subquery("uses")
 USES = collection(
     Job,
-    "jobs:get_all",
+    rules.JOBS,
     _JOBS.description,
     _JOBS.id,
     through=_USES,
@@ -45,16 +46,8 @@ USES = collection(
 """The jobs that use an action."""
 OF_ACTION = (_USES.c.project_id, _USES.c.action_id)
 
-CAPABILITY = {
-    "action": "supported_actions",
-    "mode": "supported_modes",
-    "storage": "supported_storages",
-    "engine": "supported_engines",
-}
-"""What an action asks for, and where a client says what it can."""
-
 _CLIENT = (
-    sa.select(*(clients.COLUMNS[capability] for capability in CAPABILITY.values()))
+    sa.select(*(clients.COLUMNS[capability] for capability in CAPABILITY_OF.values()))
     .where(clients.COLUMNS.id == sa.bindparam("client_id"), clients.VISIBLE)
     .order_by(clients.COLUMNS.project_id != CALLER)
     .limit(1)
@@ -151,7 +144,7 @@ async def _check_client(
         raise Unprocessable(
             f"no client with the id {shown(job.client_id)} is registered", field="client_id"
         )
-    for (key, _), words in zip(CAPABILITY.items(), found[0], strict=True):
+    for (key, _), words in zip(CAPABILITY_OF.items(), found[0], strict=True):
         able = orjson.loads(words)
         for row in rows:
             if (wanted := getattr(row, key)) is not None and wanted not in able:

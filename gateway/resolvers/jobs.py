@@ -9,19 +9,19 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.catalogue import json_values, projections
-from gateway.catalogue.tables import Job, JSONText, columns, new_id
+from gateway.catalogue.tables import Job, JSONText, columns, default_of, new_id
 from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
 from gateway.query import filters
 from gateway.query.filters import AnyOf, Expression, Where, without_key
 from gateway.query.selects import CALLER
-from gateway.resolvers import actions, clients, job_actions, sessions, trusts, writing
+from gateway.resolvers import actions, clients, job_actions, rules, sessions, trusts, writing
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Job)
-COLLECTION = collection(Job, "jobs:get_all", COLUMNS.description, COLUMNS.id)
+COLLECTION = collection(Job, rules.JOBS, COLUMNS.description, COLUMNS.id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
 OF_SESSION = (COLUMNS.project_id, COLUMNS.session_id)
 
@@ -63,13 +63,13 @@ class JobDraft:
     """
 
     actions: list[ActionDraft]
-    description: str = ""
+    description: str = default_of(Job, "description")
     client_id: str | None = None
     schedule: dict[str, Any] = field(default_factory=dict)
     action_defaults: dict[str, Any] = field(default_factory=dict)
     job_id: str | None = None
     session_id: str | None = None
-    session_tag: int = 0
+    session_tag: int = default_of(Job, "session_tag")
     user_credentials: dict[str, Any] | None = None
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from gateway.catalogue.projections import CAPABILITIES
 from gateway.catalogue.tables import JSONText
+from gateway.catalogue.vocabularies import CAPABILITIES
 from gateway.db.rows import Converter, Row, make_row_class
 from gateway.query.filters import Where
 from gateway.resolvers import actions, backups, clients, jobs, sessions

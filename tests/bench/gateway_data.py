@@ -12,7 +12,7 @@ import asyncpg
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from gateway.catalogue import projections
+from gateway.catalogue import projections, vocabularies
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, source
 
 from .catalogue import MADE, Catalogue, Values, text
@@ -68,7 +68,7 @@ def _rows(table: type[SQLModel], catalogues: Sequence[Catalogue]) -> Iterator[Va
 
 
 def _clients(catalogue: Catalogue) -> Iterator[Values]:
-    abilities = {key: json.dumps(all_) for key, all_ in projections.CAPABILITIES.items()}
+    abilities = {key: json.dumps(all_) for key, all_ in vocabularies.CAPABILITIES.items()}
     for name in catalogue.clients():
         hostname = name.partition("_")[2]
         yield abilities | {"id": name, "hostname": hostname, "user_id": catalogue.user_id}

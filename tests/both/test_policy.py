@@ -12,6 +12,7 @@ from gateway.auth import policy
 from gateway.auth.identity import Identity
 from gateway.auth.policy import BASES, OPERATIONS, Policy, sample
 from gateway.errors import Forbidden
+from gateway.resolvers import actions, backups, clients, job_actions, jobs, sessions
 
 READS = [
     "actions:get",
@@ -143,6 +144,17 @@ def test_the_resolvers_ask_for_rules_that_exist() -> None:
             named |= set(re.findall(rf'"((?:{entities}):[a-z_:]+)"', file.read_text()))
     assert named
     assert named <= set(OPERATIONS)
+
+
+def test_a_collection_reads_by_the_rules_that_it_names() -> None:
+    for one in (actions, backups, clients, job_actions, jobs, sessions):
+        collection, rules = one.COLLECTION, one.COLLECTION.rules
+        assert {rules.list, rules.item, rules.all_projects} <= set(OPERATIONS)
+        everywhere = collection.all_projects
+        asked = [collection, collection.as_item, everywhere, everywhere.as_item]
+        assert [each.rule for each in asked] == [
+            *(rules.list, rules.item, rules.all_projects, rules.all_projects)
+        ]
 
 
 @pytest.mark.parametrize("rule", OPERATIONS)

@@ -19,6 +19,7 @@ from gateway.catalogue import projections
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns, now
 from gateway.catalogue.vocabularies import (
     ACTIONS,
+    CAPABILITY_OF,
     MODES,
     BackupStatus,
     JobEvent,
@@ -29,7 +30,6 @@ from gateway.db.database import Database
 from gateway.db.rows import Row
 from gateway.db.statements import SQL
 from gateway.demo import EXAMPLES, Summary
-from gateway.resolvers.job_actions import CAPABILITY
 from gateway.settings import load
 from tests.support.databases import Server
 
@@ -224,7 +224,7 @@ async def test_clients_can_do_their_jobs(sample: Database) -> None:
         action = actions[link.project_id, link.action_id]
         if job.client_id is not None:
             client = clients[job.project_id, job.client_id]
-            for key, able in CAPABILITY.items():
+            for key, able in CAPABILITY_OF.items():
                 assert getattr(action, key) in [None, *orjson.loads(getattr(client, able))]
     for row in clients.values():
         projections.client_identifier("client_id", row.id)

@@ -55,7 +55,7 @@ def test_a_dangerous_change_is_only_told(old: Path) -> None:
         f"breaking: {REMOVED}",
         "dangerous: Enum value JobStatus.REMOVED was added.",
     ]
-    old.write_text(NOW.replace('  """Its scheduler has forgotten it."""\n  REMOVED\n', "", 1))
+    old.write_text(NOW.replace('  """The scheduler has removed the job."""\n  REMOVED\n', "", 1))
     result = check(old)
     assert result.exit_code == 0
     assert result.output == "dangerous: Enum value JobStatus.REMOVED was added.\n"
