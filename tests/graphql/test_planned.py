@@ -11,9 +11,9 @@ from starlette.applications import Starlette
 
 from gateway.db.database import Database
 from gateway.schema.views import global_id
-from tests.graphql.test_statements import estate
 from tests.support.apps import GraphQL
 from tests.support.recorder import QueryRecorder
+from tests.support.stored_estate import estate
 
 pytestmark = pytest.mark.anyio
 
