@@ -1,9 +1,8 @@
 """GraphQL over HTTP: a request in, an operation, an answer out."""
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import orjson
-from cross_web.request._base import HTTPMethod
 from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -79,7 +78,7 @@ class GraphQLApp:
         data = await self.plans.run(ctx, query, name, variables)
         if data is not None:
             return _respond(request, 200, {"data": data})
-        method = cast("HTTPMethod", request.method)
+        method = cast("Literal['GET', 'POST']", request.method)
         try:
             result = await self.schema.execute(
                 query,
