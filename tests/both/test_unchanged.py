@@ -19,11 +19,11 @@ from gateway.db.database import Database
 from gateway.db.statements import SQL
 from gateway.resolvers import jobs
 from gateway.rest_compat.routes import ROUTES
-from tests.graphql.test_tenants import MUTATIONS, Tries, selection, told
-from tests.rest.test_tenants import requests
 from tests.support.apps import GraphQL, MakeClient, MakeContext
 from tests.support.databases import Server
+from tests.support.graphql_calls import MUTATIONS, Tries, selection, told
 from tests.support.recorder import QueryRecorder
+from tests.support.rest_requests import requests
 from tests.support.tenants import ALICE, BOB, PROJECTS, World, world
 
 pytestmark = pytest.mark.anyio

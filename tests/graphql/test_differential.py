@@ -25,14 +25,13 @@ from gateway.app import create_app
 from gateway.db.database import Database
 from gateway.schema import create_schema
 from gateway.settings import load
-from tests.graphql.test_plan import QUERIES
-from tests.graphql.test_statements import ISSUE
-from tests.playground.test_examples import TABS, question
 from tests.support import hostile_estate
 from tests.support.apps import opened
 from tests.support.databases import Server
-from tests.support.examples import DOCUMENT, examples
+from tests.support.examples import DOCUMENT, TABS, examples, question
 from tests.support.graphql_documents import Document, Variables, documents
+from tests.support.queries import QUERIES
+from tests.support.stored_estate import ISSUE
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +43,7 @@ EXAMPLES = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-SCHEMA: Any = create_schema(load())._schema  # noqa: SLF001 - graphql-core's own
+SCHEMA: Any = create_schema()._schema  # noqa: SLF001 - graphql-core's own
 DASHBOARD = (Path(__file__).parents[1] / "clients" / "dashboard.graphql").read_text()
 
 

@@ -7,63 +7,9 @@ import httpx
 import pytest
 
 from gateway.context import Context
-from tests.graphql.test_queries import JOBS, estate
+from tests.support.queries import QUERIES, estate
 
 pytestmark = pytest.mark.anyio
-
-SWITCHED = """query ($yes: Boolean!) {
-  jobs { totalCount @include(if: $yes) nodes @skip(if: $yes) { id } }
-}"""
-QUERIES: list[tuple[str, dict[str, Any]]] = [
-    (JOBS, {"first": 2}),
-    (
-        """{ backups(first: 3) {
-          totalCount
-          edges { cursor node {
-            id metadata level status timeStamp compressedSize
-            job { id description client { hostname } }
-          } }
-          pageInfo { hasNextPage hasPreviousPage startCursor endCursor __typename }
-          __typename
-        } }""",
-        {},
-    ),
-    (
-        """query ($w: BackupWhere, $o: [BackupOrder!], $a: String) {
-          b: backups(where: $w, orderBy: $o, after: $a, last: 2) {
-            nodes { ...F }
-            edges { __typename node { backupName } }
-          }
-        }
-        fragment F on Backup { n: backupName __typename ... on Node { id } }""",
-        {"w": {"level": {"gte": 1}}, "o": [{"field": "TIME_STAMP", "direction": "DESC"}]},
-    ),
-    (SWITCHED, {"yes": True}),
-    (SWITCHED, {"yes": False}),
-    (
-        """{ clients { nodes { clientId jobs(first: 1) { edges { node {
-          description
-          actions(last: 1) { edges { position cursor node { action jobs { nodes { jobId } } } } }
-        } } } } } }""",
-        {},
-    ),
-    ("{ jobs(allProjects: true) { nodes { projectId client { clientId } } } __typename }", {}),
-    ("{ sessions { totalCount nodes { id jobs { nodes { id } } } } actions { nodes { id } } }", {}),
-    (
-        """{ jobs(where: {or: []}) {
-          totalCount nodes { id } pageInfo { endCursor hasNextPage }
-        } }""",
-        {},
-    ),
-    (
-        """{
-          job(jobId: "none") { id }
-          client(clientId: "host1") { hostname isCentral createdAt supportedModes }
-        }""",
-        {},
-    ),
-    ("{ jobs(first: 0) { pageInfo { hasNextPage } edges { cursor } } }", {}),
-]
 
 
 @pytest.fixture

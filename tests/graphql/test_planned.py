@@ -10,10 +10,10 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.db.database import Database
-from gateway.schema.views import global_id
-from tests.graphql.test_statements import estate
+from gateway.schema.global_ids import global_id
 from tests.support.apps import GraphQL
 from tests.support.recorder import QueryRecorder
+from tests.support.stored_estate import estate
 
 pytestmark = pytest.mark.anyio
 
@@ -148,11 +148,20 @@ async def test_a_plan_knows(
         assert len(recorder) == feature.statements, recorder.statements
     assert "errors" not in answers[0], answers[0]
     assert answers == answers[:1] * 3
-    assert app.state.graphql.plans.hits == 2
+    assert app.state.graphql.executor.planned == 1
 
 
-async def test_introspection_needs_none(app: Starlette, graphql: GraphQL) -> None:
+async def test_introspection_stands_beside_data(app: Starlette, graphql: GraphQL) -> None:
+    query = """query($deprecated: Boolean = true) {
+      a: __schema { queryType { name } ...D } b: __schema { queryType { kind } }
+      jobs { totalCount }
+      __type(name: "Job") { name fields(includeDeprecated: $deprecated) { name } }
+    } fragment D on __Schema { directives { name } }"""
     for _ in range(3):
-        body = await graphql("{ __schema { queryType { name } } jobs { totalCount } }")
-        assert body["data"]["__schema"] == {"queryType": {"name": "Query"}}
-    assert app.state.graphql.plans.hits == 0
+        body = await graphql(query)
+        assert list(body["data"]) == ["a", "b", "jobs", "__type"]
+        assert body["data"]["a"]["queryType"] == {"name": "Query"}
+        assert {"name": "skip"} in body["data"]["a"]["directives"]
+        assert body["data"]["b"] == {"queryType": {"kind": "OBJECT"}}
+        assert {"name": "jobId"} in body["data"]["__type"]["fields"]
+    assert app.state.graphql.executor.planned == 1

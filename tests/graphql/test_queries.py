@@ -7,68 +7,13 @@ import pytest
 
 from gateway.auth.identity import Identity
 from gateway.context import Context
-from gateway.resolvers import actions, backups, clients, jobs
 from gateway.schema import create_schema
 from gateway.settings import load
+from tests.support.queries import JOBS, estate
 
 pytestmark = pytest.mark.anyio
 
 GraphQL = Callable[..., Awaitable[dict[str, Any]]]
-
-
-def metadata(number: int, **more: Any) -> dict[str, Any]:
-    return {
-        "backup_name": f"b{number % 3}",
-        "container": "c",
-        "hostname": f"h{number % 2}",
-        "time_stamp": 1_700_000_000 + number,
-        "curr_backup_level": number % 4,
-        **more,
-    }
-
-
-async def estate(ctx: Context, count: int, backups_each: int = 4) -> list[str]:
-    """Store jobs with two actions and some backups each; return their ids."""
-    await clients.create(ctx, clients.ClientDraft("host1", hostname="host1"))
-    ids = []
-    for number in range(count):
-        row = await jobs.create(
-            ctx,
-            jobs.JobDraft(
-                actions=[
-                    actions.ActionDraft({"action": "backup", "mode": "fs", "backup_name": "x"}),
-                    actions.ActionDraft({"action": "admin", "remove_older_than": 30}),
-                ],
-                description=f"job {number:04}",
-                client_id="host1",
-                schedule={"schedule_interval": "1 days", "status": "scheduled"},
-            ),
-        )
-        ids.append(row.id)
-        for backup in range(backups_each):
-            await backups.create(ctx, backups.BackupDraft(metadata(backup, job_id=row.id)))
-    return ids
-
-
-JOBS = """
-query Jobs($first: Int!) {
-  jobs(first: $first) {
-    totalCount
-    pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
-    edges { cursor node {
-      id jobId description status schedule { interval status timeCreated timeStarted event }
-      scheduleDocument
-      client { clientId hostname }
-      actions { totalCount edges { position node { actionId action freezerAction } } }
-      backups(last: 3, orderBy: {field: TIME_STAMP}) {
-        totalCount
-        pageInfo { hasNextPage hasPreviousPage }
-        nodes { backupName timeStamp level job { description } }
-      }
-    } }
-  }
-}
-"""
 
 
 async def test_jobs_with_all_they_have(graphql: GraphQL, ctx: Context) -> None:
@@ -130,7 +75,7 @@ async def test_all_projects(graphql: GraphQL, make_ctx: Callable[[str], Context]
     assert foreign["backups"] == {"totalCount": 1, "nodes": [{"projectId": "p2"}]}
     # A global id says whose it is: `node` asks only whether the caller may look there.
     look_up = "query ($id: ID!) { node(id: $id) { id ... on Job { client { projectId } } } }"
-    schema, local = create_schema(load()), make_ctx("p1")
+    schema, local = create_schema(), make_ctx("p1")
     for role, seen in (("member", False), ("admin", True)):
         caller = Identity("somebody", "somebody", "p1", frozenset({role}))
         asking = Context(caller, "p1", local.db, local.policy)

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from gateway.errors import Code
-from gateway.playground import build as building
 from tests.support.examples import (
     DOCUMENT,
+    TABS,
     Ask,
     Example,
     age,
@@ -20,12 +20,12 @@ from tests.support.examples import (
     examples,
     moved,
     pretty,
+    question,
     rows,
 )
 
 pytestmark = pytest.mark.anyio
 
-TABS = sorted((Path(building.__file__).parent / "src" / "tabs").glob("*.graphql"))
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 EXAMPLES = examples(TEXT)
 
@@ -40,12 +40,6 @@ def ask(demo_client: httpx.AsyncClient) -> Ask:
         return answer
 
     return ask
-
-
-def question(tab: Path) -> tuple[str, dict[str, Any]]:
-    """Return a tab's document and variables."""
-    variables = tab.with_suffix(".json")
-    return tab.read_text(), json.loads(variables.read_text()) if variables.exists() else {}
 
 
 def lists(value: Any) -> list[list[Any]]:

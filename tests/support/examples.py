@@ -19,9 +19,11 @@ import httpx
 from gateway import demo, logs, migrations
 from gateway.app import create_app
 from gateway.db.database import Database
+from gateway.playground import build as building
 from gateway.settings import load
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "dashboards.md"
+TABS = sorted((Path(building.__file__).parent / "src" / "tabs").glob("*.graphql"))
 SHOWN = datetime(2026, 3, 2, tzinfo=UTC)
 """The day on which the documented sample was loaded."""
 WIDTH = 96
@@ -65,6 +67,12 @@ def examples(text: str) -> list[Example]:
             else:
                 found.append(Example(last.query, value, None, end, end))
     return found
+
+
+def question(tab: Path) -> tuple[str, dict[str, Any]]:
+    """Return a tab's document and variables."""
+    variables = tab.with_suffix(".json")
+    return tab.read_text(), json.loads(variables.read_text()) if variables.exists() else {}
 
 
 async def age(ask: Ask) -> timedelta:
