@@ -1,18 +1,23 @@
 """The benchmark compares what it means to: right answers, and verdicts that say so."""
 
+import json
 import os
+import re
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.bench import graphql
 from tests.bench.machine import Cores
-from tests.bench.measure import first_answer
-from tests.bench.peers import gateway
+from tests.bench.measure import first_answer, missing_tool, wrk
+from tests.bench.peers import Peer, gateway
 from tests.bench.report import table
 from tests.bench.stage import Stage
 from tests.bench.targets import TARGETS, judged, verdicts
-from tests.bench.workload import TITLES, WrongAnswerError, check, expected
+from tests.bench.workload import COLD, TITLES, WrongAnswerError, check, expected
 
 BENCH = Path(__file__).parent / "bench"
 
@@ -25,6 +30,39 @@ def test_the_gateway_answers_every_request_as_expected(tmp_path: Path) -> None:
         for key in TITLES:
             answer, _ = first_answer(peer, key)
             check(key, peer.read(key, answer), expected(key, stage.catalogue), peer.name)
+
+
+@pytest.mark.skipif(missing_tool() is not None, reason="wrk isn't installed: make bench-tools")
+def test_no_text_is_sent_twice_where_every_request_is_to_be_planned(tmp_path: Path) -> None:
+    bodies: list[bytes] = []
+
+    class Recorder(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    core = min(os.sched_getaffinity(0))
+    catalogue = Stage(tmp_path, Cores(core, core), jobs=1).catalogue
+    requests = {COLD: [graphql.post(graphql.DOCUMENTS[COLD], {})]}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Recorder) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        peer = Peer("recorder", url, os.getpid(), requests, gateway.read, catalogue, "")
+        for _ in range(2):
+            first_answer(peer, COLD)
+            wrk(peer, [COLD], 1, Cores(core, core), tmp_path)
+        server.shutdown()
+    asked = [json.loads(body)["query"] for body in bodies]
+    assert len(set(asked)) == len(asked) > 32
+    assert {re.sub("Q1_[0-9a-f]{16}", "Q1", text) for text in asked} == {graphql.DOCUMENTS["Q1"]}
 
 
 def test_a_wrong_answer_is_no_result() -> None:

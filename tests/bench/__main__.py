@@ -22,9 +22,11 @@ from .progress import say
 from .rounds import Plan, measured, noting
 from .stage import Stage
 from .targets import verdicts
-from .workload import TITLES
+from .workload import COLD, TITLES
 
-PEERS: Mapping[str, Callable[[Stage], AbstractContextManager[Peer]]] = {
+Program = Callable[[Stage], AbstractContextManager[Peer]]
+
+PEERS: Mapping[str, Program] = {
     "gateway": gateway.on_postgres,
     "sqlite": gateway.on_sqlite,
     "keystone": gateway.with_keystone,
@@ -32,6 +34,9 @@ PEERS: Mapping[str, Callable[[Stage], AbstractContextManager[Peer]]] = {
     "postgraphile": postgraphile.running,
     "freezer-api": freezer_api.running,
 }
+
+COLD_PEERS: Mapping[str, Program] = {"gateway": gateway.cold, "postgraphile": postgraphile.cold}
+"""The processes for the one request that would slow others down."""
 
 OUTPUT = Path(".cache/bench")
 PATIENCE = "how long to wait, in all, for the machine to be as quick as before (300)"
@@ -129,8 +134,9 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
             say("starting Keystone")
             authority = stack.enter_context(keystone.running(folder / "authority"))
         stage = Stage(folder, where, chosen.jobs, database, authority)
-        peers = [started(name, stage, stack) for name in PEERS if name in chosen.peers]
-        cells = measured(peers, chosen.only, plan)
+        with ExitStack() as programs:
+            peers = [started(*each, stage, programs) for each in starting(chosen)]
+            cells = measured(peers, chosen.only, plan)
         result = {
             "date": datetime.now(UTC).isoformat(timespec="minutes"),
             "machine": described(),
@@ -152,9 +158,16 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return result
 
 
-def started(name: str, stage: Stage, stack: ExitStack) -> Peer:
-    """Start a program that runs until the stack is left."""
-    peer = stack.enter_context(PEERS[name](stage))
+def starting(chosen: argparse.Namespace) -> Iterator[tuple[str, Program]]:
+    """Yield the programs that are wanted, by name."""
+    yield from ((name, PEERS[name]) for name in PEERS if name in chosen.peers)
+    if COLD in chosen.only:
+        yield from ((name, COLD_PEERS[name]) for name in COLD_PEERS if name in chosen.peers)
+
+
+def started(name: str, program: Program, stage: Stage, stack: ExitStack) -> Peer:
+    """Start a program that runs until the stack is left; return how to reach it."""
+    peer = stack.enter_context(program(stage))
     say(f"{name} is {peer.about}, at {peer.url}")
     return peer
 

@@ -49,6 +49,8 @@ Before anything is measured, every program's answer is checked: the right items,
 CPU is the server's own, per request; SQL counts the statements that its database saw, but for
 those that begin and end transactions; MB is the largest process, resident, after the last round.
 freezer-api has no deep page by marker: its R3 goes by offset.
+Q1 cold has processes of its own, whose caches fill with plans that are never used again; its MB
+are theirs.
 
 {legend}
 

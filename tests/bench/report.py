@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .workload import TITLES
+from .workload import TITLES, name
 
 Result = Mapping[str, Any]
 
@@ -31,7 +31,7 @@ def measurements(result: Result) -> str:
         ratio = f"{number(own['rate'] / cell['rate'])} x" if own and own is not cell else ""
         rows.append(
             (
-                f"{cell['key']} {cell['peer']}",
+                f"{name(cell['key'])} {cell['peer']}",
                 number(cell["rate"]),
                 ratio,
                 number(cell["p50_ms"]),
@@ -78,7 +78,7 @@ def growth(result: Result) -> str:
 
 def legend(keys: Iterable[str]) -> str:
     """Say what the requests are."""
-    return "\n".join(f"- {key}: {TITLES[key]}" for key in keys)
+    return "\n".join(f"- {name(key)}: {TITLES[key]}" for key in keys)
 
 
 def number(value: float) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.bench.catalogue import Catalogue
 from tests.bench.workload import Item, Request
@@ -26,3 +26,11 @@ class Peer:
     about: str
     counting: Callable[[], AbstractContextManager[list[int]]] | None = None
     processes: int = 1
+
+    def only(self, *keys: str) -> "Peer":
+        """Return it with no other requests than these."""
+        return replace(self, requests={key: self.requests[key] for key in keys})
+
+    def without(self, key: str) -> "Peer":
+        """Return it without one of its requests."""
+        return self.only(*(each for each in self.requests if each != key))
