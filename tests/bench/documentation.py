@@ -59,6 +59,16 @@ are theirs.
 {more}
 """
 
+CHANGES = """\
+## Changes
+
+The gateway beside the `baseline`, {baseline}, which is another version of it on a database of its
+own. In each round both take a request's turn right after each other; "by round" is the median of
+how much such two samples differ.
+
+{changes}
+"""
+
 GROWTH = """\
 ## Growth
 
@@ -85,6 +95,9 @@ def write(result: Mapping[str, Any]) -> None:
 def page(result: Mapping[str, Any]) -> str:
     """Return the page."""
     more = []
+    if result.get("changes"):
+        baseline = result["versions"]["baseline"]
+        more.append(CHANGES.format(baseline=baseline, changes=report.changes(result)))
     if result.get("scale"):
         more.append(GROWTH.format(growth=report.growth(result)))
     if result.get("soak"):

@@ -56,7 +56,7 @@ class Sample:
 
 def first_answer(peer: Peer, key: str) -> tuple[bytes, float]:
     """Send the first request once; return the answer and its seconds. Raises LoadError."""
-    request = peer.requests[key][0].numbered(_prefix() + "0" * 8)
+    request = peer.requests[key][0].with_serial_number(_prefix() + "0" * 8)
     content = {"Content-Type": "application/json"} if request.body else {}
     # Without certificates, which take longer to load than most answers to come.
     with httpx.Client(base_url=peer.url, timeout=PATIENCE, verify=False) as client:  # noqa: S501

@@ -14,6 +14,7 @@ from .workload import name
 
 COLOURS = {
     "gateway": "#1f6feb",
+    "baseline": "#8957e5",
     "sqlite": "#79b8ff",
     "keystone": "#0b3d91",
     "floor": "#999999",

@@ -45,6 +45,23 @@ def measurements(result: Result) -> str:
     return table(head, rows)
 
 
+def changes(result: Result) -> str:
+    """Write how the gateway's rate and CPU time differ from the baseline's."""
+    head = ["request"]
+    for measure in ("per second", "CPU µs"):
+        head += [measure, "baseline", "change", "by round"]
+    rows = [
+        [name(row["key"]), *_change(row["rate"]), *_change(row["cpu_us"])]
+        for row in result["changes"]
+    ]
+    return table(head, rows)
+
+
+def _change(measure: Mapping[str, float]) -> list[str]:
+    figures = [number(measure[who]) for who in ("gateway", "baseline")]
+    return figures + [f"{measure[which]:+.1f} %" for which in ("change", "by_round")]
+
+
 def targets(result: Result) -> str:
     """Write each target as met or missed; those that weren't measured are left out."""
     rows = [

@@ -95,10 +95,7 @@ def measured(peers: Sequence[Peer], keys: Sequence[str], plan: Plan) -> dict[Cel
                 with noting(plan):
                     courses.append(_begun(peer, key, plan))
     for number in range(1, plan.rounds + 1):
-        turns = [course for course in courses if not course.finished]
-        # Nobody always follows who leaves a database busy. In the same order in every run.
-        random.Random(number).shuffle(turns)  # noqa: S311 - no secret
-        for course in turns:
+        for course in turns(courses, number):
             courses.remove(course)
             plan.calm.wait()
             with noting(plan):
@@ -111,6 +108,24 @@ def measured(peers: Sequence[Peer], keys: Sequence[str], plan: Plan) -> dict[Cel
     order = {(peer.name, key): place for place, (key, peer) in enumerate(product(keys, peers))}
     courses.sort(key=lambda course: order[course.peer.name, course.key])
     return {(course.peer.name, course.key): _medians(course) for course in courses}
+
+
+def turns(courses: Sequence[Course], number: int) -> list[Course]:
+    """Return those courses that aren't finished, in the order of a round.
+
+    The order is shuffled, but the same in every run: nobody always follows who leaves a database
+    busy. Of a pair of programs one comes right after the other, each first in every other round.
+    """
+    ordered = [course for course in courses if not course.finished]
+    random.Random(number).shuffle(ordered)  # noqa: S311 - no secret
+    for course in [each for each in ordered if each.peer.paired_with]:
+        pair = (course.peer.paired_with, course.key)
+        places = [at for at, each in enumerate(ordered) if (each.peer.name, each.key) == pair]
+        if places:
+            other = ordered[places[0]]
+            ordered.remove(course)
+            ordered.insert(ordered.index(other) + number % 2, course)
+    return ordered
 
 
 @contextmanager
@@ -144,6 +159,7 @@ def _medians(course: Course) -> dict[str, Any]:
     names = ("rate", "cpu_us", "p50_ms", "p99_ms", "answer_bytes")
     return {name: median(name) for name in names} | {
         "rates": [sample.rate for sample in samples],
+        "cpu_times_us": [sample.cpu_us for sample in samples],
         "statements": course.statements,
         "resident_mb": resident_mb(course.peer.process),
     }

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .comparison import CPU_GROWTH
 from .workload import name
 
 Cells = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -84,6 +85,7 @@ def verdicts(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     cells = {(cell["peer"], cell["key"]): cell for cell in result["cells"]}
     return [
         *(_row(target, _ratio(target, cells)) for target in TARGETS),
+        *_changes(result.get("changes") or ()),
         *_growth(result.get("scale") or ()),
         *_memory(result.get("soak")),
     ]
@@ -94,6 +96,12 @@ def _ratio(target: Target, cells: Cells) -> float | None:
         return None
     mine, theirs = (cells[cell][target.measure] for cell in (target.measured, target.against))
     return float(mine / theirs) if theirs else None
+
+
+def _changes(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        title = f"growth of {name(row['key'])}'s CPU time over the baseline's, %"
+        yield _row(_most(title, CPU_GROWTH), row["cpu_us"]["by_round"])
 
 
 def _growth(scale: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

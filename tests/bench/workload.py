@@ -64,7 +64,7 @@ class Request:
             head += ["Content-Type: application/json", f"Content-Length: {len(self.body)}"]
         return "\r\n".join([*head, "", ""]).encode() + self.body
 
-    def numbered(self, serial: str) -> "Request":
+    def with_serial_number(self, serial: str) -> "Request":
         """Return the request with a serial number, of 16 characters, for its placeholder."""
         return replace(self, body=self.body.replace(PLACEHOLDER.encode(), serial.encode()))
 

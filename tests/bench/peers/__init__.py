@@ -14,7 +14,8 @@ class Peer:
 
     `requests` are those of each short name, to be sent in turn; `read` finds the items in an
     answer; `counting` counts SQL statements, where the database can tell. `cores` is where it may
-    run; `about` names its version and settings.
+    run; `about` names its version and settings. `paired_with` names the program that takes
+    its turns right before or after.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Peer:
     about: str
     counting: Callable[[], AbstractContextManager[list[int]]] | None = None
     processes: int = 1
+    paired_with: str | None = None
 
     def only(self, *keys: str) -> "Peer":
         """Return it with no other requests than these."""

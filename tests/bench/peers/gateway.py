@@ -60,9 +60,14 @@ def serving(
     database: str,
     *,
     authenticated: bool = False,
+    program: Sequence[str] = PROGRAM,
     **settings: str,
 ) -> Iterator[Peer]:
-    """Run a gateway on a database that has its data; `authenticated` requests show a token."""
+    """Run a gateway on a database that has its data; `authenticated` requests show a token.
+
+    `program` begins its command line. Yields how to reach it. Raises AssertionError if it doesn't
+    start.
+    """
     folder = stage.folder / name
     folder.mkdir()
     settings = {
@@ -71,8 +76,8 @@ def serving(
         # A line for each request is what none of the others writes, either.
         "log_level": "warning",
     } | settings
-    program = [*on_core(stage.cores.server), *PROGRAM]
-    with live(folder, program=program, sample_data=False, port=free_port(), **settings) as gateway:
+    command = [*on_core(stage.cores.server), *program]
+    with live(folder, program=command, sample_data=False, port=free_port(), **settings) as gateway:
         headers, others = (
             stage.headers(project) if authenticated else {}
             for project in (stage.catalogue, stage.second)
