@@ -17,11 +17,13 @@ from tests.bench.stage import Stage
 from tests.bench.workload import COLD
 
 NAME = "baseline"
-_IDENTIFY = "import platform, gateway; print(platform.python_version(), gateway.__file__)"
+_IDENTIFY = (
+    "import platform, gateway; print(platform.python_version(), gateway.__file__, sep='\\n')"
+)
 
 
 class WrongCheckoutError(Exception):
-    """A checkout's Python runs another gateway than the one in the checkout."""
+    """A checkout's Python would run a gateway from elsewhere."""
 
 
 @dataclass
@@ -54,10 +56,13 @@ class Checkout:
     @cached_property
     def about(self) -> str:
         """Its commit and its Python. Raises WrongCheckoutError."""
-        version, file = _output([*self.python, "-c", _IDENTIFY]).split(maxsplit=1)
+        identify = [*self.python, "-c", _IDENTIFY]
+        version, file = subprocess.check_output(identify, text=True).splitlines()
         if not Path(file).is_relative_to(self.folder):
             raise WrongCheckoutError(f"{self.folder} would run {file}")
-        commit = _output(["git", "-C", str(self.folder), "describe", "--always", "--dirty"])
+        describe = ["git", "-C", str(self.folder), "describe", "--always", "--dirty"]
+        described = subprocess.run(describe, capture_output=True, text=True, check=False)
+        commit = described.stdout.strip() or "an unknown commit"
         return f"freezer-gateway at {commit} on postgresql, Python {version}"
 
     def database(self, stage: Stage) -> str:
@@ -93,11 +98,6 @@ class Checkout:
         about, database = self.about, self.database(stage)
         with gateway.serving(stage, folder, database, program=self.program) as peer:
             yield replace(peer, name=NAME, about=about, paired_with="gateway")
-
-
-def _output(command: Sequence[str]) -> str:
-    """Return what a program prints."""
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def checkout(folder: str) -> Checkout:
