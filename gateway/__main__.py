@@ -20,10 +20,10 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from gateway import __version__, demo, logs, migrations, settings
-from gateway import policy as rules
 from gateway.app import create_app
-from gateway.auth import loopback
-from gateway.db import Database
+from gateway.auth import policy as rules
+from gateway.auth.identity import loopback
+from gateway.db.database import Database
 from gateway.errors import BadInput, GatewayError, Unavailable, shown
 from gateway.schema import changes, create_schema
 from gateway.settings import Settings

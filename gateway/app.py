@@ -19,16 +19,17 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import __version__, auth, logs, migrations, playground, rest_compat
-from gateway.auth import Authenticator, Identity, NoAuthenticator
+from gateway import __version__, logs, migrations, playground
+from gateway.auth.identity import Authenticator, Headers, Identity, NoAuthenticator, refuse_foreign
+from gateway.auth.policy import Policy
+from gateway.catalogue.tables import Client, columns
 from gateway.context import Contexts, Trusts
-from gateway.db import Database
+from gateway.db.database import Database
+from gateway.db.pools import count_statements
 from gateway.errors import BadInput, GatewayError, TooLarge, Unavailable
-from gateway.policy import Policy
-from gateway.pools import counted
+from gateway.rest_compat import routes
 from gateway.schema import GraphQLApp, errors, graphql_app
 from gateway.settings import Settings
-from gateway.tables import Client, columns
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +54,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         routes=[
             *_graphql(settings, database, api),
             *_signing_in(settings, authenticator),
-            *rest_compat.routes(settings),
+            *routes.routes(settings),
         ],
         middleware=list(_middleware(settings, schema, any_host=any_host)),
         lifespan=schema.lifespan,
@@ -90,7 +91,7 @@ class Application(Starlette):
 def _authenticator(settings: Settings) -> Authenticator:
     if settings.auth == "keystone":
         # Half a second's worth of imports that nobody else needs.
-        from gateway.keystone import KeystoneAuthenticator  # noqa: PLC0415
+        from gateway.auth.keystone import KeystoneAuthenticator  # noqa: PLC0415
 
         return KeystoneAuthenticator(settings)
     return NoAuthenticator(settings)
@@ -98,15 +99,15 @@ def _authenticator(settings: Settings) -> Authenticator:
 
 def _signing_in(settings: Settings, authenticator: Authenticator) -> Iterable[BaseRoute]:
     if settings.auth == "keystone":
-        from gateway import signin  # noqa: PLC0415 - as above
+        from gateway.auth import signin  # noqa: PLC0415 - as above
 
         return signin.routes(settings, authenticator.forget)
     return ()
 
 
-def _trusts(settings: Settings) -> Callable[[auth.Headers, Identity], Trusts] | None:
+def _trusts(settings: Settings) -> Callable[[Headers, Identity], Trusts] | None:
     if settings.auth == "keystone":
-        from gateway.trusts import Trustee  # noqa: PLC0415 - as above
+        from gateway.auth.trusts import Trustee  # noqa: PLC0415 - as above
 
         return Trustee(settings).trusted_by
     return None
@@ -195,7 +196,7 @@ class Observed:
             f"req-{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
         )
         logs.request_id.set(request_id)
-        tally = counted()
+        counter = count_statements()
         added = ((_REQUEST_ID, request_id.encode()), _NO_SNIFFING)
         began = time.perf_counter()
         status = 0
@@ -219,7 +220,7 @@ class Observed:
                 path=path or scope["path"],
                 status=status,
                 ms=round((time.perf_counter() - began) * 1000, 1),
-                statements=tally.statements,
+                statements=counter.statements,
             )
             logs.request_id.set(None)
 
@@ -270,7 +271,7 @@ class Guard:
         if scope["type"] in {"http", "websocket"}:
             headers = dict(scope["headers"])
             host, origin = headers.get(b"host", b""), headers.get(b"origin")
-            auth.refuse_foreign(
+            refuse_foreign(
                 host.decode("latin-1"),
                 None if origin is None else origin.decode("latin-1"),
                 self.origins,
@@ -375,7 +376,7 @@ class Ready:
 
 def _render(scope: Scope, error: Exception) -> Response:
     """Write an error as the surface does that was asked; its status is the same on both."""
-    response = rest_compat.render(error)
+    response = routes.render(error)
     if scope["path"].rstrip("/") != GRAPHQL:
         return response
     match error:

@@ -8,13 +8,13 @@ from typing import Any, Protocol, TypeVar
 
 from strawberry.dataloader import DataLoader
 
-from gateway.auth import Authenticator, Headers, Identity, project
-from gateway.db import Database
-from gateway.policy import Policy
-from gateway.transactions import Transaction
+from gateway.auth.identity import Authenticator, Headers, Identity, project
+from gateway.auth.policy import Policy
+from gateway.db.database import Database
+from gateway.db.transactions import Transaction
 
 Found = TypeVar("Found")
-Parent = tuple[str, str]
+ItemKey = tuple[str, str]
 """The project and the id of the item that others belong to."""
 
 
@@ -60,8 +60,8 @@ class Context:
 
     async def batch(
         self,
-        function: Callable[..., Awaitable[Mapping[Parent, Found]]],
-        key: Parent,
+        function: Callable[..., Awaitable[Mapping[ItemKey, Found]]],
+        key: ItemKey,
         *arguments: object,
     ) -> Found | None:
         """Call `function(ctx, keys, *arguments)` once for all keys asked for at the same time.
@@ -72,7 +72,7 @@ class Context:
         loader = self._loaders.get((function, arguments))
         if loader is None:
 
-            async def load(keys: list[Parent]) -> Sequence[Found | None]:
+            async def load(keys: list[ItemKey]) -> Sequence[Found | None]:
                 # Rows of one level often belong to the same item: it is asked for once.
                 found = await function(self, list(dict.fromkeys(keys)), *arguments)
                 return [found.get(key) for key in keys]

@@ -15,12 +15,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.db import Database
+from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns, now
+from gateway.db.database import Database
 from gateway.demo import documented
 from gateway.demo.documented import PROJECT as EXAMPLES
 from gateway.demo.estate import AGE, Estate
 from gateway.demo.rows import TABLES, Table
-from gateway.tables import Action, Backup, Client, Job, JobAction, Session, columns, now
 
 __all__ = ["AGE", "EXAMPLES", "Summary", "load"]
 

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 from uuid import uuid5
 
-from gateway import documents, projections
+from gateway.catalogue import json_values, projections
+from gateway.catalogue.tables import Session
 from gateway.demo import rows
 from gateway.demo.rows import IDS, Row, Values
-from gateway.tables import Session
 
 OPERATOR = "backup-operator"
 """Whose the estates are."""
@@ -209,8 +209,8 @@ class Estate:
             self.night - AGE,
             updated_at=max(job["updated_at"] for job in jobs),
             id=self._id("session", session["description"]),
-            schedule=documents.dump(schedule),
-            job_states=documents.dump(states),
+            schedule=json_values.dump(schedule),
+            job_states=json_values.dump(states),
             time_start=min(job["time_started"] for job in jobs) if ran else None,
             time_end=max(job["time_ended"] for job in jobs) if ended else None,
             **{key: value for key, value in session.items() if key not in {"schedule", "jobs"}},

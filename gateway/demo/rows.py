@@ -7,9 +7,9 @@ from uuid import UUID, uuid5
 
 from sqlmodel import SQLModel
 
-from gateway import documents, projections
-from gateway.projections import CAPABILITIES
-from gateway.tables import Action, Backup, Client, Job, JobAction, Session
+from gateway.catalogue import json_values, projections
+from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session
+from gateway.catalogue.vocabularies import CAPABILITIES
 
 Table = type[SQLModel]
 Values = dict[str, Any]
@@ -41,7 +41,9 @@ def row(table: Table, made: datetime, **values: Any) -> Row:
 def client(made: datetime, hostname: str, **known: Any) -> Row:
     """A client, which can do everything that isn't given otherwise."""
     client_id = f"{known['project_id']}_{hostname}"
-    known |= {key: documents.dump(list(known.get(key, all_))) for key, all_ in CAPABILITIES.items()}
+    known |= {
+        key: json_values.dump(list(known.get(key, all_))) for key, all_ in CAPABILITIES.items()
+    }
     projections.client_identifier("client_id", client_id)
     known |= {"id": client_id, "uuid": uuid5(IDS, client_id).hex, "hostname": hostname}
     return row(Client, made, **known)
@@ -49,20 +51,20 @@ def client(made: datetime, hostname: str, **known: Any) -> Row:
 
 def backup(made: datetime, metadata: Values, status: str, **known: Any) -> Row:
     """A backup."""
-    known |= {"backup_metadata": documents.dump(metadata)}
+    known |= {"backup_metadata": json_values.dump(metadata)}
     return row(Backup, made, **known | projections.backup(metadata, status))
 
 
 def job(schedule: Values, **known: Any) -> Row:
     """A job, made and changed when its schedule says so."""
     times = [schedule[key] for key in ("time_created", "time_started", "time_ended")]
-    known |= {"job_schedule": documents.dump(schedule), "updated_at": since(max(times))}
+    known |= {"job_schedule": json_values.dump(schedule), "updated_at": since(max(times))}
     return row(Job, since(times[0]), **known | projections.job(schedule))
 
 
 def action(made: datetime, document: Values, **known: Any) -> Row:
     """An action."""
-    known |= {"freezer_action": documents.dump(document)}
+    known |= {"freezer_action": json_values.dump(document)}
     return row(Action, made, **known | projections.action(document))
 
 

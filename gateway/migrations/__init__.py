@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db import Database
+from gateway.db.database import Database
 
 _LOCK = 0x667265657A6572  # "freezer": the advisory lock of whoever migrates
 

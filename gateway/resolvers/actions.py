@@ -6,16 +6,19 @@ from typing import Any
 
 import orjson
 
-from gateway import documents, filters, projections, resolvers
+from gateway.catalogue import json_values, projections
+from gateway.catalogue.tables import Action, JobAction, columns, new_id
 from gateway.context import Context
 from gateway.errors import BadInput
-from gateway.filters import Where
-from gateway.resolvers import change, listing, locked
-from gateway.tables import Action, JobAction, columns, new_id
+from gateway.query import filters
+from gateway.query.filters import Where
+from gateway.resolvers import rules, writing
+from gateway.resolvers.collection import collection
+from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Action)
 LINKS = columns(JobAction)
-LISTING = listing(Action, "actions:get_all", COLUMNS.id)
+COLLECTION = collection(Action, rules.ACTIONS, COLUMNS.id)
 
 OF_JOB = (LINKS.project_id, LINKS.job_id)
 
@@ -35,7 +38,7 @@ class ActionDraft:
     mandatory: bool | None = None
 
 
-def draw(ctx: Context, draft: ActionDraft) -> Action:
+def build_row(ctx: Context, draft: ActionDraft) -> Action:
     """Make the row of a new action, checked but not stored. Raises BadInput."""
     if draft.freezer_action is None:
         raise BadInput("'freezer_action' is a required property", field="freezer_action")
@@ -51,17 +54,17 @@ def draw(ctx: Context, draft: ActionDraft) -> Action:
         project_id=ctx.project_id,
         id=draft.action_id or new_id(),
         user_id=ctx.identity.user_id,
-        freezer_action=documents.dump(draft.freezer_action, what="'freezer_action'"),
+        freezer_action=json_values.dump(draft.freezer_action, what="'freezer_action'"),
         **given | projections.action(draft.freezer_action),
     )
-    projections.fits(row)
+    projections.check_lengths(row)
     return row
 
 
 async def create(ctx: Context, draft: ActionDraft) -> Action:
     """Create an action. Raises BadInput, and Conflict where the id is taken in this project."""
     ctx.authorize("actions:create")
-    row = draw(ctx, draft)
+    row = build_row(ctx, draft)
     taken = f"an action with the id '{row.id}' exists already"
     async with ctx.write(taken=taken) as transaction:
         await transaction.insert(row)
@@ -81,15 +84,15 @@ async def update(
     """
     ctx.authorize("actions:update")
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Action, action_id, expected_version)
+        row = await get_for_update(ctx, transaction, Action, action_id, expected_version)
         document = orjson.loads(row.freezer_action)
         values = dict(changes)
         if "freezer_action" in values:
             patch = projections.mapping("freezer_action", values.pop("freezer_action"))
-            document = documents.merged(document, patch)
-        text = documents.dump(document, what="'freezer_action'")
+            document = json_values.merged(document, patch)
+        text = json_values.dump(document, what="'freezer_action'")
         values |= {"freezer_action": text, **projections.action(document)}
-        await change(transaction, row, **values)
+        await update_row(transaction, row, **values)
     return row
 
 
@@ -100,13 +103,13 @@ async def replace(
     ctx.authorize("actions:replace")
     draft.action_id = action_id
     async with ctx.write() as transaction:
-        return await resolvers.put(ctx, transaction, draw(ctx, draft), expected_version)
+        return await writing.upsert(ctx, transaction, build_row(ctx, draft), expected_version)
 
 
 async def delete(ctx: Context, action_id: str, *, expected_version: int | None = None) -> None:
     """Delete an action, and take it out of the project's jobs. Raises NotFound, StaleVersion."""
     ctx.authorize("actions:delete")
-    await resolvers.delete(ctx, Action, action_id, expected_version)
+    await writing.delete(ctx, Action, action_id, expected_version)
 
 
 def search(text: str) -> Where:

@@ -7,15 +7,19 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway import documents, filters, projections, resolvers
+from gateway.catalogue import json_values, projections
+from gateway.catalogue.tables import Backup, Job, columns, default_of
+from gateway.catalogue.vocabularies import BackupStatus
 from gateway.context import Context
-from gateway.filters import Where
-from gateway.resolvers import change, listing, locked
-from gateway.resolvers.readings import CALLER
-from gateway.tables import Backup, BackupStatus, Job, columns
+from gateway.query import filters
+from gateway.query.filters import Where
+from gateway.query.selects import CALLER
+from gateway.resolvers import rules, writing
+from gateway.resolvers.collection import collection
+from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Backup)
-LISTING = listing(Backup, "backups:get_all", COLUMNS.backup_name, COLUMNS.sort_time, COLUMNS.id)
+COLLECTION = collection(Backup, rules.BACKUPS, COLUMNS.backup_name, COLUMNS.sort_time, COLUMNS.id)
 
 OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
@@ -34,7 +38,7 @@ class BackupDraft:
     """
 
     metadata: dict[str, Any]
-    status: BackupStatus = BackupStatus.AVAILABLE
+    status: BackupStatus = default_of(Backup, "status")
     job_id: str | None = None
     client_id: str | None = None
     backup_uuid: str | None = None
@@ -52,7 +56,7 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
         project_id=ctx.project_id,
         user_id=ctx.identity.user_id,
         user_name=ctx.identity.user_name,
-        backup_metadata=documents.dump(draft.metadata, what="the metadata"),
+        backup_metadata=json_values.dump(draft.metadata, what="the metadata"),
         **{
             "job_id": draft.job_id or None,
             "client_id": draft.client_id or None,
@@ -60,7 +64,7 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
         }
         | projections.backup(draft.metadata, draft.status),
     )
-    projections.fits(row)
+    projections.check_lengths(row)
     async with ctx.write() as transaction:
         if row.client_id is None and row.job_id is not None:
             its = {"project_id": ctx.project_id, "job_id": row.job_id}
@@ -82,15 +86,15 @@ async def update(
     """
     ctx.authorize("backups:update")
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Backup, backup_id, expected_version)
+        row = await get_for_update(ctx, transaction, Backup, backup_id, expected_version)
         metadata = orjson.loads(row.backup_metadata)
         if "metadata" in changes:
             patch = projections.mapping("metadata", changes["metadata"])
-            metadata = documents.merged(metadata, patch)
-        await change(
+            metadata = json_values.merged(metadata, patch)
+        await update_row(
             transaction,
             row,
-            backup_metadata=documents.dump(metadata, what="the metadata"),
+            backup_metadata=json_values.dump(metadata, what="the metadata"),
             **projections.backup(metadata, changes.get("status", row.status)),
         )
     return row
@@ -99,7 +103,7 @@ async def update(
 async def delete(ctx: Context, backup_id: str, *, expected_version: int | None = None) -> None:
     """Forget a backup; its data is the agent's affair. Raises NotFound, StaleVersion."""
     ctx.authorize("backups:delete")
-    await resolvers.delete(ctx, Backup, backup_id, expected_version)
+    await writing.delete(ctx, Backup, backup_id, expected_version)
 
 
 def search(text: str) -> Where:

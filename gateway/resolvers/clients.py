@@ -6,15 +6,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gateway import documents, filters, projections, resolvers
-from gateway.context import Context, Parent
+from gateway.catalogue import json_values, projections
+from gateway.catalogue.tables import Client, columns, default_of, source
+from gateway.catalogue.vocabularies import CAPABILITIES, CLOSED_CAPABILITIES
+from gateway.context import Context, ItemKey
+from gateway.db.rows import Row
 from gateway.errors import Conflict, Forbidden, NotFound
-from gateway.filters import Where
-from gateway.paging import Sort
-from gateway.projections import CAPABILITIES
-from gateway.resolvers import Columns, Listing, change
-from gateway.resolvers.readings import CALLER, labelled
-from gateway.tables import Client, Row, columns, source
+from gateway.query import filters
+from gateway.query.filters import Where
+from gateway.query.paging import Sort
+from gateway.query.selects import CALLER, key_columns
+from gateway.resolvers import rules, writing
+from gateway.resolvers.collection import Collection, Columns
+from gateway.resolvers.writing import update_row
 
 COLUMNS = columns(Client)
 
@@ -26,12 +30,12 @@ _LOCKING = (
 )
 
 
-class Clients(Listing):
+class Clients(Collection):
     """The list of clients, in which a project's ids may also mean central clients."""
 
-    async def meant(
-        self, ctx: Context, keys: Sequence[Parent], select: Columns
-    ) -> Mapping[Parent, Row]:
+    async def resolve_ids(
+        self, ctx: Context, keys: Sequence[ItemKey], select: Columns
+    ) -> Mapping[ItemKey, Row]:
         """What these projects mean by these client ids: their own client, else a central one."""
         rows = await self.rows(ctx, _own_last, select, keys=keys)
         return {(row[0], row[1]): row for row in rows}
@@ -39,17 +43,18 @@ class Clients(Listing):
 
 def _own_last(query: sa.Select[Any], _window: None, of: sa.FromClause) -> sa.Select[Any]:
     own = COLUMNS.project_id == of.c.of_project
-    found = query.with_only_columns(*labelled(of), *query.selected_columns)
+    found = query.with_only_columns(*key_columns(of), *query.selected_columns)
     return found.where(COLUMNS.id == of.c.of_id, sa.or_(own, COLUMNS.is_central)).order_by(own)
 
 
-LISTING = Clients(
+COLLECTION = Clients(
     source=source(Client),
-    rule="clients:get_all",
+    rules=rules.CLIENTS,
+    rule=rules.CLIENTS.list,
     key=(COLUMNS.project_id, COLUMNS.id),
     # A project's own client may have the id of a central one.
     order=(Sort(COLUMNS.id), Sort(COLUMNS.project_id)),
-    ties=(COLUMNS.id, COLUMNS.project_id),
+    tiebreakers=(COLUMNS.id, COLUMNS.project_id),
     visible=VISIBLE,
 )
 
@@ -62,7 +67,7 @@ class ClientDraft:
     """
 
     client_id: str
-    is_central: bool = False
+    is_central: bool = default_of(Client, "is_central")
     hostname: str | None = None
     description: str | None = None
     uuid: str | None = None
@@ -81,11 +86,11 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
     ctx.authorize("clients:create_central" if draft.is_central else "clients:create")
     projections.client_identifier("client_id", draft.client_id)
     capabilities = {
-        key: documents.dump(_capability(key, value))
+        key: json_values.dump(_capability(key, value))
         for key in CAPABILITIES
         if (value := getattr(draft, key)) is not None
     }
-    full = {key: documents.dump(list(words)) for key, words in CAPABILITIES.items()}
+    full = {key: json_values.dump(list(words)) for key, words in CAPABILITIES.items()}
     values: dict[str, Any] = full | capabilities | ({"uuid": draft.uuid} if draft.uuid else {})
     row = Client(
         project_id=ctx.project_id,
@@ -96,7 +101,7 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
         is_central=draft.is_central,
         **values,
     )
-    projections.fits(row)
+    projections.check_lengths(row)
     news = capabilities | ({} if draft.description is None else {"description": draft.description})
     try:
         return await _register(ctx, row, news)
@@ -120,7 +125,7 @@ async def _register(ctx: Context, row: Client, news: Mapping[str, str]) -> Clien
         changes = {key: value for key, value in news.items() if getattr(known, key) != value}
         # A scheduler registers at every start: what says nothing new is not a change.
         if changes:
-            await change(transaction, known, **changes)
+            await update_row(transaction, known, **changes)
         return known
 
 
@@ -131,17 +136,16 @@ async def delete(ctx: Context, client_id: str, *, expected_version: int | None =
     """
     ctx.authorize("clients:delete")
     try:
-        await resolvers.delete(ctx, Client, client_id, expected_version)
+        await writing.delete(ctx, Client, client_id, expected_version)
     except NotFound:
-        if await LISTING.get(ctx, client_id, (COLUMNS.id,)):
+        if await COLLECTION.get(ctx, client_id, (COLUMNS.id,)):
             raise Forbidden(f"the client '{client_id}' is another project's") from None
         raise
 
 
 def _capability(key: str, words: object) -> list[str]:
-    # Schedulers may be newer than the gateway, and know storages and engines that it doesn't.
-    known = {"supported_actions", "supported_modes"}
-    check = projections.one_of(CAPABILITIES[key]) if key in known else projections.string
+    closed = key in CLOSED_CAPABILITIES
+    check = projections.one_of(CAPABILITIES[key]) if closed else projections.string
     return [check(key, word) for word in projections.sequence(key, words)]
 
 

@@ -7,21 +7,23 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway import projections, resolvers
+from gateway.catalogue import projections
+from gateway.catalogue.tables import Action, Job, JobAction, columns, source
+from gateway.catalogue.vocabularies import CAPABILITY_OF
 from gateway.context import Context
+from gateway.db.transactions import Transaction
 from gateway.errors import Unprocessable, shown
-from gateway.resolvers import actions, clients, listing
+from gateway.query.selects import CALLER, keys_parameter, keys_table
+from gateway.resolvers import actions, clients, rules
 from gateway.resolvers.actions import ActionDraft
-from gateway.resolvers.readings import CALLER
-from gateway.tables import Action, Job, JobAction, columns, source
-from gateway.transactions import Transaction
+from gateway.resolvers.collection import collection
 
 COLUMNS = columns(JobAction)
 _JOBS = columns(Job)
 
-LISTING = listing(
+COLLECTION = collection(
     Action,
-    "actions:get_all",
+    rules.ACTIONS,
     COLUMNS.position,
     through=source(JobAction),
     on=sa.and_(
@@ -33,9 +35,9 @@ OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
 
 # A job may run an action twice, and is listed once.
 _USES = sa.select(COLUMNS.project_id, COLUMNS.action_id, COLUMNS.job_id).distinct().subquery("uses")
-USES = listing(
+USES = collection(
     Job,
-    "jobs:get_all",
+    rules.JOBS,
     _JOBS.description,
     _JOBS.id,
     through=_USES,
@@ -44,23 +46,15 @@ USES = listing(
 """The jobs that use an action."""
 OF_ACTION = (_USES.c.project_id, _USES.c.action_id)
 
-CAPABILITY = {
-    "action": "supported_actions",
-    "mode": "supported_modes",
-    "storage": "supported_storages",
-    "engine": "supported_engines",
-}
-"""What an action asks for, and where a client says what it can."""
-
 _CLIENT = (
-    sa.select(*(clients.COLUMNS[capability] for capability in CAPABILITY.values()))
+    sa.select(*(clients.COLUMNS[capability] for capability in CAPABILITY_OF.values()))
     .where(clients.COLUMNS.id == sa.bindparam("client_id"), clients.VISIBLE)
     .order_by(clients.COLUMNS.project_id != CALLER)
     .limit(1)
 )
 """What the client can that a project means by an id: its own, else a central one."""
 _LISTED = (COLUMNS.project_id == CALLER, COLUMNS.job_id == sa.bindparam("job_id"))
-_ITS = sa.select(source(Action)).select_from(LISTING.source).where(*_LISTED)
+_ITS = sa.select(source(Action)).select_from(COLLECTION.source).where(*_LISTED)
 _UNLIST = sa.delete(source(JobAction)).where(*_LISTED)
 _LIST = sa.insert(source(JobAction))
 
@@ -78,13 +72,13 @@ async def assign(
     }
     known: dict[str, Action] = {}
     if named:
-        keys = resolvers.named([(ctx.project_id, action_id) for action_id in named])
+        keys = keys_parameter([(ctx.project_id, action_id) for action_id in named])
         query = _known(sqlite=ctx.db.is_sqlite)
         known = {row.id: row for row in await transaction.objects(Action, query, keys)}
     rows, new = [], []
     for draft in drafts:
         if not draft.action_id:
-            row = actions.draw(ctx, draft)
+            row = actions.build_row(ctx, draft)
             new.append(row)
         elif (known_row := known.get(draft.action_id)) is None:
             raise Unprocessable(
@@ -131,7 +125,7 @@ def _known(*, sqlite: bool) -> sa.Select[Any]:
 
     Whoever deletes one waits here, before any list's places are locked, or is waited for.
     """
-    own, wanted = actions.COLUMNS, resolvers.parents(sqlite=sqlite)
+    own, wanted = actions.COLUMNS, keys_table(sqlite=sqlite)
     query = sa.select(source(Action)).where(
         own.project_id == wanted.c.of_project, own.id == wanted.c.of_id
     )
@@ -150,7 +144,7 @@ async def _check_client(
         raise Unprocessable(
             f"no client with the id {shown(job.client_id)} is registered", field="client_id"
         )
-    for (key, _), words in zip(CAPABILITY.items(), found[0], strict=True):
+    for (key, _), words in zip(CAPABILITY_OF.items(), found[0], strict=True):
         able = orjson.loads(words)
         for row in rows:
             if (wanted := getattr(row, key)) is not None and wanted not in able:

@@ -8,31 +8,20 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway import documents, filters, projections, resolvers
+from gateway.catalogue import json_values, projections
+from gateway.catalogue.tables import Job, JSONText, columns, default_of, new_id
+from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
-from gateway.filters import Either, Expression, Where, without_key
-from gateway.resolvers import (
-    actions,
-    change,
-    clients,
-    job_actions,
-    listing,
-    locked,
-    sessions,
-    trusts,
-)
+from gateway.query import filters
+from gateway.query.filters import AnyOf, Expression, Where, without_key
+from gateway.query.selects import CALLER
+from gateway.resolvers import actions, clients, job_actions, rules, sessions, trusts, writing
 from gateway.resolvers.actions import ActionDraft
-from gateway.resolvers.readings import CALLER
-from gateway.tables import (
-    Job,
-    JobEvent,
-    JSONText,
-    columns,
-    new_id,
-)
+from gateway.resolvers.collection import collection
+from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Job)
-LISTING = listing(Job, "jobs:get_all", COLUMNS.description, COLUMNS.id)
+COLLECTION = collection(Job, rules.JOBS, COLUMNS.description, COLUMNS.id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
 OF_SESSION = (COLUMNS.project_id, COLUMNS.session_id)
 
@@ -74,13 +63,13 @@ class JobDraft:
     """
 
     actions: list[ActionDraft]
-    description: str = ""
+    description: str = default_of(Job, "description")
     client_id: str | None = None
     schedule: dict[str, Any] = field(default_factory=dict)
     action_defaults: dict[str, Any] = field(default_factory=dict)
     job_id: str | None = None
     session_id: str | None = None
-    session_tag: int = 0
+    session_tag: int = default_of(Job, "session_tag")
     user_credentials: dict[str, Any] | None = None
 
 
@@ -91,10 +80,10 @@ async def create(ctx: Context, draft: JobDraft) -> Job:
     isn't there, an action that exists with another definition, or one the client can't do.
     """
     ctx.authorize("jobs:create")
-    row = _draw(ctx, draft)
-    await _settle(ctx, row)
+    row = _build_row(ctx, draft)
+    await _assign_client_and_trust(ctx, row)
     taken = f"a job with the id '{row.id}' exists already"
-    async with trusts.or_distrust(ctx, row.trust_id), ctx.write(taken=taken) as transaction:
+    async with trusts.or_revoke(ctx, row.trust_id), ctx.write(taken=taken) as transaction:
         await transaction.insert(row)
         await job_actions.assign(ctx, transaction, row, draft.actions)
     return row
@@ -106,16 +95,16 @@ async def replace(
     """Put a job in the place of the one of this id, or create it under the id. As `create`."""
     ctx.authorize("jobs:create")
     draft.job_id = job_id
-    new = _draw(ctx, draft)
-    await _settle(ctx, new)
-    async with trusts.or_distrust(ctx, new.trust_id), ctx.write() as transaction:
+    new = _build_row(ctx, draft)
+    await _assign_client_and_trust(ctx, new)
+    async with trusts.or_revoke(ctx, new.trust_id), ctx.write() as transaction:
         await sessions.release(ctx, transaction, job_id, keep=new.session_id)
         its = {"project_id": ctx.project_id, "id": job_id}
         trust_id = await transaction.scalar(_TRUST, its)
-        row = await resolvers.put(ctx, transaction, new, expected_version)
+        row = await writing.upsert(ctx, transaction, new, expected_version)
         await job_actions.assign(ctx, transaction, row, draft.actions)
     if row.trust_id != trust_id:
-        await trusts.distrust(ctx, trust_id)
+        await trusts.revoke_if_unused(ctx, trust_id)
     return row
 
 
@@ -145,24 +134,24 @@ async def update(
         if values["client_id"] != await ctx.db.scalar(query):
             # Another client works by another trust, or by none.
             values |= {"user_credentials": None, "trust_id": None}
-            values |= await trusts.entrusted(ctx, values["client_id"])
+            values |= await trusts.trust_columns(ctx, values["client_id"])
     drafts = changes.get("actions")
-    async with trusts.or_distrust(ctx, values.get("trust_id")), ctx.write() as transaction:
+    async with trusts.or_revoke(ctx, values.get("trust_id")), ctx.write() as transaction:
         if "session_id" in values:
             await sessions.release(ctx, transaction, job_id, keep=values["session_id"])
-        row = await locked(ctx, transaction, Job, job_id, expected_version)
+        row = await get_for_update(ctx, transaction, Job, job_id, expected_version)
         if "schedule" in changes:
-            schedule = documents.merged(orjson.loads(row.job_schedule), changes["schedule"] or {})
+            schedule = json_values.merged(orjson.loads(row.job_schedule), changes["schedule"] or {})
             values |= projections.scheduled(schedule)
         moved = values.get("client_id", row.client_id) != row.client_id
         trust_id = row.trust_id
-        await change(transaction, row, **values)
+        await update_row(transaction, row, **values)
         if drafts is not None:
             await job_actions.assign(ctx, transaction, row, drafts)
         elif moved:
             await job_actions.check(ctx, transaction, row)
     if row.trust_id != trust_id:
-        await trusts.distrust(ctx, trust_id)
+        await trusts.revoke_if_unused(ctx, trust_id)
     return row
 
 
@@ -174,13 +163,13 @@ async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
     """
     ctx.authorize("jobs:event:create")
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Job, job_id)
+        row = await get_for_update(ctx, transaction, Job, job_id)
         if row.event == event:
             return False
         schedule = orjson.loads(row.job_schedule) | {"event": event.value}
         if event is JobEvent.START:
             schedule |= {"status": "", "result": ""}
-        await change(transaction, row, **projections.scheduled(schedule))
+        await update_row(transaction, row, **projections.scheduled(schedule))
         return True
 
 
@@ -189,16 +178,16 @@ async def delete(ctx: Context, job_id: str, *, expected_version: int | None = No
     ctx.authorize("jobs:delete")
     async with ctx.write() as transaction:
         await sessions.release(ctx, transaction, job_id)
-        row = await locked(ctx, transaction, Job, job_id, expected_version)
+        row = await get_for_update(ctx, transaction, Job, job_id, expected_version)
         await transaction.delete(row)
-    await trusts.distrust(ctx, row.trust_id)
+    await trusts.revoke_if_unused(ctx, row.trust_id)
 
 
 def search(text: str) -> Where:
     """Look for a text in descriptions, clients, and what the actions back up where."""
     by_action = (
         sa.select(sa.literal_column("1"))
-        .select_from(job_actions.LISTING.source)
+        .select_from(job_actions.COLLECTION.source)
         .where(
             job_actions.COLUMNS.project_id == COLUMNS.project_id,
             job_actions.COLUMNS.job_id == COLUMNS.id,
@@ -212,10 +201,10 @@ def search(text: str) -> Where:
         ids=(COLUMNS.id, COLUMNS.session_id),
         names=(COLUMNS.description, COLUMNS.client_id),
     )
-    return Either((own, Expression(by_action)))
+    return AnyOf((own, Expression(by_action)))
 
 
-def _draw(ctx: Context, draft: JobDraft) -> Job:
+def _build_row(ctx: Context, draft: JobDraft) -> Job:
     """Make the row of a new job, checked but not stored."""
     if draft.job_id:
         projections.identifier("job_id", draft.job_id)
@@ -238,7 +227,7 @@ def _draw(ctx: Context, draft: JobDraft) -> Job:
         **trusts.credentials(draft.user_credentials or {} if may_bring else {}),
         **projections.scheduled(draft.schedule | unsaid),
     )
-    projections.fits(row)
+    projections.check_lengths(row)
     for action in draft.actions:
         _fill(action, draft.action_defaults)
     return row
@@ -251,11 +240,11 @@ def _fill(action: ActionDraft, defaults: Mapping[str, Any]) -> None:
                 action.freezer_action[key] = value
 
 
-async def _settle(ctx: Context, row: Job) -> None:
+async def _assign_client_and_trust(ctx: Context, row: Job) -> None:
     """Settle on which client a new job runs, and by which trust."""
     row.client_id = row.client_id or await _only_client(ctx)
     if row.trust_id is None:
-        for key, value in (await trusts.entrusted(ctx, row.client_id)).items():
+        for key, value in (await trusts.trust_columns(ctx, row.client_id)).items():
             setattr(row, key, value)
 
 

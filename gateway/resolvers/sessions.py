@@ -8,17 +8,27 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway import documents, filters, projections, resolvers
+from gateway.catalogue import json_values, projections
+from gateway.catalogue.tables import Job, Session, columns, default_of, new_id, now, source
+from gateway.catalogue.vocabularies import (
+    JobEvent,
+    JobResult,
+    JobStatus,
+    SessionOutcome,
+    SessionStatus,
+)
 from gateway.context import Context
+from gateway.db.transactions import Transaction
 from gateway.errors import BadInput, NotFound, shown
-from gateway.filters import Where
-from gateway.resolvers import change, listing, locked
-from gateway.resolvers.readings import CALLER
-from gateway.tables import Job, JobEvent, Session, columns, new_id, now, source
-from gateway.transactions import Transaction
+from gateway.query import filters
+from gateway.query.filters import Where
+from gateway.query.selects import CALLER
+from gateway.resolvers import rules, writing
+from gateway.resolvers.collection import collection
+from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Session)
-LISTING = listing(Session, "sessions:get_all", COLUMNS.description, COLUMNS.id)
+COLLECTION = collection(Session, rules.SESSIONS, COLUMNS.description, COLUMNS.id)
 JOBS = columns(Job)
 
 _SESSION_OF_JOB = sa.select(JOBS.session_id).where(
@@ -42,25 +52,25 @@ class SessionDraft:
     """A session to create; `hold_off` is how long jobs may join a run, in seconds."""
 
     schedule: dict[str, Any]
-    description: str = ""
-    hold_off: int = 30
-    session_tag: int = 0
+    description: str = default_of(Session, "description")
+    hold_off: int = default_of(Session, "hold_off")
+    session_tag: int = default_of(Session, "session_tag")
     more: dict[str, Any] = field(default_factory=dict)
     """What else v2 lets a client say: `status`, `result` and the times of a run."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job's wish to start or end: `success`, `hold-off` or `out-of-sync`."""
+    """The answer to a job that asks to start or end, and the session's current tag."""
 
-    result: str
+    result: SessionOutcome
     session_tag: int
 
 
 async def create(ctx: Context, draft: SessionDraft) -> Session:
     """Create a session without jobs, under a fresh id. Raises BadInput."""
     ctx.authorize("sessions:create")
-    row = _draw(ctx, new_id(), draft)
+    row = _build_row(ctx, new_id(), draft)
     async with ctx.write() as transaction:
         await transaction.insert(row)
     return row
@@ -71,9 +81,9 @@ async def replace(
 ) -> Session:
     """Put a session in the place of the one of this id, or create it; its jobs stay in it."""
     ctx.authorize("sessions:replace")
-    row = _draw(ctx, projections.identifier("session_id", session_id), draft)
+    row = _build_row(ctx, projections.identifier("session_id", session_id), draft)
     async with ctx.write() as transaction:
-        return await resolvers.put(
+        return await writing.upsert(
             ctx, transaction, row, expected_version, kept=frozenset({"job_states"})
         )
 
@@ -92,13 +102,15 @@ async def update(
     ctx.authorize("sessions:update")
     values = dict(changes)
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Session, session_id, expected_version)
+        row = await get_for_update(ctx, transaction, Session, session_id, expected_version)
         if "schedule" in values:
             patch = values.pop("schedule") or {}
             values["schedule"] = _scheduled(
-                documents.merged(orjson.loads(row.schedule), projections.mapping("schedule", patch))
+                json_values.merged(
+                    orjson.loads(row.schedule), projections.mapping("schedule", patch)
+                )
             )
-        await change(transaction, row, **values)
+        await update_row(transaction, row, **values)
     return row
 
 
@@ -106,7 +118,7 @@ async def delete(ctx: Context, session_id: str, *, expected_version: int | None 
     """Delete a session, and free its jobs. Raises NotFound and StaleVersion."""
     ctx.authorize("sessions:delete")
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Session, session_id, expected_version)
+        row = await get_for_update(ctx, transaction, Session, session_id, expected_version)
         freed = {"of_project": ctx.project_id, "of_session": session_id, "updated_at": now()}
         await transaction.rows(_FREEING, freed)
         await transaction.delete(row)
@@ -120,8 +132,8 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
     ctx.authorize("sessions:job:add")
     async with ctx.write() as transaction:
         await release(ctx, transaction, job_id, keep=session_id)
-        row = await locked(ctx, transaction, Session, session_id)
-        job = await locked(ctx, transaction, Job, job_id)
+        row = await get_for_update(ctx, transaction, Session, session_id)
+        job = await get_for_update(ctx, transaction, Job, job_id)
         schedule = orjson.loads(job.job_schedule)
         await _set_state(
             transaction,
@@ -135,7 +147,7 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
         )
         # What the session's schedule says comes in place of what the job's own said.
         when = {key: value for key, value in schedule.items() if not key.startswith("schedule_")}
-        await change(
+        await update_row(
             transaction,
             job,
             session_id=session_id,
@@ -148,14 +160,14 @@ async def remove_job(ctx: Context, session_id: str, job_id: str) -> None:
     """Take a job out of a session, and ask its scheduler to stop it. Raises NotFound."""
     ctx.authorize("sessions:job:remove")
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Session, session_id)
-        job = await locked(ctx, transaction, Job, job_id)
+        row = await get_for_update(ctx, transaction, Session, session_id)
+        job = await get_for_update(ctx, transaction, Job, job_id)
         if job.session_id != session_id:
             raise NotFound(f"the job '{job_id}' is not in the session '{session_id}'")
         await _set_state(transaction, row, job_id)
         schedule = orjson.loads(job.job_schedule) | {"event": JobEvent.STOP.value}
         values = projections.scheduled(schedule)
-        await change(transaction, job, session_id=None, session_tag=0, **values)
+        await update_row(transaction, job, session_id=None, session_tag=0, **values)
 
 
 async def release(
@@ -169,7 +181,7 @@ async def release(
     session_id = await transaction.scalar(_SESSION_OF_JOB, its)
     if session_id not in {None, keep}:
         try:
-            row = await locked(ctx, transaction, Session, session_id)
+            row = await get_for_update(ctx, transaction, Session, session_id)
         except NotFound:
             return
         await _set_state(transaction, row, job_id)
@@ -186,7 +198,7 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
     """
     ctx.authorize("sessions:action:create")
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Session, session_id)
+        row = await get_for_update(ctx, transaction, Session, session_id)
         if tag > row.session_tag:
             raise BadInput(
                 f"'current_tag' {tag} is too high: the session's is {row.session_tag}",
@@ -195,28 +207,28 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
         _state(row, job_id)
         moment = int(time.time())
         held = row.time_start is not None and moment - row.time_start <= row.hold_off
-        running = {"status": "running", "result": "", "time_started": moment}
+        running = {"status": JobStatus.RUNNING, "result": "", "time_started": moment}
         if held and tag == row.session_tag:
-            return Outcome("hold-off", row.session_tag)
+            return Outcome(SessionOutcome.HOLD_OFF, row.session_tag)
         if held and tag == row.session_tag - 1:
             await _set_state(transaction, row, job_id, **_state(row, job_id) | running)
-            return Outcome("success", row.session_tag)
+            return Outcome(SessionOutcome.SUCCESS, row.session_tag)
         if held or tag != row.session_tag:
-            return Outcome("out-of-sync", row.session_tag)
+            return Outcome(SessionOutcome.OUT_OF_SYNC, row.session_tag)
         # A new run: what the other jobs did in the last one doesn't count in it.
         waiting = {"status": "", "result": ""}
         states = {name: state | waiting for name, state in _states(row).items()}
         states[job_id] |= running
-        await change(
+        await update_row(
             transaction,
             row,
             session_tag=row.session_tag + 1,
             time_start=moment,
-            status="running",
+            status=SessionStatus.RUNNING,
             result=None,
-            job_states=documents.dump(states),
+            job_states=json_values.dump(states),
         )
-        return Outcome("success", row.session_tag)
+        return Outcome(SessionOutcome.SUCCESS, row.session_tag)
 
 
 async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcome:
@@ -227,19 +239,19 @@ async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcom
     """
     ctx.authorize("sessions:action:create")
     async with ctx.write() as transaction:
-        row = await locked(ctx, transaction, Session, session_id)
+        row = await get_for_update(ctx, transaction, Session, session_id)
         moment = int(time.time())
-        ended = {"status": "completed", "result": result, "time_ended": moment}
+        ended = {"status": JobStatus.COMPLETED, "result": result, "time_ended": moment}
         states = _states(row) | {job_id: _state(row, job_id) | ended}
-        values: dict[str, Any] = {"job_states": documents.dump(states)}
-        if row.status != "completed" and all(
-            state["status"] == "completed" for state in states.values()
+        values: dict[str, Any] = {"job_states": json_values.dump(states)}
+        if row.status != SessionStatus.COMPLETED and all(
+            state["status"] == JobStatus.COMPLETED for state in states.values()
         ):
-            failed = any(state["result"] != "success" for state in states.values())
-            values |= {"status": "completed", "time_end": moment}
-            values["result"] = "fail" if failed else "success"
-        await change(transaction, row, **values)
-        return Outcome("success", row.session_tag)
+            failed = any(state["result"] != JobResult.SUCCESS for state in states.values())
+            values |= {"status": SessionStatus.COMPLETED, "time_end": moment}
+            values["result"] = JobResult.FAIL if failed else JobResult.SUCCESS
+        await update_row(transaction, row, **values)
+        return Outcome(SessionOutcome.SUCCESS, row.session_tag)
 
 
 def search(text: str) -> Where:
@@ -247,7 +259,7 @@ def search(text: str) -> Where:
     return filters.search(text, ids=(COLUMNS.id,), names=(COLUMNS.description,))
 
 
-def _draw(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
+def _build_row(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
     row = Session(
         project_id=ctx.project_id,
         id=session_id,
@@ -258,13 +270,13 @@ def _draw(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
         schedule=_scheduled(draft.schedule),
         **draft.more,
     )
-    projections.fits(row)
+    projections.check_lengths(row)
     return row
 
 
 def _scheduled(schedule: dict[str, Any]) -> str:
     projections.job(schedule)
-    return documents.dump(schedule, what="'schedule'")
+    return json_values.dump(schedule, what="'schedule'")
 
 
 def _states(row: Session) -> States:
@@ -285,4 +297,4 @@ async def _set_state(transaction: Transaction, row: Session, job_id: str, **stat
     states.pop(job_id, None)
     if state:
         states[job_id] = state
-    await change(transaction, row, job_states=documents.dump(states))
+    await update_row(transaction, row, job_states=json_values.dump(states))

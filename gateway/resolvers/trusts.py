@@ -7,23 +7,23 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway import documents, projections
+from gateway.catalogue import json_values, projections
+from gateway.catalogue.tables import Job, columns
 from gateway.context import Context
 from gateway.errors import GatewayError
 from gateway.resolvers import clients
-from gateway.tables import Job, columns
 
 COLUMNS = columns(Job)
 
 
-async def entrusted(ctx: Context, client_id: str | None) -> dict[str, Any]:
+async def trust_columns(ctx: Context, client_id: str | None) -> dict[str, Any]:
     """Columns of the trust by which a central client works for the caller; none for any other.
 
     Each user of a project has one trust for all their jobs there.
     """
     if ctx.trusts is None or client_id is None:
         return {}
-    client = await clients.LISTING.get(ctx, client_id, (clients.COLUMNS.is_central,))
+    client = await clients.COLLECTION.get(ctx, client_id, (clients.COLUMNS.is_central,))
     if client is None or not client[-1]:
         return {}
     # As text: PostgreSQL can't tell whether two documents are equal.
@@ -41,12 +41,12 @@ def credentials(document: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     trust_id = document.get("trust_id")
     return {
-        "user_credentials": documents.dump(dict(document)),
+        "user_credentials": json_values.dump(dict(document)),
         "trust_id": None if trust_id is None else projections.string("trust_id", trust_id),
     }
 
 
-async def distrust(ctx: Context, trust_id: str | None) -> None:
+async def revoke_if_unused(ctx: Context, trust_id: str | None) -> None:
     """Take a trust back when the last job that used it is gone."""
     if ctx.trusts is None or trust_id is None:
         return
@@ -58,11 +58,11 @@ async def distrust(ctx: Context, trust_id: str | None) -> None:
 
 
 @asynccontextmanager
-async def or_distrust(ctx: Context, trust_id: str | None) -> AsyncIterator[None]:
+async def or_revoke(ctx: Context, trust_id: str | None) -> AsyncIterator[None]:
     """Take back the trust of a job that isn't stored after all."""
     try:
         yield
     except GatewayError:
         with suppress(GatewayError):  # what went wrong first is what counts
-            await distrust(ctx, trust_id)
+            await revoke_if_unused(ctx, trust_id)
         raise

@@ -7,10 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.context import Context
-from gateway.errors import BadInput, shown
-from gateway.projections import (
-    CAPABILITIES,
+from gateway.catalogue.projections import (
     FREEZER_ACTION,
     SCHEDULE,
     boolean,
@@ -24,12 +21,21 @@ from gateway.projections import (
     sequence,
     string,
 )
+from gateway.catalogue.tables import Action, Backup, Job, Session, default_of, null_as_default
+from gateway.catalogue.vocabularies import (
+    CAPABILITIES,
+    SESSION_STATUSES,
+    BackupStatus,
+    JobEvent,
+    JobResult,
+)
+from gateway.context import Context
+from gateway.errors import BadInput, shown
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.backups import BackupDraft
 from gateway.resolvers.clients import ClientDraft
 from gateway.resolvers.jobs import JobDraft
 from gateway.resolvers.sessions import SessionDraft
-from gateway.tables import Action, BackupStatus, JobEvent, JobResult, JobStatus
 
 Body = dict[str, Any]
 Check = Callable[[str, object], object]
@@ -113,7 +119,7 @@ _CLIENT: Mapping[str, Check] = {
 }
 
 _SESSION_RUN: dict[str, Check] = {
-    "status": one_of(["", "active", *JobStatus]),
+    "status": one_of(["", *SESSION_STATUSES]),
     "result": one_of(["", *JobResult]),
     "time_start": integer,
     "time_end": integer,
@@ -131,6 +137,9 @@ _SESSION: dict[str, Check] = {
 }
 """The keys of a session that have a type; it may have any others, which are dropped."""
 
+_SESSION_COLUMNS = ("description", "hold_off", "session_tag")
+"""The columns of a session that a body names as they are named."""
+
 _SESSION_ACTIONS: dict[str, dict[str, Check]] = {
     "start": {"job_id": string, "current_tag": session_tag},
     "end": {"job_id": string, "result": one_of(list(JobResult))},
@@ -142,7 +151,7 @@ _CREDENTIALS: dict[str, Check] = {"trust_id": string, "trustor_user_id": string}
 def backup_draft(body: Body) -> BackupDraft:
     """Register a backup: the body is its metadata, and its status."""
     metadata = dict(_some(body))
-    return BackupDraft(metadata, status=metadata.pop("status", BackupStatus.AVAILABLE))
+    return BackupDraft(metadata, status=metadata.pop("status", default_of(Backup, "status")))
 
 
 def backup_changes(body: Body) -> dict[str, Any]:
@@ -168,13 +177,13 @@ def job_draft(ctx: Context, body: Body) -> JobDraft:
     _check_project(ctx, body)
     return JobDraft(
         actions=_entries(body["job_actions"]),
-        description=body.get("description") or "",
+        description=body.get("description") or default_of(Job, "description"),
         client_id=body.get("client_id"),
         schedule=body.get("job_schedule", {}),
         action_defaults=body.get("action_defaults", {}),
         job_id=body.get("job_id"),
         session_id=body.get("session_id"),
-        session_tag=body.get("session_tag", 0),
+        session_tag=body.get("session_tag", default_of(Job, "session_tag")),
         user_credentials=body.get("user_credentials"),
     )
 
@@ -183,12 +192,7 @@ def job_changes(ctx: Context, body: Body) -> dict[str, Any]:
     """Change a job; whose it is stays, whatever the body says."""
     check(body, _CHANGED_JOB, closed="job")
     _check_project(ctx, body)
-    empty = {"description": "", "client_id": None, "session_id": None, "session_tag": 0}
-    changes = {
-        key: nothing if body[key] is None else body[key]
-        for key, nothing in empty.items()
-        if key in body
-    }
+    changes = null_as_default(Job, body, "description", "client_id", "session_id", "session_tag")
     if "job_schedule" in body:
         # Null for the whole schedule is null for each of its keys.
         schedule = dict.fromkeys(SCHEDULE) if (sent := body["job_schedule"]) is None else sent
@@ -215,11 +219,7 @@ def action_draft(body: Body) -> ActionDraft:
 def action_changes(body: Body) -> dict[str, Any]:
     """Change an action: null gives a number its default."""
     check(body, _ACTION)
-    changes: dict[str, Any] = {
-        key: Action.model_fields[key].default if body[key] is None else body[key]
-        for key in ("max_retries", "max_retries_interval", "mandatory")
-        if key in body
-    }
+    changes = null_as_default(Action, body, "max_retries", "max_retries_interval", "mandatory")
     if "freezer_action" in body:
         _check_patch(body["freezer_action"], FREEZER_ACTION)
         changes["freezer_action"] = body["freezer_action"]
@@ -245,23 +245,14 @@ def session_draft(body: Body, *, replaces: bool = False) -> SessionDraft:
     if not replaces:
         # A new session is active, whatever the client that copies one says.
         more.pop("status", None)
-    return SessionDraft(
-        schedule=body["schedule"],
-        description=body.get("description") or "",
-        hold_off=30 if (hold_off := body.get("hold_off")) is None else hold_off,
-        session_tag=body.get("session_tag") or 0,
-        more=more,
-    )
+    given = null_as_default(Session, body, *_SESSION_COLUMNS)
+    return SessionDraft(schedule=body["schedule"], **given, more=more)
 
 
 def session_changes(body: Body) -> dict[str, Any]:
     """Change a session; null gives a key its default."""
     check(body, _SESSION)
-    changes: dict[str, Any] = {
-        key: nothing if body[key] is None else body[key]
-        for key, nothing in {"description": "", "hold_off": 30, "session_tag": 0}.items()
-        if key in body
-    }
+    changes = null_as_default(Session, body, *_SESSION_COLUMNS)
     changes |= {key: _or_nothing(body[key]) for key in _SESSION_RUN if key in body}
     if "schedule" in body:
         # As in a job: null for the whole schedule is null for each of its keys.

@@ -10,19 +10,12 @@ from typing import Any
 
 import orjson
 
-from gateway.filters import Where
-from gateway.projections import CAPABILITIES
-from gateway.resolvers import (
-    Column,
-    Columns,
-    Listing,
-    actions,
-    backups,
-    clients,
-    jobs,
-    sessions,
-)
-from gateway.tables import JSONText, Row, Way, row_of
+from gateway.catalogue.tables import JSONText
+from gateway.catalogue.vocabularies import CAPABILITIES
+from gateway.db.rows import Converter, Row, make_row_class
+from gateway.query.filters import Where
+from gateway.resolvers import actions, backups, clients, jobs, sessions
+from gateway.resolvers.collection import Collection, Column, Columns
 
 OMITTED = object()
 """In place of a value: the key is left out."""
@@ -43,7 +36,7 @@ class Many:
     document: "Document"
 
 
-_ITEM = row_of((), ())
+_ITEM = make_row_class((), ())
 """Values of an object's columns, as a row."""
 
 
@@ -68,10 +61,10 @@ class Document:
         """Make the documents of rows that have this document's columns from `start` on."""
         if not rows:
             return []
-        key = (start, *rows[0].ways[start : start + len(self.columns)])
+        key = (start, *rows[0].converters[start : start + len(self.columns)])
         made = self._made.get(key)
         if made is None:
-            made = self._made[key] = self._compiled(start, rows[0].ways)
+            made = self._made[key] = self._compiled(start, rows[0].converters)
         documents = made(rows)
         for omitting in self._omitting:
             for document in documents:
@@ -83,28 +76,31 @@ class Document:
         """Make the document of an object that has been written."""
         return self.of([_ITEM(getattr(item, column.key or "") for column in self.columns)])[0]
 
-    def _compiled(self, start: int, ways: Sequence[Way]) -> Callable[..., list[dict[str, Any]]]:
+    def _compiled(
+        self, start: int, converters: Sequence[Converter]
+    ) -> Callable[..., list[dict[str, Any]]]:
         """Make the function of rows to documents: code, since it runs for every value."""
         scope: dict[str, Any] = {}
         # The text is made of this module's own keys, and of numbers.
         exec(  # noqa: S102
-            f"def made(rows):\n    return [{self._code(scope, start, ways)} for r in rows]", scope
+            f"def made(rows):\n    return [{self._code(scope, start, converters)} for r in rows]",
+            scope,
         )
         made: Callable[..., list[dict[str, Any]]] = scope["made"]
         return made
 
-    def _code(self, scope: dict[str, Any], start: int, ways: Sequence[Way]) -> str:
+    def _code(self, scope: dict[str, Any], start: int, converters: Sequence[Converter]) -> str:
         """Write the document of a row `r` as an expression."""
         parts, at = [], start
         for key, source in self.keys.items():
             if isinstance(source, Document):
-                code = source._code(scope, at, ways)  # noqa: SLF001 - another document's
+                code = source._code(scope, at, converters)  # noqa: SLF001 - another document's
                 at += len(source.columns)
             elif isinstance(source, Many):
                 code = "[]"
             else:
-                way = ways[at] if at < len(ways) else None
-                shows = [way] if way else []
+                convert = converters[at] if at < len(converters) else None
+                shows = [convert] if convert else []
                 if isinstance(source, As):
                     shows.append(source.show)
                 elif isinstance(source.type, JSONText):
@@ -148,7 +144,7 @@ class Resource:
     """As in paths, rules and lists."""
     id: str
     """The key of its id."""
-    listing: Listing
+    collection: Collection
     dialects: Mapping[str, Shown]
     searched: Mapping[str, Column]
     """Where a search finds a key; any other is looked for in `open`."""
@@ -328,7 +324,7 @@ _DISCREET_19 = _JOB_19.only(*_JOB_19.keys, job_schedule=_SCHEDULE)
 BACKUPS = Resource(
     name="backups",
     id="backup_id",
-    listing=backups.LISTING,
+    collection=backups.COLLECTION,
     dialects={
         "documented": Shown(BACKUP, BACKUP),
         "freezer-19": Shown(
@@ -345,7 +341,7 @@ BACKUPS = Resource(
 JOBS = Resource(
     name="jobs",
     id="job_id",
-    listing=jobs.LISTING,
+    collection=jobs.COLLECTION,
     dialects={
         "documented": Shown(JOB, JOB),
         "freezer-19": Shown(_JOB_19, _JOB_19),
@@ -367,7 +363,7 @@ JOBS = Resource(
 ACTIONS = Resource(
     name="actions",
     id="action_id",
-    listing=actions.LISTING,
+    collection=actions.COLLECTION,
     dialects={
         "documented": Shown(ACTION, ACTION),
         "freezer-19": Shown(
@@ -383,7 +379,7 @@ ACTIONS = Resource(
 CLIENTS = Resource(
     name="clients",
     id="client_id",
-    listing=clients.LISTING,
+    collection=clients.COLLECTION,
     dialects=dict.fromkeys(("documented", "freezer-19"), Shown(CLIENT, CLIENT)),
     searched=CLIENT.searched(),
     open=(),
@@ -393,7 +389,7 @@ CLIENTS = Resource(
 SESSIONS = Resource(
     name="sessions",
     id="session_id",
-    listing=sessions.LISTING,
+    collection=sessions.COLLECTION,
     dialects=dict.fromkeys(("documented", "freezer-19"), Shown(SESSION, SESSION)),
     searched=SESSION.searched(),
     open=(_S.schedule, _S.job_states),

@@ -8,9 +8,11 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from gateway.catalogue.tables import INT64
 from gateway.errors import NotFound, StaleVersion, shown
-from gateway.paging import Window
-from gateway.resolvers import Listing, actions, backups, clients, job_actions, jobs, sessions
+from gateway.query.paging import PageRequest
+from gateway.resolvers import actions, backups, clients, job_actions, jobs, sessions
+from gateway.resolvers.collection import Collection
 from gateway.rest_compat import bodies
 from gateway.rest_compat.documents import (
     ACTIONS,
@@ -23,41 +25,40 @@ from gateway.rest_compat.documents import (
     Resource,
 )
 from gateway.rest_compat.requests import Call
-from gateway.tables import INT64
 
 Endpoint = Callable[[Call], Awaitable[Response]]
 
 
 def lists(resource: Resource) -> Endpoint:
     """Return the endpoint that lists a resource."""
-    return partial(find, resource, resource.listing.dated)
+    return partial(find, resource, resource.collection.with_revision)
 
 
 async def find_jobs(call: Call) -> Response:
     """List the jobs of the project, or, for those who may see them, of all projects."""
     if not call.flag("all_projects"):
-        return await find(JOBS, JOBS.listing.dated, call)
-    call.ctx.authorize(JOBS.listing.everywhere.rule)
-    return await find(JOBS, JOBS.listing.everywhere, call)
+        return await find(JOBS, JOBS.collection.with_revision, call)
+    call.ctx.authorize(JOBS.collection.all_projects.rule)
+    return await find(JOBS, JOBS.collection.all_projects, call)
 
 
-async def find(resource: Resource, listing: Listing, call: Call) -> Response:
+async def find(resource: Resource, collection: Collection, call: Call) -> Response:
     """Answer with one page of a list, or that it is the one that the caller has.
 
     That costs one look-up; a list that isn't dated is always answered.
     """
-    known, revision = call.known() if listing.dates else (), None
+    known, revision = call.known() if collection.has_revision else (), None
     if known:
-        revision = await listing.revision(call.ctx)
+        revision = await collection.revision(call.ctx)
         if (tag := await call.tag(resource, revision)) in known:
             return unchanged(tag)
-        listing = resource.listing
+        collection = resource.collection
     where, sent = await call.search(resource)
-    window, found = await call.window(listing)
+    page_request, found = await call.page_request(collection)
     if found is not None:
-        revision, listing = found, resource.listing
+        revision, collection = found, resource.collection
     document = call.shown(resource).entry
-    page = await listing.find(call.ctx, window, where, document.columns)
+    page = await collection.find(call.ctx, page_request, where, document.columns)
     entries = await _whole(call, document, document.of(page.rows))
     following = call.next_page(resource, page, sent)
     headers = {"Link": f'<{following}>; rel="next"'} if following else {}
@@ -76,8 +77,8 @@ def shows(resource: Resource) -> Endpoint:
 
     async def endpoint(call: Call) -> Response:
         document = call.shown(resource).item
-        select = (*document.columns, resource.listing.source.c.version)
-        row = await resource.listing.get(call.ctx, call.item_id, select)
+        select = (*document.columns, resource.collection.source.c.version)
+        row = await resource.collection.get(call.ctx, call.item_id, select)
         if row is None:
             raise NotFound(f"no {resource.name[:-1]} with the id {shown(call.item_id)}")
         items = document.of([row], len(row) - len(select))
@@ -253,7 +254,9 @@ async def expected(call: Call, resource: Resource, *, creates: bool = False) -> 
         return versions[0]
     if versions is None and not (creates and call.must_exist):
         return None
-    row = await resource.listing.get(call.ctx, call.item_id, (resource.listing.source.c.version,))
+    row = await resource.collection.get(
+        call.ctx, call.item_id, (resource.collection.source.c.version,)
+    )
     if versions is None:
         if row is None:
             raise StaleVersion(
@@ -274,12 +277,14 @@ async def _whole(
     if not isinstance(many, Many) or not items:
         return items
     part = many.document
-    window = Window(job_actions.LISTING.order, first=INT64 // 2)
+    page_request = PageRequest(job_actions.COLLECTION.order, first=INT64 // 2)
     keys = [(item["project_id"], item["job_id"]) for item in items]
     # Jobs of another project are there only for those who may read all projects.
     own = all(project == call.ctx.project_id for project, _ in keys)
-    listing = job_actions.LISTING if own else job_actions.LISTING.everywhere
-    pages = await listing.find_of(call.ctx, keys, job_actions.OF_JOB, window, None, part.columns)
+    collection = job_actions.COLLECTION if own else job_actions.COLLECTION.all_projects
+    pages = await collection.pages_by_parent(
+        call.ctx, keys, job_actions.OF_JOB, page_request, None, part.columns
+    )
     for item, key in zip(items, keys, strict=True):
         item["job_actions"] = part.of(pages[key].rows, len(key))
         trust = item.get("user_credentials")

@@ -4,7 +4,8 @@
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -14,21 +15,22 @@ from urllib.parse import parse_qsl, quote, urlencode
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from gateway import __version__, documents
+from gateway import __version__
+from gateway.catalogue import json_values
+from gateway.catalogue.tables import ID_BYTES, INT64
 from gateway.context import Context
 from gateway.errors import BadInput, shown
-from gateway.filters import All, Condition, Where
-from gateway.paging import Key, Page, Window
-from gateway.resolvers import Listing
+from gateway.query.filters import All, Condition, Where
+from gateway.query.paging import Key, Page, PageRequest
+from gateway.resolvers.collection import Collection
 from gateway.rest_compat import searches
 from gateway.rest_compat.documents import Resource, Shown
 from gateway.settings import Settings
-from gateway.tables import ID_BYTES, INT64
 
 TRUE = frozenset({"true", "True", "t", "yes", "y", "1", "on"})
 FALSE = frozenset({"false", "False", "f", "no", "n", "0", "off"})
 
-LONGEST_LINK = 8000
+MAX_LINK_LENGTH = 8000
 
 _INTEGER = re.compile(r"\s*([+-]?)0*([0-9]+?)\s*", re.ASCII)
 _TAG = r'(?:W/)?"[^"]*"'
@@ -91,7 +93,7 @@ class Call:
     async def body(self) -> dict[str, Any]:
         """The body's object; without a body, an empty one. Raises BadInput for anything else."""
         raw = await self.raw()
-        value = documents.parse(raw) if raw else {}
+        value = json_values.parse(raw) if raw else {}
         if not isinstance(value, dict):
             raise BadInput(f"the body must be an object, not {shown(value)}")
         return value
@@ -133,15 +135,15 @@ class Call:
     async def search(self, resource: Resource) -> tuple[Where | None, str]:
         """Return the search that the body or a parameter asks for, and its text as a parameter."""
         raw, parameter = await self.raw(), self.query.get("search")
-        sought = documents.parse(raw) if raw else None
+        sought = json_values.parse(raw) if raw else None
         if parameter is None:
             where = searches.compiled(resource, sought)
             return where, orjson.dumps(sought).decode() if where else ""
         if sought:
             raise BadParameter("search", "there is a search in the body as well")
-        return searches.compiled(resource, documents.parse(parameter, what="'search'")), ""
+        return searches.compiled(resource, json_values.parse(parameter, what="'search'")), ""
 
-    async def window(self, listing: Listing) -> tuple[Window, int | None]:
+    async def page_request(self, collection: Collection) -> tuple[PageRequest, int | None]:
         """Return the part of the list that is asked for, and of which revision its marker is."""
         limit = self.number("limit", 1) or self.ctx.default_limit
         offset = self.number("offset", 0)
@@ -150,18 +152,20 @@ class Call:
             raise BadParameter("marker", f"there is an offset as well, {offset}")
         after, revision = (None, None)
         if marker is not None:
-            after, revision = await self._position(listing, marker)
+            after, revision = await self._position(collection, marker)
         first = min(limit, self.ctx.max_limit)
-        return Window(listing.order, first=first, after=after, offset=offset or 0), revision
+        return PageRequest(collection.order, first=first, after=after, offset=offset or 0), revision
 
-    async def _position(self, listing: Listing, marker: str) -> tuple[Key, int | None]:
+    async def _position(self, collection: Collection, marker: str) -> tuple[Key, int | None]:
         """Where the item stands in the list that the marker names: `id`, or `project:id`."""
         parts = marker.split(":", 1)
         if all(possible_id(part) for part in parts):
-            named = zip(reversed(listing.key), reversed(parts), strict=False)
+            named = zip(reversed(collection.key), reversed(parts), strict=False)
             where = All(tuple(Condition(column, "eq", part) for column, part in named))
-            keys = tuple(sort.column for sort in listing.order)
-            page = await listing.find(self.ctx, Window(listing.order, first=1), where, keys)
+            keys = tuple(sort.column for sort in collection.order)
+            page = await collection.find(
+                self.ctx, PageRequest(collection.order, first=1), where, keys
+            )
             if page.more:
                 raise BadParameter(
                     "marker", f"{shown(marker)} is in several projects, say project:{marker}"
@@ -189,14 +193,14 @@ class Call:
         if "offset" in self.query:
             query.append(("offset", str(page.next_offset())))
         else:
-            sorted_by = {sort.column for sort in page.window.order}
+            sorted_by = {sort.column for sort in page.page_request.order}
             # With its project, where the list may hold two items of one id.
-            named = [column for column in resource.listing.key if column in sorted_by]
+            named = [column for column in resource.collection.key if column in sorted_by]
             last = page.rows[-1]
             query.append(("marker", ":".join(getattr(last, str(column.key)) for column in named)))
         address = f"{self.address(self.ctx.project_id, resource.name)}?{urlencode(query)}"
         # A body may ask for more than an address can; servers refuse very long ones.
-        return address if len(address) <= LONGEST_LINK else None
+        return address if len(address) <= MAX_LINK_LENGTH else None
 
     def versions(self) -> tuple[int, ...] | None:
         """Return the versions of which `If-Match` names one; None for any. Raises BadInput."""
@@ -206,7 +210,7 @@ class Call:
         # A tag that isn't ours is well-formed, and no version.
         return tuple(int(digits[:19]) for digits in _VERSION.findall(text)) or (-1,)
 
-    def known(self) -> Collection[str]:
+    def known(self) -> AbstractSet[str]:
         """Return the tags of what the caller has; `*` stands for any. Raises BadInput."""
         text = self._tags("If-None-Match") or ""
         # Compared weakly: whether the caller says so or not.

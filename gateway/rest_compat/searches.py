@@ -5,27 +5,28 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gateway import documents
+from gateway.catalogue import json_values
+from gateway.catalogue.projections import integer
+from gateway.catalogue.tables import INT64, JSONText
 from gateway.errors import BadInput, shown
-from gateway.filters import (
-    PRESENT,
+from gateway.query.filters import (
+    EXISTS,
     All,
+    AnyOf,
     Condition,
-    Either,
     Expression,
-    Holds,
+    JSONContains,
     Not,
     Where,
 )
-from gateway.projections import integer
-from gateway.resolvers import Column, actions, job_actions, jobs
+from gateway.resolvers import actions, job_actions, jobs
+from gateway.resolvers.collection import Column
 from gateway.rest_compat.documents import Resource
-from gateway.tables import INT64, JSONText
 
 KEYS = ("match", "match_not", "time_before", "time_after")
-MOST_COMPARISONS = 50
+MAX_COMPARISONS = 50
 
-_NOTHING = Either(())
+_NOTHING = AnyOf(())
 
 
 def compiled(resource: Resource, search: Any) -> Where | None:
@@ -49,7 +50,7 @@ class _Search:
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
-        self.left = MOST_COMPARISONS
+        self.left = MAX_COMPARISONS
 
     def conditions(self, search: dict[str, Any]) -> Iterator[Where]:
         """Everything that has to hold."""
@@ -73,7 +74,7 @@ class _Search:
                 raise BadInput(f"'{key}' must hold objects, not {shown(entry)}", field=key)
             self.left -= len(entry)
         if self.left < 0:
-            raise BadInput(f"'{key}': a search compares {MOST_COMPARISONS} keys at most", field=key)
+            raise BadInput(f"'{key}': a search compares {MAX_COMPARISONS} keys at most", field=key)
         return entries
 
     def entry(self, entry: dict[str, Any]) -> Where:
@@ -90,7 +91,7 @@ class _Search:
         if not isinstance(text, str):
             raise BadInput(f"'_all' must be a string, not {shown(text)}", field="_all")
         try:
-            listed = documents.parse(text)
+            listed = json_values.parse(text)
         except BadInput:
             listed = None
         if isinstance(listed, list):
@@ -103,36 +104,36 @@ class _Search:
             return _NOTHING
         if key in self.resource.searched:
             return _equals(self.resource.searched[key], value, blank=key in self.resource.blank)
-        held = Either(tuple(self.ways(key, value)))
+        held = AnyOf(tuple(self.elsewhere(key, value)))
         if value is not None:
             return held
-        return Either((held, Not(Either(tuple(self.ways(key, PRESENT))))))
+        return AnyOf((held, Not(AnyOf(tuple(self.elsewhere(key, EXISTS))))))
 
-    def ways(self, key: str, value: Any) -> Iterator[Where]:
+    def elsewhere(self, key: str, value: Any) -> Iterator[Where]:
         """Where else the key may be."""
         for document in self.resource.open:
-            yield Expression(Holds(document, (key,), value, anywhere=True))
+            yield Expression(JSONContains(document, (key,), value, anywhere=True))
         if self.resource.parts is None:
             return
         if (column := self.resource.parts.get(key)) is not None:
-            yield _in_actions(All(()) if value is PRESENT else _equals(column, value))
+            yield _in_actions(All(()) if value is EXISTS else _equals(column, value))
         else:
             document = actions.COLUMNS.freezer_action
-            yield _in_actions(Expression(Holds(document, (key,), value, anywhere=True)))
+            yield _in_actions(Expression(JSONContains(document, (key,), value, anywhere=True)))
 
 
 def _in_actions(where: Where) -> Where:
     """A job has an action of which this holds."""
     found: sa.Select[Any] = (
         sa.select(sa.literal_column("1"))
-        .select_from(job_actions.LISTING.source)
+        .select_from(job_actions.COLLECTION.source)
         .where(
             job_actions.COLUMNS.project_id == jobs.COLUMNS.project_id,
             job_actions.COLUMNS.job_id == jobs.COLUMNS.id,
             where.sql(),
         )
     )
-    return Expression(found.correlate(jobs.LISTING.source).exists())
+    return Expression(found.correlate(jobs.COLLECTION.source).exists())
 
 
 def _equals(column: Column, value: Any, *, blank: bool = False) -> Where:

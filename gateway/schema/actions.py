@@ -5,10 +5,11 @@ from datetime import datetime
 import strawberry
 from strawberry import Maybe
 
-from gateway.context import Parent
+from gateway.context import ItemKey
 from gateway.resolvers import actions, job_actions, jobs
-from gateway.resolvers.actions import COLUMNS, LISTING, ActionDraft
+from gateway.resolvers.actions import COLLECTION, COLUMNS, ActionDraft
 from gateway.schema.connections import connection
+from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
@@ -20,10 +21,9 @@ from gateway.schema.mutations import (
 )
 from gateway.schema.nodes import Info, Node, by_rest_id, leaf, node
 from gateway.schema.scalars import JSON
-from gateway.schema.wheres import order_of, where_of
 
 
-@node(LISTING, key="action_id", description="One thing for an agent to do.")
+@node(COLLECTION, key="action_id", description="One thing for an agent to do.")
 class Action(Node):
     """A view over an action's row."""
 
@@ -63,8 +63,8 @@ class Action(Node):
     )
 
 
-ActionWhere = where_of(Action, freezer_action="Conditions on the definition; all must hold.")
-ActionOrder = order_of(Action)
+ActionWhere = where_input(Action, freezer_action="Conditions on the definition; all must hold.")
+ActionOrder = order_input(Action)
 
 input_of(
     ActionDraft,
@@ -100,7 +100,7 @@ class UpdateActionInput:
 class ActionPayload:
     """What a mutation wrote."""
 
-    key: strawberry.Private[Parent]
+    key: strawberry.Private[ItemKey]
     action = written("Action", "The action.")
 
 
@@ -108,8 +108,8 @@ class ActionPayload:
 class Query:
     """What can be asked."""
 
-    actions = connection("Action", LISTING, actions.search, "Actions, by id.")
-    action = by_rest_id("Action", LISTING, "actionId")
+    actions = connection("Action", COLLECTION, actions.search, "Actions, by id.")
+    action = by_rest_id("Action", COLLECTION, "actionId")
 
 
 @strawberry.type

@@ -5,11 +5,12 @@ from datetime import datetime
 import strawberry
 from strawberry import Maybe
 
-from gateway.context import Parent
+from gateway.context import ItemKey
 from gateway.resolvers import backups, clients, jobs
-from gateway.resolvers.backups import COLUMNS, LISTING, BackupDraft
+from gateway.resolvers.backups import COLLECTION, COLUMNS, BackupDraft
 from gateway.schema.connections import connection
 from gateway.schema.enums import BackupStatus
+from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
@@ -21,10 +22,9 @@ from gateway.schema.mutations import (
 )
 from gateway.schema.nodes import Info, Node, by_rest_id, leaf, node, one
 from gateway.schema.scalars import JSON, BigInt
-from gateway.schema.wheres import order_of, where_of
 
 
-@node(LISTING, key="backup_id", description="What an agent wrote, once.")
+@node(COLLECTION, key="backup_id", description="What an agent wrote, once.")
 class Backup(Node):
     """A view over a backup's row."""
 
@@ -65,14 +65,14 @@ class Backup(Node):
     created_at: datetime = leaf(COLUMNS.created_at, "When it was registered.", sort=True)
     updated_at: datetime = leaf(COLUMNS.updated_at, "When it was last changed.", sort=True)
 
-    job = one("Job", jobs.LISTING, "job_id", "The job that made it, if it still exists.")
+    job = one("Job", jobs.COLLECTION, "job_id", "The job that made it, if it still exists.")
     client = one(
-        "Client", clients.LISTING, "client_id", "The client it is of, if it is still registered."
+        "Client", clients.COLLECTION, "client_id", "The client it is of, if it is still registered."
     )
 
 
-BackupWhere = where_of(Backup, metadata="Conditions on the metadata; all must hold.")
-BackupOrder = order_of(Backup)
+BackupWhere = where_input(Backup, metadata="Conditions on the metadata; all must hold.")
+BackupOrder = order_input(Backup)
 
 input_of(
     BackupDraft,
@@ -104,7 +104,7 @@ class UpdateBackupInput:
 class BackupPayload:
     """What a mutation wrote."""
 
-    key: strawberry.Private[Parent]
+    key: strawberry.Private[ItemKey]
     backup = written("Backup", "The backup.")
 
 
@@ -113,9 +113,9 @@ class Query:
     """What can be asked."""
 
     backups = connection(
-        "Backup", LISTING, backups.search, "Backups, by name and time unless ordered otherwise."
+        "Backup", COLLECTION, backups.search, "Backups, by name and time unless ordered otherwise."
     )
-    backup = by_rest_id("Backup", LISTING, "backupId")
+    backup = by_rest_id("Backup", COLLECTION, "backupId")
 
 
 @strawberry.type

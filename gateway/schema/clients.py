@@ -4,17 +4,17 @@ from datetime import datetime
 
 import strawberry
 
-from gateway.context import Parent
+from gateway.context import ItemKey
 from gateway.resolvers import backups, clients, jobs
-from gateway.resolvers.clients import COLUMNS, LISTING, ClientDraft
+from gateway.resolvers.clients import COLLECTION, COLUMNS, ClientDraft
 from gateway.schema.connections import connection
+from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.mutations import DeleteInput, DeletePayload, input_of, key_of, target, written
 from gateway.schema.nodes import Info, Node, by_rest_id, leaf, node
 from gateway.schema.scalars import JSON
-from gateway.schema.wheres import order_of, where_of
 
 
-@node(LISTING, key="client_id", description="A host that runs a scheduler and its agent.")
+@node(COLLECTION, key="client_id", description="A host that runs a scheduler and its agent.")
 class Client(Node):
     """A view over a client's row."""
 
@@ -34,11 +34,11 @@ class Client(Node):
     updated_at: datetime = leaf(COLUMNS.updated_at, "When it was last changed.", sort=True)
 
     jobs = connection(
-        "Job", jobs.LISTING, jobs.search, "Its jobs.", owner=jobs.OF_CLIENT, key="client_id"
+        "Job", jobs.COLLECTION, jobs.search, "Its jobs.", owner=jobs.OF_CLIENT, key="client_id"
     )
     backups = connection(
         "Backup",
-        backups.LISTING,
+        backups.COLLECTION,
         backups.search,
         "The backups made of it.",
         owner=backups.OF_CLIENT,
@@ -46,8 +46,8 @@ class Client(Node):
     )
 
 
-ClientWhere = where_of(Client)
-ClientOrder = order_of(Client)
+ClientWhere = where_input(Client)
+ClientOrder = order_input(Client)
 
 input_of(
     ClientDraft,
@@ -69,7 +69,7 @@ input_of(
 class ClientPayload:
     """What a mutation wrote."""
 
-    key: strawberry.Private[Parent]
+    key: strawberry.Private[ItemKey]
     client = written("Client", "The client.")
 
 
@@ -78,9 +78,9 @@ class Query:
     """What can be asked."""
 
     clients = connection(
-        "Client", LISTING, clients.search, "Clients, the central ones included, by id."
+        "Client", COLLECTION, clients.search, "Clients, the central ones included, by id."
     )
-    client = by_rest_id("Client", LISTING, "clientId")
+    client = by_rest_id("Client", COLLECTION, "clientId")
 
 
 @strawberry.type

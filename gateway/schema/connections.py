@@ -7,15 +7,15 @@ from typing import Annotated, Any, Generic, Optional, TypeVar, cast
 
 import strawberry
 
-from gateway.context import Context, Parent
+from gateway.context import Context, ItemKey
+from gateway.db.rows import Row
 from gateway.errors import BadInput
-from gateway.filters import All, Where
-from gateway.paging import Page, Window, decode
-from gateway.resolvers import Columns, Listing, Owner
+from gateway.query.filters import All, Where
+from gateway.query.paging import Page, PageRequest, decode
+from gateway.resolvers.collection import Collection, Columns, Owner
+from gateway.schema.filter_inputs import condition, sorting
 from gateway.schema.nodes import Info, annotated, reference
 from gateway.schema.views import SPEC, VIEWS, List, is_across, place, selected
-from gateway.schema.wheres import condition, sorting
-from gateway.tables import Row
 
 Item = TypeVar("Item")
 NESTED_LIMIT = 10
@@ -28,12 +28,12 @@ class Slice:
     """A window on a list: of the catalogue, or of one parent, read together with its siblings."""
 
     ctx: Context
-    listing: Listing
-    window: Window
+    collection: Collection
+    page_request: PageRequest
     where: Where | None
     columns: Columns
     owner: Owner | None = None
-    parent: Parent | None = None
+    parent: ItemKey | None = None
     _page: "asyncio.Future[Page] | None" = field(default=None, repr=False)
 
     async def page(self) -> Page:
@@ -44,17 +44,24 @@ class Slice:
 
     async def _read(self) -> Page:
         if self.parent is None:
-            return await self.listing.find(self.ctx, self.window, self.where, self.columns)
+            return await self.collection.find(self.ctx, self.page_request, self.where, self.columns)
         found = await self.ctx.batch(
-            self.listing.find_of, self.parent, self.owner, self.window, self.where, self.columns
+            self.collection.pages_by_parent,
+            self.parent,
+            self.owner,
+            self.page_request,
+            self.where,
+            self.columns,
         )
         return cast("Page", found)
 
     async def count(self) -> int:
         """How many rows the whole list has."""
         if self.parent is None:
-            return await self.listing.count(self.ctx, self.where)
-        counted = await self.ctx.batch(self.listing.count_of, self.parent, self.owner, self.where)
+            return await self.collection.count(self.ctx, self.where)
+        counted = await self.ctx.batch(
+            self.collection.counts_by_parent, self.parent, self.owner, self.where
+        )
         return counted or 0
 
     async def goes_on(self, *, forwards: bool) -> bool:
@@ -64,9 +71,16 @@ class Slice:
         if known is not None:
             return known
         if self.parent is None:
-            return await self.listing.reaches(self.ctx, self.window, self.where, forwards=forwards)
+            return await self.collection.has_more(
+                self.ctx, self.page_request, self.where, forwards=forwards
+            )
         reached = await self.ctx.batch(
-            self.listing.reaches_of, self.parent, self.owner, self.window, self.where, forwards
+            self.collection.has_more_by_parent,
+            self.parent,
+            self.owner,
+            self.page_request,
+            self.where,
+            forwards,
         )
         return bool(reached)
 
@@ -151,7 +165,7 @@ class Connection(Generic[Item]):
 
 def connection(  # noqa: PLR0913 - what makes one list differ from another
     name: str,
-    listing: Listing,
+    collection: Collection,
     search: Callable[[str], Where],
     description: str,
     *,
@@ -161,7 +175,7 @@ def connection(  # noqa: PLR0913 - what makes one list differ from another
     extra: Columns = (),
 ) -> Any:
     """Declare a field that is a `List`; a connection of a type of its own gives it as `type_`."""
-    spec = List(name, listing, search, owner, key, extra)
+    spec = List(name, collection, search, owner, key, extra)
 
     async def resolve(root: Any, info: Any, **arguments: Any) -> Any:
         ctx = info.context
@@ -172,9 +186,9 @@ def connection(  # noqa: PLR0913 - what makes one list differ from another
             columns = (*selected(info, VIEWS[name], "edges.node", "nodes", across=across), *extra)
             known = (question(ctx, spec, arguments, across=across), columns)
             ctx.selections[asked] = known
-        (from_, window, where), columns = known
+        (from_, page_request, where), columns = known
         parent = (root.project_id, getattr(root, str(key))) if owner else None
-        slice_ = Slice(ctx, from_, window, where, columns, owner, parent)
+        slice_ = Slice(ctx, from_, page_request, where, columns, owner, parent)
         return (type_ or Connection)(slice=slice_)
 
     return strawberry.field(
@@ -189,14 +203,14 @@ def connection(  # noqa: PLR0913 - what makes one list differ from another
     )
 
 
-Question = tuple[Listing, Window, Where | None]
+Question = tuple[Collection, PageRequest, Where | None]
 
 
 def question(ctx: Context, spec: List, arguments: Mapping[str, Any], *, across: bool) -> Question:
     """What a field's arguments ask: which list, which part of it, which items. Raises BadInput."""
     view = VIEWS[spec.view]
-    listing = spec.listing.everywhere if across else spec.listing
-    order = sorting(view, listing, arguments.get("order_by"))
+    collection = spec.collection.all_projects if across else spec.collection
+    order = sorting(view, collection, arguments.get("order_by"))
     first, last = _lengths(
         ctx, arguments.get("first"), arguments.get("last"), nested=spec.owner is not None
     )
@@ -207,7 +221,7 @@ def question(ctx: Context, spec: List, arguments: Mapping[str, Any], *, across: 
     where = arguments.get("where")
     text = arguments.get("search_")
     conditions = (condition(view, where) if where else None, _searched(spec.search, text))
-    return listing, Window(order, first, last, after, before), _both(*conditions)
+    return collection, PageRequest(order, first, last, after, before), _both(*conditions)
 
 
 def _searched(search: Callable[[str], Where], text: str | None) -> Where | None:

@@ -14,7 +14,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from gateway import documents, projections
+from gateway.catalogue import json_values, projections
 from gateway.context import Context, Contexts
 from gateway.errors import (
     BadInput,
@@ -26,7 +26,7 @@ from gateway.errors import (
     shown,
 )
 from gateway.schema import errors
-from gateway.schema.operations import Plans
+from gateway.schema.execution.operations import Plans
 from gateway.schema.root import Schema
 from gateway.settings import Settings
 
@@ -106,9 +106,9 @@ async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]
     if request.method == "GET":
         given: Any = dict(request.query_params)
         if "variables" in given:
-            given["variables"] = documents.parse(given["variables"] or "null", what="'variables'")
+            given["variables"] = json_values.parse(given["variables"] or "null", what="'variables'")
     else:
-        given = documents.parse(await request.body())
+        given = json_values.parse(await request.body())
     if not isinstance(given, dict):
         raise BadInput("the body must be one GraphQL request, an object")
     query = given.get("query")

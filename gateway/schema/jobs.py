@@ -7,13 +7,14 @@ from typing import Any
 import strawberry
 from strawberry import Maybe
 
-from gateway.context import Parent
+from gateway.context import ItemKey
 from gateway.resolvers import actions, backups, clients, job_actions, jobs, sessions
 from gateway.resolvers.actions import ActionDraft
-from gateway.resolvers.jobs import COLUMNS, LISTING, JobDraft
+from gateway.resolvers.jobs import COLLECTION, COLUMNS, JobDraft
 from gateway.schema.actions import Action
 from gateway.schema.connections import Connection, Edge, connection
 from gateway.schema.enums import JobEvent, JobResult, JobStatus
+from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
@@ -25,7 +26,6 @@ from gateway.schema.mutations import (
 )
 from gateway.schema.nodes import Info, Node, by_rest_id, fragment, leaf, node, one, part
 from gateway.schema.scalars import JSON
-from gateway.schema.wheres import order_of, where_of
 
 
 @fragment("When a job runs, and how far it is; null is what a schedule doesn't say.")
@@ -80,7 +80,7 @@ class JobActionConnection(Connection[Action]):
         return [JobActionEdge(page=page, row=row) for row in page.rows]
 
 
-@node(LISTING, key="job_id", description="When and where a list of actions runs.")
+@node(COLLECTION, key="job_id", description="When and where a list of actions runs.")
 class Job(Node):
     """A view over a job's row."""
 
@@ -104,7 +104,7 @@ class Job(Node):
 
     actions = connection(
         "Action",
-        job_actions.LISTING,
+        job_actions.COLLECTION,
         actions.search,
         "What it does, in this order.",
         owner=job_actions.OF_JOB,
@@ -114,21 +114,26 @@ class Job(Node):
     )
     backups = connection(
         "Backup",
-        backups.LISTING,
+        backups.COLLECTION,
         backups.search,
         "The backups that it made.",
         owner=backups.OF_JOB,
         key="job_id",
     )
     client = one(
-        "Client", clients.LISTING, "client_id", "The client it runs on, if it is still registered."
+        "Client",
+        clients.COLLECTION,
+        "client_id",
+        "The client it runs on, if it is still registered.",
     )
-    session = one("Session", sessions.LISTING, "session_id", "The session it belongs to.")
+    session = one("Session", sessions.COLLECTION, "session_id", "The session it belongs to.")
 
 
-JobScheduleWhere = where_of(JobSchedule)
-JobWhere = where_of(Job, schedule_document="Conditions on the schedule's document; all must hold.")
-JobOrder = order_of(Job)
+JobScheduleWhere = where_input(JobSchedule)
+JobWhere = where_input(
+    Job, schedule_document="Conditions on the schedule's document; all must hold."
+)
+JobOrder = order_input(Job)
 
 
 @strawberry.input(description="When a job runs; in an update, null takes a part of it away.")
@@ -217,7 +222,7 @@ class JobEventInput:
 class JobPayload:
     """What a mutation wrote."""
 
-    key: strawberry.Private[Parent]
+    key: strawberry.Private[ItemKey]
     job = written("Job", "The job.")
 
 
@@ -225,7 +230,7 @@ class JobPayload:
 class JobEventPayload:
     """What became of a request."""
 
-    key: strawberry.Private[Parent]
+    key: strawberry.Private[ItemKey]
     requested: bool = strawberry.field(description="No where the same had been asked already.")
     job = written("Job", "The job.")
 
@@ -234,8 +239,10 @@ class JobEventPayload:
 class Query:
     """What can be asked."""
 
-    jobs = connection("Job", LISTING, jobs.search, "Jobs, by description unless ordered otherwise.")
-    job = by_rest_id("Job", LISTING, "jobId")
+    jobs = connection(
+        "Job", COLLECTION, jobs.search, "Jobs, by description unless ordered otherwise."
+    )
+    job = by_rest_id("Job", COLLECTION, "jobId")
 
 
 @strawberry.type

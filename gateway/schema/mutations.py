@@ -7,7 +7,7 @@ import strawberry
 from sqlmodel import SQLModel
 from strawberry import Some
 
-from gateway.context import Context, Parent
+from gateway.context import Context, ItemKey
 from gateway.errors import NotFound
 from gateway.schema.nodes import Info, annotated, reference
 from gateway.schema.views import VIEWS, fetch, parse_id
@@ -56,7 +56,7 @@ def written(view: str, description: str) -> Any:
     )
 
 
-def key_of(row: SQLModel) -> Parent:
+def key_of(row: SQLModel) -> ItemKey:
     """A row's project and id."""
     return row.project_id, row.id  # type: ignore[attr-defined]  # every table has them
 

@@ -23,7 +23,8 @@ from strawberry.schema.name_converter import NameConverter
 from strawberry.types.field import StrawberryField
 
 from gateway.context import Context
-from gateway.resolvers import Column, Listing
+from gateway.db.rows import Row
+from gateway.resolvers.collection import Collection, Column
 from gateway.schema.scalars import Epoch, Int32, Vocabulary
 from gateway.schema.views import (
     SPEC,
@@ -39,7 +40,6 @@ from gateway.schema.views import (
     is_across,
     selected,
 )
-from gateway.tables import Row
 
 Info = strawberry.Info[Context, None]
 Item = TypeVar("Item")
@@ -89,7 +89,7 @@ def part(type_: type, description: str) -> Any:
     )
 
 
-def one(view: str, listing: Listing, key: str, description: str) -> Any:
+def one(view: str, collection: Collection, key: str, description: str) -> Any:
     """Declare a relation to one: `key` is the leaf that holds the other's id."""
 
     async def resolve(root: Any, info: Any) -> Any:
@@ -98,23 +98,23 @@ def one(view: str, listing: Listing, key: str, description: str) -> Any:
             return None
         across = is_across(root)
         columns = selected(info, VIEWS[view], across=across)
-        meant = (listing.everywhere if across else listing).meant
-        return await info.context.batch(meant, (root.project_id, other), columns)
+        resolve_ids = (collection.all_projects if across else collection).resolve_ids
+        return await info.context.batch(resolve_ids, (root.project_id, other), columns)
 
     return strawberry.field(
         resolver=annotated(resolve, root=Any, info=Info, returns=Optional[reference(view)]),
         description=description,
-        metadata={SPEC: Reference(view, listing, key)},
+        metadata={SPEC: Reference(view, collection, key)},
     )
 
 
-def by_rest_id(view: str, listing: Listing, argument: str) -> Any:
+def by_rest_id(view: str, collection: Collection, argument: str) -> Any:
     """Declare the root field that finds one item by the id that REST clients know."""
-    spec = ByRestId(view, listing, argument)
+    spec = ByRestId(view, collection, argument)
 
     async def resolve(root: Any, info: Any, item_id: str) -> Any:  # noqa: ARG001 - there is no root
         columns = selected(info, VIEWS[view])
-        return await listing.get(info.context, spec.checked(item_id), columns)
+        return await collection.get(info.context, spec.checked(item_id), columns)
 
     about = strawberry.argument(name=argument, description="The id in the current project.")
     return strawberry.field(
@@ -173,13 +173,13 @@ def annotated(
 
 
 @dataclass_transform()
-def node(listing: Listing, key: str, description: str) -> Callable[[type[Item]], type[Item]]:
+def node(collection: Collection, key: str, description: str) -> Callable[[type[Item]], type[Item]]:
     """Declare a view: a type whose items have ids; `key` is the leaf that holds the REST id."""
 
     def declare(cls: type[Item]) -> type[Item]:
         decorated = strawberry.type(cls, description=description)
         decorated.__strawberry_definition__.is_type_of = _is_row  # type: ignore[attr-defined]
-        _register(decorated, listing, key)
+        _register(decorated, collection, key)
         return decorated
 
     return declare
@@ -201,7 +201,7 @@ def _is_row(obj: object, _info: object) -> bool:
     return isinstance(obj, Row)
 
 
-def _register(cls: type, listing: Listing | None, key: str) -> None:
+def _register(cls: type, collection: Collection | None, key: str) -> None:
     definition = cls.__strawberry_definition__  # type: ignore[attr-defined]
     own: dict[str, Leaf] = {}
     inner: dict[str, Leaf] = {}
@@ -220,7 +220,7 @@ def _register(cls: type, listing: Listing | None, key: str) -> None:
                 inner |= VIEWS[group].leaves
             case Reference(key=other) | List(key=other) if other:
                 needs[name] = frozenset({other})
-    VIEWS[definition.name] = View(definition.name, key, listing, own, inner | own, needs, parts)  # type: ignore[arg-type]
+    VIEWS[definition.name] = View(definition.name, key, collection, own, inner | own, needs, parts)  # type: ignore[arg-type]
     TYPENAMES[definition.name] = sa.literal_column(f"'{definition.name}'").label("typename")
 
 

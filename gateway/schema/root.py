@@ -12,7 +12,7 @@ from strawberry.types import ExecutionContext
 
 from gateway.context import Context
 from gateway.schema import actions, backups, clients, errors, jobs, sessions
-from gateway.schema.limits import Limits
+from gateway.schema.execution.limits import Limits
 from gateway.schema.nodes import Info, Node
 from gateway.schema.scalars import SCALARS
 from gateway.schema.views import SPEC, ByGlobalId, Told, fetch, lies_across, parse_id

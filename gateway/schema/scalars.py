@@ -12,9 +12,9 @@ import strawberry
 from graphql import ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
-from gateway import documents
+from gateway.catalogue import json_values
+from gateway.catalogue.tables import INT64
 from gateway.errors import BadInput, shown
-from gateway.tables import INT64
 
 JSON = NewType("JSON", object)
 """An open document: text on its way out, values on its way in."""
@@ -91,11 +91,11 @@ def _text(value: str) -> orjson.Fragment:
 
 
 def _document(value: Any) -> Any:
-    return documents.checked(value)
+    return json_values.checked(value)
 
 
 def _literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
-    return documents.checked(value_from_ast_untyped(node, variables))
+    return json_values.checked(value_from_ast_untyped(node, variables))
 
 
 def _big_integer(value: object) -> int:

@@ -5,11 +5,12 @@ from datetime import datetime
 import strawberry
 from strawberry import Maybe
 
-from gateway.context import Parent
+from gateway.context import ItemKey
 from gateway.resolvers import jobs, sessions
-from gateway.resolvers.sessions import COLUMNS, LISTING, Outcome, SessionDraft
+from gateway.resolvers.sessions import COLLECTION, COLUMNS, Outcome, SessionDraft
 from gateway.schema.connections import connection
 from gateway.schema.enums import JobResult
+from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.jobs import ScheduleInput
 from gateway.schema.mutations import (
     DeleteInput,
@@ -22,10 +23,9 @@ from gateway.schema.mutations import (
 )
 from gateway.schema.nodes import Info, Node, by_rest_id, leaf, node
 from gateway.schema.scalars import JSON
-from gateway.schema.wheres import order_of, where_of
 
 
-@node(LISTING, key="session_id", description="Jobs on several hosts that start together.")
+@node(COLLECTION, key="session_id", description="Jobs on several hosts that start together.")
 class Session(Node):
     """A view over a session's row."""
 
@@ -50,12 +50,12 @@ class Session(Node):
     updated_at: datetime = leaf(COLUMNS.updated_at, "When it was last changed.", sort=True)
 
     jobs = connection(
-        "Job", jobs.LISTING, jobs.search, "Its jobs.", owner=jobs.OF_SESSION, key="session_id"
+        "Job", jobs.COLLECTION, jobs.search, "Its jobs.", owner=jobs.OF_SESSION, key="session_id"
     )
 
 
-SessionWhere = where_of(Session, schedule="Conditions on the schedule; all must hold.")
-SessionOrder = order_of(Session)
+SessionWhere = where_input(Session, schedule="Conditions on the schedule; all must hold.")
+SessionOrder = order_input(Session)
 
 
 @strawberry.input(description="A session to create; jobs are taken into it one by one.")
@@ -116,7 +116,7 @@ class EndSessionInput:
 class SessionPayload:
     """What a mutation wrote."""
 
-    key: strawberry.Private[Parent]
+    key: strawberry.Private[ItemKey]
     session = written("Session", "The session.")
 
 
@@ -124,7 +124,7 @@ class SessionPayload:
 class SessionActionPayload:
     """The session, and whether the job may go on."""
 
-    key: strawberry.Private[Parent]
+    key: strawberry.Private[ItemKey]
     outcome: str = strawberry.field(
         description="`success`, `hold-off` (wait for the next run) or `out-of-sync`."
     )
@@ -136,8 +136,8 @@ class SessionActionPayload:
 class Query:
     """What can be asked."""
 
-    sessions = connection("Session", LISTING, sessions.search, "Sessions, by description.")
-    session = by_rest_id("Session", LISTING, "sessionId")
+    sessions = connection("Session", COLLECTION, sessions.search, "Sessions, by description.")
+    session = by_rest_id("Session", COLLECTION, "sessionId")
 
 
 @strawberry.type
@@ -209,7 +209,7 @@ class Mutation:
         return _acted(info, session_id, outcome)
 
 
-def _both(info: Info, input: SessionJobInput | StartSessionInput | EndSessionInput) -> Parent:
+def _both(info: Info, input: SessionJobInput | StartSessionInput | EndSessionInput) -> ItemKey:
     return (
         target(info.context, input.id, "Session"),
         target(info.context, input.job_id, "Job", field="jobId"),

@@ -18,11 +18,11 @@ import sqlalchemy as sa
 import strawberry
 from graphql import FieldNode, FragmentSpreadNode, GraphQLResolveInfo, InlineFragmentNode
 
-from gateway.context import Context, Parent
+from gateway.context import Context, ItemKey
+from gateway.db.rows import Row
 from gateway.errors import BadInput, shown
-from gateway.filters import Where
-from gateway.resolvers import Column, Columns, Listing, Owner
-from gateway.tables import Row
+from gateway.query.filters import Where
+from gateway.resolvers.collection import Collection, Column, Columns, Owner
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Reference:
     """A field that is a relation to one: `key` is the leaf that holds the other's id."""
 
     view: str
-    listing: Listing
+    collection: Collection
     key: str
 
 
@@ -61,7 +61,7 @@ class List:
     """
 
     view: str
-    listing: Listing
+    collection: Collection
     search: Callable[[str], Where]
     owner: Owner | None
     key: str | None
@@ -73,7 +73,7 @@ class ByRestId:
     """A root field that finds one item by the id that REST clients know."""
 
     view: str
-    listing: Listing
+    collection: Collection
     argument: str
 
     def checked(self, item_id: str) -> str:
@@ -107,7 +107,7 @@ class View:
 
     name: str
     key: str
-    listing: Listing
+    collection: Collection
     own: Mapping[str, Leaf]
     """The leaves, by the field's name in Python."""
     leaves: Mapping[str, Leaf]
@@ -148,7 +148,7 @@ def global_ids(name: str) -> Callable[[str, str], str]:
     return write
 
 
-def parse_id(text: str, field: str, name: str | None = None) -> tuple[View, Parent]:
+def parse_id(text: str, field: str, name: str | None = None) -> tuple[View, ItemKey]:
     """Read a global id, of one type where `name` says so; BadInput for any other text."""
     wrong = BadInput(f"'{field}': {shown(text)} is not the id of a {name or 'node'}", field=field)
     try:
@@ -236,12 +236,12 @@ def lies_across(ctx: Context, view: View, project_id: str) -> bool:
     """
     if project_id == ctx.project_id or ctx.identity.is_local:
         return False
-    return ctx.policy.allows(view.listing.everywhere.rule, ctx.identity, ctx.project_id)
+    return ctx.policy.allows(view.collection.all_projects.rule, ctx.identity, ctx.project_id)
 
 
-async def fetch(info: Any, view: View, key: Parent, *, across: bool = False) -> Row | None:
+async def fetch(info: Any, view: View, key: ItemKey, *, across: bool = False) -> Row | None:
     """The row of a global id, or None where the caller sees none; it knows its type."""
-    listing = view.listing.everywhere if across else view.listing
+    collection = view.collection.all_projects if across else view.collection
     columns = (*selected(info, view, across=across), TYPENAMES[view.name])
-    found: Row | None = await info.context.batch(listing.get_of, key, columns)
+    found: Row | None = await info.context.batch(collection.rows_by_key, key, columns)
     return found

@@ -11,9 +11,9 @@ import asyncpg
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from gateway import projections
-from gateway.tables import Action, Backup, Client, Job, JobAction, source
-from tests.live import PROGRAM
+from gateway.catalogue import projections, vocabularies
+from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, source
+from tests.support.live import PROGRAM
 
 from .catalogue import MADE, Catalogue, Values, text
 
@@ -96,7 +96,7 @@ def _rows(table: type[SQLModel], catalogues: Sequence[Catalogue]) -> Iterator[Va
 
 
 def _clients(catalogue: Catalogue) -> Iterator[Values]:
-    abilities = {key: json.dumps(all_) for key, all_ in projections.CAPABILITIES.items()}
+    abilities = {key: json.dumps(all_) for key, all_ in vocabularies.CAPABILITIES.items()}
     for name in catalogue.clients():
         hostname = name.partition("_")[2]
         yield abilities | {"id": name, "hostname": hostname, "user_id": catalogue.user_id}

@@ -12,7 +12,7 @@ from uuid import uuid4
 import asyncpg
 import sqlalchemy as sa
 
-from tests.databases import Cluster
+from tests.support.databases import Cluster
 
 from .machine import pin
 

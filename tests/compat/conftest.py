@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gateway.keystone import KeystoneAuthenticator
+from gateway.auth.keystone import KeystoneAuthenticator
 from gateway.settings import Settings, load
 
 from .keystone import PASSWORD, Keystone, running

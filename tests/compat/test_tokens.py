@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.auth import Identity
+from gateway.auth.identity import Identity
+from gateway.auth.keystone import KeystoneAuthenticator
+from gateway.auth.policy import OPERATIONS, Policy
 from gateway.context import Contexts
-from gateway.db import Database
+from gateway.db.database import Database
 from gateway.errors import Forbidden, Unauthenticated, Unavailable
-from gateway.keystone import KeystoneAuthenticator
-from gateway.policy import OPERATIONS, Policy
 
 from .conftest import MakeAuthenticator
 from .keystone import USERS, Keystone

@@ -17,7 +17,7 @@ from tests.bench.peers import Peer
 from tests.bench.stage import Stage
 from tests.bench.workload import COLD, TITLES, Item, Request, deep, single
 from tests.compat.keystone import PASSWORD, free_port
-from tests.live import PROGRAM, LiveGateway, live
+from tests.support.live import PROGRAM, LiveGateway, live
 
 TOTAL = "query Total { backups { totalCount } }"
 ACCOUNT = {"keystone_username": "gateway", "keystone_password": PASSWORD}

@@ -1,0 +1,1 @@
+"""Who calls, by which token, and what the policy lets them do."""

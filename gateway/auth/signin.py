@@ -1,0 +1,174 @@
+"""Signing in from GraphiQL: a user and password for a Keystone token, asked of Keystone alone.
+
+``POST /graphql/token`` takes one of these, as JSON:
+
+- ``user`` and ``password``; perhaps ``domain``, ``project`` (a name or an id) and
+  ``projectDomain``. Without a project it is the only one, or the user's default one, or none.
+- ``applicationCredentialId`` and ``applicationCredentialSecret``, which are good for one project.
+- with a token in ``X-Auth-Token``: ``project`` (an id), to get the same user's token for that one;
+  or nothing, to hear whose token it is.
+
+The answer is the ``token``, when it expires, its user, project and roles; which projects it can be
+changed for; and the ``root``, the token to show for that, for Keystone may not change one that is
+good for a project already. ``DELETE /graphql/token`` revokes the token in ``X-Auth-Token``.
+
+How often somebody may try is for Keystone to say. Browsers may send this from the gateway's own
+pages only, whoever else may call the API.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from gateway.auth.identity import Headers
+from gateway.auth.identity_api import IdentityApi
+from gateway.auth.tokens import Asked, Token
+from gateway.catalogue import json_values
+from gateway.errors import BadInput, Forbidden, Unauthenticated, shown
+from gateway.settings import Settings
+
+PATH = "/graphql/token"
+
+_CREDENTIAL = ("applicationCredentialId", "applicationCredentialSecret")
+_PASSWORD = ("user", "password")
+_PASSWORD_MORE = ("domain", "project", "projectDomain")
+_DEFAULT_DOMAIN = "Default"
+
+_METHODS = ("DELETE", "POST")
+_ALLOW = ", ".join(_METHODS)
+_NEVER_KEPT = {"Cache-Control": "no-store"}
+
+
+def routes(settings: Settings, forget: Callable[[Headers], None]) -> list[BaseRoute]:
+    """Return where one signs in and out; `forget` is told the headers of tokens that are revoked.
+
+    What goes wrong is raised: a GatewayError, or HTTPException for another method or media type.
+    """
+    return [Route(PATH, Door(settings, forget))]
+
+
+class Door:
+    """Lets people in and out."""
+
+    def __init__(self, settings: Settings, forget: Callable[[Headers], None]) -> None:
+        self._api = IdentityApi(settings, "signin")
+        self._forget = forget
+        self._auth_url = settings.keystone_auth_url
+        public = urlsplit(settings.public_url)
+        self._origins = {f"{public.scheme}://{public.netloc}"} if public.netloc else set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        response = await self.answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def answer(self, request: Request) -> Response:
+        """Sign somebody in or out."""
+        if request.method not in _METHODS:
+            reason = f"{shown(request.method)} is none of the methods here: {_ALLOW}"
+            raise HTTPException(405, reason, {"Allow": _ALLOW})
+        self._refuse_foreign(request)
+        token = (request.headers.get("x-auth-token") or "").strip()
+        if not (token.isascii() and token.isprintable()):
+            raise Unauthenticated("the token is not valid")
+        address = request.client.host if request.client else None
+        asked = Asked(self._api.session, self._auth_url, address)
+        if request.method == "DELETE":
+            if not token:
+                raise Unauthenticated("a token in X-Auth-Token is required")
+            await self._api.ask(asked.revoke, token)
+            self._forget(request.headers)
+            return Response(status_code=204, headers=_NEVER_KEPT)
+        media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise HTTPException(415, f"the body must be application/json, not {shown(media_type)}")
+        given = json_values.parse(await request.body())
+        signed_in = await self._api.ask(sign_in, asked, checked(given, token), token)
+        return JSONResponse(signed_in, headers=_NEVER_KEPT)
+
+    def _refuse_foreign(self, request: Request) -> None:
+        """Raise Forbidden for what a page from elsewhere sends; what is no page names no origin."""
+        own = f"{request.url.scheme}://{request.url.netloc}"
+        origin = request.headers.get("origin", own)
+        if origin not in {own, *self._origins}:
+            raise Forbidden(f"the origin {shown(origin)} is not the gateway's own, {shown(own)}")
+
+
+def checked(given: Any, token: str) -> Mapping[str, str]:
+    """Return the body, if it is one of those above. Raises BadInput, which quotes no secret."""
+    if not isinstance(given, dict):
+        raise BadInput("the body must be an object")
+    required: Sequence[str] = _PASSWORD
+    more: Sequence[str] = _PASSWORD_MORE
+    if token:
+        required, more = (), ("project",)
+    elif any(key in given for key in _CREDENTIAL):
+        required, more = _CREDENTIAL, ()
+    for key in required:
+        if key not in given:
+            raise BadInput(f"'{key}' is a required property", field=key)
+    for key, value in given.items():
+        if key not in {*required, *more}:
+            raise BadInput(f"additional properties are not allowed ({shown(key)})", field=key)
+        if not isinstance(value, str) or not value:
+            raise BadInput(f"'{key}' must be a string with something in it", field=key)
+    return given
+
+
+def sign_in(asked: Asked, given: Mapping[str, str], token_id: str) -> dict[str, Any]:
+    """Get the token that is wanted, and write the answer; blocking.
+
+    Raises Unauthenticated, Forbidden for the project, BadInput and Unavailable.
+    """
+    if token_id:
+        root = asked.about(token_id)
+    elif _CREDENTIAL[0] in given:
+        root = asked.by_credential(*(given[key] for key in _CREDENTIAL))
+    else:
+        # In two steps: asked for a project at once, Keystone doesn't tell one that isn't there
+        # from a wrong password.
+        domain = given.get("domain", _DEFAULT_DOMAIN)
+        root = asked.by_password(given["user"], domain, given["password"])
+    projects = asked.projects(root)
+    wanted = _wanted(asked, given, root, [project["id"] for project in projects])
+    token = asked.changed(root, wanted) if wanted else root
+    project = token.body.get("project")
+    return {
+        "token": token.id,
+        "root": root.id,
+        "expiresAt": token.body["expires_at"],
+        "user": _named(token.body["user"]),
+        "project": project and _named(project),
+        "roles": sorted(role["name"] for role in token.body.get("roles", ())),
+        "projects": projects,
+    }
+
+
+def _wanted(
+    asked: Asked, given: Mapping[str, str], root: Token, ids: Sequence[str]
+) -> Mapping[str, Any] | None:
+    """The project to change the token for, as Keystone wants it; None where it stays as it is."""
+    wanted = given.get("project")
+    if wanted and wanted == root.project_id:
+        return None
+    if wanted in ids:
+        return {"id": wanted}
+    if wanted and "user" not in given:
+        raise Forbidden(f"the token can't be changed for {shown(wanted)}", field="project")
+    if wanted:
+        domain = given.get("projectDomain") or given.get("domain", _DEFAULT_DOMAIN)
+        return {"name": wanted, "domain": {"name": domain}}
+    if root.project_id or not ids:
+        return None
+    usual = ids[0] if len(ids) == 1 else asked.default_project(root)
+    return {"id": usual} if usual in ids else None
+
+
+def _named(item: Mapping[str, Any]) -> dict[str, str]:
+    return {"id": item["id"], "name": item["name"], "domain": item["domain"]["name"]}

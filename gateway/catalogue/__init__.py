@@ -1,0 +1,1 @@
+"""The catalogue itself: its tables, its vocabularies, and how documents become columns."""

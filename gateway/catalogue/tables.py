@@ -1,0 +1,332 @@
+"""The stored shape of the catalogue: the only place where a column is declared."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlmodel import Field, SQLModel
+
+from gateway.catalogue.vocabularies import BackupStatus, SessionStatus
+
+ID_BYTES = 255
+NAME_BYTES = 512
+DESCRIPTION_BYTES = 64
+INT64 = 2**63
+
+
+class JSONText(sa.types.UserDefinedType[str]):
+    """A JSON document that travels as text: never decoded on reading, never encoded on writing.
+
+    `json` rather than `jsonb` on PostgreSQL: the document is passed through as it was sent,
+    with its keys in their order, and costs half as much to fetch.
+    """
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """Name the type, which both databases have."""
+        return "JSON"
+
+
+class UTCDateTime(sa.TypeDecorator[datetime]):
+    """An aware datetime in UTC, also on SQLite, which keeps no time zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[datetime]:
+        """What its values are, which a decorator doesn't tell by itself."""
+        return datetime
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """Store in UTC."""
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """Read as UTC."""
+        return value and value.replace(tzinfo=value.tzinfo or UTC)
+
+
+def new_id() -> str:
+    """A fresh id: 32 hexadecimal characters, as OpenStack's services write them."""
+    return uuid4().hex
+
+
+def now() -> datetime:
+    """The present, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+# Compared byte by byte, so that both databases sort alike and cursors stay where they were.
+_text = sa.String(collation="C").with_variant(sa.String(collation="BINARY"), "sqlite")
+
+
+def text(max_bytes: int, **column: Any) -> Any:
+    """A column of short text, at most `max_bytes` long in UTF-8 (checked by `projections`)."""
+    default = {"default": column.pop("default")} if "default" in column else {}
+    info = {"max_bytes": max_bytes}
+    return Field(sa_type=_text, sa_column_kwargs={"info": info}, **default, **column)
+
+
+def document(**column: Any) -> Any:
+    """A column that holds an open JSON document as text."""
+    return Field(sa_type=JSONText, **column)
+
+
+def bigint(**column: Any) -> Any:
+    """A column of 64-bit integers."""
+    return Field(sa_type=sa.BigInteger, **column)
+
+
+def timestamp(**column: Any) -> Any:
+    """A column that holds a point in time, by default that of writing."""
+    return Field(sa_type=UTCDateTime, default_factory=now, **column)
+
+
+class Backup(SQLModel, table=True):
+    """What an agent wrote: its metadata, whole, and the columns projected from it."""
+
+    __tablename__ = "backups"
+    __table_args__ = (
+        sa.Index("ix_backups_name", "project_id", "backup_name", "sort_time", "id"),
+        sa.Index("ix_backups_time", "project_id", "sort_time", "id"),
+        sa.Index("ix_backups_job", "project_id", "job_id", "sort_time", "id"),
+        sa.Index("ix_backups_client", "project_id", "client_id", "sort_time", "id"),
+        sa.Index("ix_backups_hostname", "project_id", "hostname", "sort_time", "id"),
+    )
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    id: str = text(ID_BYTES, primary_key=True, default_factory=new_id)
+    user_id: str = text(ID_BYTES)
+    user_name: str | None = text(NAME_BYTES, default=None)
+    status: str = text(NAME_BYTES, default=BackupStatus.AVAILABLE)
+    backup_metadata: str = document()
+
+    job_id: str | None = text(ID_BYTES, default=None)
+    client_id: str | None = text(ID_BYTES, default=None)
+    backup_uuid: str | None = text(ID_BYTES, default=None)
+    backup_name: str = text(NAME_BYTES)
+    hostname: str | None = text(NAME_BYTES, default=None)
+    container: str | None = text(NAME_BYTES, default=None)
+    action: str | None = text(NAME_BYTES, default=None)
+    mode: str | None = text(NAME_BYTES, default=None)
+    storage: str | None = text(NAME_BYTES, default=None)
+    engine: str | None = text(NAME_BYTES, default=None)
+    level: int | None = bigint(default=None)
+    max_level: int | None = bigint(default=None)
+    compressed_size: int | None = bigint(default=None)
+    uncompressed_size: int | None = bigint(default=None)
+    time_stamp: int | None = bigint(default=None)
+    # time_stamp with 0 for an absent one: the contract's sort key, never null.
+    sort_time: int = bigint(default=0)
+
+    version: int = 0
+    created_at: datetime = timestamp()
+    updated_at: datetime = timestamp()
+
+
+class Job(SQLModel, table=True):
+    """When and where a list of actions runs."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        sa.Index("ix_jobs_description", "project_id", "description", "id"),
+        sa.Index("ix_jobs_client", "project_id", "client_id", "description", "id"),
+        sa.Index("ix_jobs_session", "project_id", "session_id", "description", "id"),
+    )
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    id: str = text(ID_BYTES, primary_key=True, default_factory=new_id)
+    user_id: str = text(ID_BYTES)
+    description: str = text(DESCRIPTION_BYTES, default="")
+    client_id: str | None = text(ID_BYTES, default=None)
+    session_id: str | None = text(ID_BYTES, default=None)
+    session_tag: int = bigint(default=0)
+    job_schedule: str = document()
+    # The trust by which a central client works for the project, and who gave it.
+    user_credentials: str | None = document(default=None, nullable=True)
+    trust_id: str | None = text(ID_BYTES, default=None)
+
+    status: str | None = text(NAME_BYTES, default=None)
+    result: str | None = text(NAME_BYTES, default=None)
+    event: str | None = text(NAME_BYTES, default=None)
+    schedule_interval: str | None = text(NAME_BYTES, default=None)
+    schedule_date: str | None = text(NAME_BYTES, default=None)
+    schedule_start_date: str | None = text(NAME_BYTES, default=None)
+    schedule_end_date: str | None = text(NAME_BYTES, default=None)
+    schedule_year: str | None = text(NAME_BYTES, default=None)
+    schedule_month: str | None = text(NAME_BYTES, default=None)
+    schedule_day: str | None = text(NAME_BYTES, default=None)
+    schedule_week: str | None = text(NAME_BYTES, default=None)
+    schedule_day_of_week: str | None = text(NAME_BYTES, default=None)
+    schedule_hour: str | None = text(NAME_BYTES, default=None)
+    schedule_minute: str | None = text(NAME_BYTES, default=None)
+    schedule_second: str | None = text(NAME_BYTES, default=None)
+    time_created: int | None = bigint(default=None)
+    time_started: int | None = bigint(default=None)
+    time_ended: int | None = bigint(default=None)
+    current_pid: int | None = bigint(default=None)
+
+    version: int = 0
+    created_at: datetime = timestamp()
+    updated_at: datetime = timestamp()
+
+
+class Action(SQLModel, table=True):
+    """One thing an agent does: back up, restore, prune, run a command."""
+
+    __tablename__ = "actions"
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    id: str = text(ID_BYTES, primary_key=True, default_factory=new_id)
+    user_id: str = text(ID_BYTES)
+    freezer_action: str = document()
+    max_retries: int = bigint(default=5)
+    max_retries_interval: int = bigint(default=6)
+    mandatory: bool = False
+
+    action: str | None = text(NAME_BYTES, default=None)
+    mode: str | None = text(NAME_BYTES, default=None)
+    storage: str | None = text(NAME_BYTES, default=None)
+    engine: str | None = text(NAME_BYTES, default=None)
+    backup_name: str | None = text(NAME_BYTES, default=None)
+    container: str | None = text(NAME_BYTES, default=None)
+    # May be longer than an index takes: it is shown and filtered, not sorted by.
+    path_to_backup: str | None = Field(sa_type=_text, default=None)
+    timeout: int | None = bigint(default=None)
+    priority: int | None = bigint(default=None)
+
+    version: int = 0
+    created_at: datetime = timestamp()
+    updated_at: datetime = timestamp()
+
+
+class JobAction(SQLModel, table=True):
+    """The place of an action in a job's list."""
+
+    __tablename__ = "job_actions"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(
+            ["project_id", "job_id"], ["jobs.project_id", "jobs.id"], ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id", "action_id"], ["actions.project_id", "actions.id"], ondelete="CASCADE"
+        ),
+        sa.Index("ix_job_actions_action", "project_id", "action_id", "job_id"),
+    )
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    job_id: str = text(ID_BYTES, primary_key=True)
+    position: int = Field(primary_key=True)
+    action_id: str = text(ID_BYTES)
+
+
+class Client(SQLModel, table=True):
+    """A host that runs the scheduler and its agent."""
+
+    __tablename__ = "clients"
+    __table_args__ = (
+        sa.Index("ix_clients_hostname", "project_id", "hostname", "id"),
+        sa.Index(
+            "ix_clients_central",
+            "id",
+            unique=True,
+            sqlite_where=sa.text("is_central"),
+            postgresql_where=sa.text("is_central"),
+        ),
+    )
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    id: str = text(ID_BYTES, primary_key=True)
+    uuid: str = text(ID_BYTES, default_factory=new_id)
+    user_id: str = text(ID_BYTES)
+    hostname: str | None = text(NAME_BYTES, default=None)
+    description: str | None = text(NAME_BYTES, default=None)
+    is_central: bool = False
+    supported_actions: str = document()
+    supported_modes: str = document()
+    supported_storages: str = document()
+    supported_engines: str = document()
+
+    version: int = 0
+    created_at: datetime = timestamp()
+    updated_at: datetime = timestamp()
+
+
+class Session(SQLModel, table=True):
+    """Jobs on several hosts that start together."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (sa.Index("ix_sessions_description", "project_id", "description", "id"),)
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    id: str = text(ID_BYTES, primary_key=True, default_factory=new_id)
+    user_id: str = text(ID_BYTES)
+    description: str = text(NAME_BYTES, default="")
+    hold_off: int = bigint(default=30)
+    session_tag: int = bigint(default=0)
+    schedule: str = document()
+    # Per job of the current run: {job_id: {"status", "result", "time_started", "time_ended"}}.
+    job_states: str = document(default="{}")
+    status: str | None = text(NAME_BYTES, default=SessionStatus.ACTIVE)
+    result: str | None = text(NAME_BYTES, default=None)
+    time_start: int | None = bigint(default=None)
+    time_end: int | None = bigint(default=None)
+    time_started: int | None = bigint(default=None)
+    time_ended: int | None = bigint(default=None)
+
+    version: int = 0
+    created_at: datetime = timestamp()
+    updated_at: datetime = timestamp()
+
+
+class Revision(SQLModel, table=True):
+    """Which state of a project's catalogue is the present one: a random number."""
+
+    __tablename__ = "revisions"
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    revision: int = bigint()
+
+
+def columns(table: type[SQLModel]) -> ReadOnlyColumnCollection[str, sa.Column[Any]]:
+    """The table's columns, for building statements: `columns(Backup).time_stamp > 0`."""
+    return source(table).c
+
+
+def source(table: type[SQLModel]) -> sa.Table:
+    """The table itself, to select from."""
+    declared: sa.Table = sa.inspect(table).local_table
+    return declared
+
+
+def default_of(table: type[SQLModel], column: str) -> Any:
+    """Return the default of a column, for drafts and inputs. Raises KeyError for no column."""
+    return table.model_fields[column].default
+
+
+def null_as_default(
+    table: type[SQLModel], values: Mapping[str, Any], *names: str
+) -> dict[str, Any]:
+    """Return the values of these columns, those that are given; None becomes the default.
+
+    Raises KeyError for no column.
+    """
+    return {
+        name: default_of(table, name) if values[name] is None else values[name]
+        for name in names
+        if name in values
+    }
+
+
+def max_bytes_of(table: type[SQLModel], column: str) -> int | None:
+    """Return the limit of a column of short text, in bytes of UTF-8; None for other columns.
+
+    Raises KeyError for no column.
+    """
+    limit: int | None = columns(table)[column].info.get("max_bytes")
+    return limit

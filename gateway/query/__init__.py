@@ -1,0 +1,1 @@
+"""Conditions, orders and pages, as SQL."""

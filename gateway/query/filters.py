@@ -1,0 +1,286 @@
+"""Conditions on columns: an operator is a row of data, and everything compiles to SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
+
+from gateway.catalogue.tables import JSONText
+
+Column = sa.ColumnElement[Any]
+Bind = Callable[[Column, Any], Column]
+"""Makes of a value what stands for it in a statement that compares it with a column."""
+
+
+def as_is(column: Column, value: Any) -> Column:
+    """Let the value stand for itself."""
+    return sa.bindparam(None, value, type_=column.type, unique=True)
+
+
+class position_of(GenericFunction[int]):  # noqa: N801 - a function's name in SQL
+    """Where a text first holds another, from 1; 0 if it doesn't. Bytewise, case and all."""
+
+    type = sa.Integer()
+    inherit_cache = True
+
+
+@compiles(position_of)
+def _strpos(element: position_of, compiler: Any, **options: Any) -> str:
+    return f"strpos({compiler.process(element.clauses, **options)})"
+
+
+@compiles(position_of, "sqlite")
+def _instr(element: position_of, compiler: Any, **options: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **options)})"
+
+
+def _starts_with(column: Column, value: Any) -> Column:
+    # The first comparison lets an index find where to begin.
+    return sa.and_(column >= value, sa.func.substr(column, 1, sa.func.length(value)) == value)
+
+
+def _lowered(text: str) -> str:
+    # As both databases do under a byte-wise collation: ASCII letters only.
+    return text.translate({upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)})
+
+
+OPERATORS: Mapping[str, Callable[[Column, Any], Column]] = {
+    "eq": lambda column, value: column.is_not_distinct_from(value),
+    "ne": lambda column, value: column.is_distinct_from(value),
+    "in": lambda column, values: column.in_(values),
+    "gt": lambda column, value: column > value,
+    "gte": lambda column, value: column >= value,
+    "lt": lambda column, value: column < value,
+    "lte": lambda column, value: column <= value,
+    "contains": lambda column, value: position_of(column, value) > 0,
+    "icontains": lambda column, value: position_of(sa.func.lower(column), value) > 0,
+    "startsWith": _starts_with,
+    "isNull": lambda column, value: column.is_(None) if value else column.is_not(None),
+}
+
+
+# Each kind of condition has two methods:
+#
+# `sql` makes an SQL expression of it, in which `bind` says what stands for each value. `cache_key`
+# tells what the expression looks like whatever the values are, and appends these to a list, in the
+# order in which `sql` binds them; None where it can't be shared. What has the same key
+# is the same statement.
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`column operator value`; a value of `in` is a tuple. `None` is null: `eq None` finds it.
+
+    The value of `icontains` is in lower case.
+    """
+
+    column: Column
+    operator: str
+    value: Any
+
+    def sql(self, bind: Bind = as_is) -> Column:
+        """As an SQL expression."""
+        column, operator, value = self.column, self.operator, self.value
+        if isinstance(value, tuple):
+            return OPERATORS[operator](column, [bind(column, one) for one in value])
+        if value is None or operator == "isNull":
+            return OPERATORS[operator](column, value)
+        if operator == "eq":
+            return cast("Column", column == bind(column, value))
+        return OPERATORS[operator](column, bind(column, value))
+
+    def cache_key(self, values: list[Any]) -> Hashable:
+        """The column and the operator, and which values are no values."""
+        if isinstance(self.value, tuple):
+            values += self.value
+            return self.column, self.operator, len(self.value)
+        if self.value is None or self.operator == "isNull":
+            return self.column, self.operator, self.value
+        values.append(self.value)
+        return self.column, self.operator
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every part must hold; of no parts, true."""
+
+    parts: tuple[Where, ...]
+
+    def sql(self, bind: Bind = as_is) -> Column:
+        """As an SQL expression."""
+        return sa.and_(sa.true(), *(part.sql(bind) for part in self.parts))
+
+    def cache_key(self, values: list[Any]) -> Hashable:
+        """Those of the parts."""
+        return _cache_keys(All, self.parts, values)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one part must hold; of no parts, false."""
+
+    parts: tuple[Where, ...]
+
+    def sql(self, bind: Bind = as_is) -> Column:
+        """As an SQL expression."""
+        return sa.or_(sa.false(), *(part.sql(bind) for part in self.parts))
+
+    def cache_key(self, values: list[Any]) -> Hashable:
+        """Those of the parts."""
+        return _cache_keys(AnyOf, self.parts, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part must not hold; what compares with null doesn't hold, so its opposite does."""
+
+    part: Where
+
+    def sql(self, bind: Bind = as_is) -> Column:
+        """As an SQL expression."""
+        return sa.not_(sa.func.coalesce(self.part.sql(bind), sa.false()))
+
+    def cache_key(self, values: list[Any]) -> Hashable:
+        """That of the part."""
+        return _cache_keys(Not, (self.part,), values)
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """Any SQL expression that is true, false or null."""
+
+    expression: Column
+
+    def sql(self, bind: Bind = as_is) -> Column:  # noqa: ARG002 - it has values of its own
+        """As an SQL expression."""
+        return self.expression
+
+    def cache_key(self, values: list[Any]) -> None:
+        """None: its values are a part of it."""
+
+
+def _cache_keys(kind: type, parts: Iterable[Where], values: list[Any]) -> Hashable:
+    keys = [part.cache_key(values) for part in parts]
+    return None if None in keys else (kind, *keys)
+
+
+Where = Condition | All | AnyOf | Not | Expression
+
+
+class without_key(GenericFunction[str]):  # noqa: N801 - a function's name in SQL
+    """A JSON document without one of its keys; PostgreSQL may put the others in another order."""
+
+    type = JSONText()
+    inherit_cache = True
+
+
+@compiles(without_key)
+def _json_remove(element: without_key, compiler: Any, **options: Any) -> str:
+    document, key = (compiler.process(part, **options) for part in element.clauses)
+    return f"json_remove({document}, '$.' || {key})"
+
+
+@compiles(without_key, "postgresql")
+def _minus(element: without_key, compiler: Any, **options: Any) -> str:
+    document, key = (compiler.process(part, **options) for part in element.clauses)
+    return f"CAST(CAST({document} AS jsonb) - CAST({key} AS text) AS json)"
+
+
+EXISTS: Any = object()
+"""In place of a value in `JSONContains`: the key is there, whatever its value."""
+
+
+class JSONContains(sa.ColumnElement[bool]):
+    """Whether a JSON document holds a value under a key, compared with its JSON type.
+
+    `keys` is the way there from the document's root, through objects; with `anywhere` it is one
+    key, looked for at any depth. The value is a string, number, boolean, None for a null, or
+    `EXISTS`; an array or object is equal to nothing.
+    """
+
+    type = sa.Boolean()
+    inherit_cache = False
+
+    def __init__(
+        self,
+        document: Column,
+        keys: tuple[str, ...],
+        value: str | float | bool | None,  # noqa: FBT001 - a JSON value
+        *,
+        anywhere: bool = False,
+    ) -> None:
+        self.document, self.keys, self.value, self.anywhere = document, keys, value, anywhere
+
+    @property
+    def _from_objects(self) -> list[sa.FromClause]:
+        return list(self.document._from_objects)  # noqa: SLF001 - part of SQLAlchemy's protocol
+
+    def on_postgresql(self) -> Column:
+        """As a path expression: `strict`, so that arrays aren't opened to look into them."""
+        way = "".join(f".{json.dumps(key)}" for key in self.keys)
+        test = "" if self.value is EXISTS else f" ? (@ == {json.dumps(self.value)})"
+        path = f"strict ${'.**' if self.anywhere else ''} ? (exists (@{way}{test}))"
+        return sa.func.jsonb_path_exists(
+            sa.cast(self.document, JSONB), sa.cast(path, JSONPATH), sa.cast({}, JSONB), sa.true()
+        )
+
+    def on_sqlite(self) -> Column:
+        """As a subquery over the document's values, joined with those in the value above."""
+        within, tables = self.document, []
+        conditions: list[Column] = []
+        for depth, key in enumerate(self.keys):
+            each = sa.func.json_tree if self.anywhere and not depth else sa.func.json_each
+            values = (
+                each(within)
+                .table_valued("key", "type", "atom", "value", joins_implicitly=True)
+                .alias(f"v{depth}")
+            )
+            tables.append(values)
+            # Array elements have numbers for keys, which equal no text.
+            conditions.append(values.c.key == key)
+            within = sa.case((values.c.type == "object", values.c.value), else_="{}")
+        if self.value is not EXISTS:
+            conditions.append(self._is_value(values.c.type, values.c.atom))
+        found: sa.Select[Any] = (
+            sa.select(sa.literal_column("1")).select_from(*tables).where(*conditions)
+        )
+        return found.correlate_except(*tables).exists()
+
+    def _is_value(self, kind: Column, atom: Column) -> Column:
+        match self.value:
+            case None:
+                return kind == "null"
+            case bool():
+                return kind == json.dumps(self.value)
+            case str():
+                return sa.and_(kind == "text", atom == self.value)
+            case _:
+                number = sa.or_(kind == "integer", kind == "real")
+                return sa.and_(number, atom == self.value)
+
+
+@compiles(JSONContains, "postgresql")
+def _on_postgresql(element: JSONContains, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.on_postgresql(), **options))
+
+
+@compiles(JSONContains)
+def _on_sqlite(element: JSONContains, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.on_sqlite(), **options))
+
+
+def search(text: str, ids: Iterable[Column], names: Iterable[Column]) -> Where:
+    """Look for a text: an id exactly, or anywhere in a name, whatever the case of ASCII letters."""
+    return AnyOf(
+        (
+            *(Condition(column, "eq", text) for column in ids),
+            *(Condition(column, "icontains", _lowered(text)) for column in names),
+        )
+    )

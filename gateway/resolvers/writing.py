@@ -1,0 +1,93 @@
+"""How every resolver locks, changes, stores and deletes the row that it writes."""
+
+from functools import cache
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlmodel import SQLModel
+
+from gateway.catalogue import projections
+from gateway.catalogue.tables import columns, now, source
+from gateway.context import Context
+from gateway.db.transactions import Transaction
+from gateway.errors import NotFound, StaleVersion
+from gateway.query.selects import CALLER
+
+Table = TypeVar("Table", bound=SQLModel)
+
+
+async def get_for_update(
+    ctx: Context,
+    transaction: Transaction,
+    table: type[Table],
+    item_id: str,
+    expected_version: int | None = None,
+) -> Table:
+    """Read the item of the caller's project to change it; others wait until the transaction ends.
+
+    Raises NotFound, and StaleVersion where the caller expected another version.
+    """
+    values = {"project_id": ctx.project_id, "id": item_id}
+    found = await transaction.objects(table, _locking(table), values)
+    kind = table.__name__
+    if not found:
+        raise NotFound(f"no {kind.lower()} with the id '{item_id}' in this project")
+    (row,) = found
+    version = row.version  # type: ignore[attr-defined]  # every table that has an id has it
+    if expected_version is not None and version != expected_version:
+        raise StaleVersion(f"the {kind.lower()} has version {version}, not {expected_version}")
+    return row
+
+
+@cache
+def _locking(table: type[SQLModel]) -> sa.Select[Any]:
+    own = columns(table)
+    query = sa.select(source(table)).where(own.project_id == CALLER, own.id == sa.bindparam("id"))
+    return query.with_for_update()
+
+
+async def update_row(transaction: Transaction, row: SQLModel, **values: object) -> None:
+    """Set these columns, and count the change. Raises BadInput for what doesn't fit."""
+    values["version"] = row.version + 1  # type: ignore[attr-defined]  # every table with an id has it
+    values["updated_at"] = now()
+    for key, value in values.items():
+        setattr(row, key, value)
+    projections.check_lengths(row)
+    await transaction.update(row, values)
+
+
+async def upsert(
+    ctx: Context,
+    transaction: Transaction,
+    row: Table,
+    expected_version: int | None = None,
+    *,
+    kept: frozenset[str] = frozenset(),
+) -> Table:
+    """Store a row in the place of the one of its id, or anew; the owner stays who it was.
+
+    The columns of `kept` stay as they were, too. Raises StaleVersion where the caller expected
+    another version, or one of an item that is gone.
+    """
+    item_id = row.id  # type: ignore[attr-defined]  # every table that has an id has it
+    try:
+        old = await get_for_update(ctx, transaction, type(row), item_id, expected_version)
+    except NotFound:
+        if expected_version is not None:
+            raise StaleVersion(f"there is no '{item_id}' of version {expected_version}") from None
+        await transaction.insert(row)
+        return row
+    kept |= {"project_id", "id", "user_id", "version", "created_at"}
+    values = {c.key: getattr(row, c.key) for c in columns(type(row)) if c.key not in kept}
+    await update_row(transaction, old, **values)
+    return old
+
+
+async def delete(
+    ctx: Context, table: type[SQLModel], item_id: str, expected_version: int | None = None
+) -> None:
+    """Delete the item of the caller's project. Raises NotFound and StaleVersion."""
+    async with ctx.write() as transaction:
+        await transaction.delete(
+            await get_for_update(ctx, transaction, table, item_id, expected_version)
+        )

@@ -1,0 +1,1 @@
+"""Operations: planned at first sight, run by their plans."""

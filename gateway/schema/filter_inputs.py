@@ -1,0 +1,298 @@
+"""Typed filters and orders, derived from a view's leaves, and what they mean as conditions."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from datetime import datetime
+from enum import Enum, StrEnum
+from typing import Any, Optional, cast
+
+import strawberry
+
+from gateway.errors import BadInput
+from gateway.query.filters import (
+    EXISTS,
+    All,
+    AnyOf,
+    Condition,
+    Expression,
+    JSONContains,
+    Not,
+    Where,
+)
+from gateway.query.paging import Order, Sort
+from gateway.resolvers.collection import Collection, Column
+from gateway.schema.scalars import JSON, BigInt, Epoch
+from gateway.schema.views import VIEWS, View
+
+MAX_CONDITIONS = 200
+MAX_VALUES = 1000
+MAX_DEPTH = 16
+
+OPERATORS: Mapping[str, tuple[str, str]] = {
+    "eq": ("eq", "Equal to this; null finds what has no value."),
+    "ne": ("ne", "Different from this, or no value at all."),
+    "in_": ("in", f"Equal to one of these; a filter has {MAX_VALUES} in all at most."),
+    "gt": ("gt", "Greater than this."),
+    "gte": ("gte", "Greater than or equal to this."),
+    "lt": ("lt", "Less than this."),
+    "lte": ("lte", "Less than or equal to this."),
+    "contains": ("contains", "Holds this text, upper and lower case as given."),
+    "starts_with": ("startsWith", "Begins with this text, upper and lower case as given."),
+    "is_null": ("isNull", "Has no value (true), or has one (false)."),
+}
+"""By the field's name in Python: its name in GraphQL and in `filters`, and its meaning."""
+
+_EQUALITY = ("eq", "ne", "in_", "is_null")
+_ORDER = ("gt", "gte", "lt", "lte")
+
+
+def _filter(name: str, kind: Any, operators: Iterable[str], of: str) -> Any:
+    def type_of(operator: str) -> Any:
+        return {"in_": Optional[list[kind]], "is_null": Optional[bool]}.get(
+            operator,
+            Optional[kind],
+        )
+
+    members = [
+        (operator, type_of(operator), _given(OPERATORS[operator][1], OPERATORS[operator][0]))
+        for operator in operators
+    ]
+    return _input(name, __name__, members, f"Conditions on {of}; all that are given must hold.")
+
+
+def _input(name: str, module: str, members: Iterable[tuple[str, Any, Any]], about: str) -> Any:
+    """Make an input class of names, types and fields; the module is where its type names lie."""
+    members = list(members)
+    body = {name: field for name, _, field in members}
+    annotations = {name: type_ for name, type_, _ in members}
+    made = type(name, (), body | {"__annotations__": annotations, "__module__": module})
+    return strawberry.input(made, description=about)
+
+
+def _given(description: str, name: str | None = None) -> Any:
+    return strawberry.field(default=strawberry.UNSET, description=description, name=name)
+
+
+StringFilter = _filter(
+    "StringFilter", str, (*_EQUALITY, *_ORDER, "contains", "starts_with"), "a text"
+)
+IDFilter = _filter("IDFilter", strawberry.ID, _EQUALITY, "an id")
+IntFilter = _filter("IntFilter", int, (*_EQUALITY, *_ORDER), "a number")
+BigIntFilter = _filter("BigIntFilter", BigInt, (*_EQUALITY, *_ORDER), "a large number")
+DateTimeFilter = _filter("DateTimeFilter", datetime, (*_EQUALITY, *_ORDER), "a point in time")
+BooleanFilter = _filter("BooleanFilter", bool, ("eq", "ne"), "a yes or no")
+
+_FILTERS: dict[object, Any] = {
+    str: StringFilter,
+    strawberry.ID: IDFilter,
+    int: IntFilter,
+    BigInt: BigIntFilter,
+    datetime: DateTimeFilter,
+    bool: BooleanFilter,
+}
+
+
+@strawberry.input(description="A condition on a value inside an open document.")
+class DocumentFilter:
+    """A path into a document, and what must be there."""
+
+    path: list[str] = strawberry.field(
+        description='The keys from the document\'s root, such as `["ssh_port"]`; arrays have none.'
+    )
+    eq: JSON | None = strawberry.field(
+        description="A string, number, boolean, or null, which also finds what isn't there."
+    )
+
+
+@strawberry.enum(description="The direction of an order.")
+class OrderDirection(Enum):
+    """Up or down."""
+
+    ASC = strawberry.enum_value("ASC", description="Smallest, first or A; nulls before all.")
+    DESC = strawberry.enum_value("DESC", description="Largest, last or Z; nulls after all.")
+
+
+def _filter_of(kind: Any) -> Any:
+    if isinstance(kind, type) and issubclass(kind, StrEnum) and kind not in _FILTERS:
+        _FILTERS[kind] = _filter(f"{kind.__name__}Filter", kind, _EQUALITY, f"a {kind.__name__}")
+    return _FILTERS.get(kind)
+
+
+def where_input(cls: type, **documents: str) -> Any:
+    """Make the filter input of a view, with one field for each leaf that may be filtered by.
+
+    `documents` are the leaves that hold documents, with a description of conditions on them.
+    """
+    name = f"{cls.__name__}Where"
+    members: list[tuple[str, Any, Any]] = [
+        (name_, Optional[kind], _given(f"A condition on `{_camel(name_)}`."))
+        for name_, leaf in VIEWS[cls.__name__].own.items()
+        if (kind := _filter_of(leaf.kind)) and leaf.filtered
+    ]
+    members += (
+        (name_, f"{type_}Where | None", _given(f"Conditions on `{name_}`."))
+        for name_, type_ in VIEWS[cls.__name__].parts.items()
+    )
+    members += (
+        (leaf, Optional[list[DocumentFilter]], _given(text)) for leaf, text in documents.items()
+    )
+    members += (
+        ("and_", f"list[{name}] | None", _given("All of these must hold.", "and")),
+        ("or_", f"list[{name}] | None", _given("One of these must hold.", "or")),
+        ("not_", f"{name} | None", _given("This must not hold.", "not")),
+    )
+    about = f"Which {cls.__name__.lower()}s; all conditions given must hold."
+    return _input(name, cls.__module__, members, about)
+
+
+def order_input(cls: type) -> Any:
+    """Make the order input of a view, over the leaves that may be sorted by."""
+    name = cls.__name__
+    sortable = [leaf for leaf, its in VIEWS[name].leaves.items() if its.sort is not None]
+    choices = Enum(  # type: ignore[misc]  # its members come from the view
+        f"{name}OrderField", {leaf.upper(): leaf for leaf in sortable}, module=cls.__module__
+    )
+    choice = strawberry.enum(choices, description=f"What {name.lower()}s may be ordered by.")
+    which_way = strawberry.field(default=OrderDirection.ASC, description="Which way.")
+    members = [
+        ("field", choice, strawberry.field(description="What to order by.")),
+        ("direction", OrderDirection, which_way),
+    ]
+    about = f"One key of an order of {name.lower()}s."
+    return _input(f"{name}Order", cls.__module__, members, about)
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(part.title() for part in tail)
+
+
+def condition(view: View, given: Any) -> Where | None:
+    """What a filter input means; None for one that says nothing. Raises BadInput."""
+    where = _narrowed(view, given)
+    if where is not None:
+        _check_size(where)
+    return where
+
+
+def _check_size(where: Where) -> None:
+    """Refuse what a database could not take in one statement."""
+    conditions = values = 0
+    waiting = [(where, 1)]
+    while waiting:
+        part, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise BadInput(f"'where' is nested deeper than {MAX_DEPTH} levels", field="where")
+        match part:
+            case Not(inner):
+                waiting.append((inner, depth + 1))
+            case All(parts) | AnyOf(parts):
+                waiting += ((inner, depth + 1) for inner in parts)
+            case Expression(JSONContains(keys=keys)):
+                conditions += len(keys)
+            case Condition(value=tuple() as listed):
+                conditions += 1
+                values += len(listed)
+            case _:
+                conditions += 1
+    for what, count, most in (
+        ("conditions", conditions, MAX_CONDITIONS),
+        ("values in lists", values, MAX_VALUES),
+    ):
+        if count > most:
+            raise BadInput(f"'where' has {count} {what}, the limit is {most}", field="where")
+
+
+def _narrowed(view: View, given: Any) -> Where | None:
+    parts = [
+        part
+        for item in fields(given)
+        for part in _parts(view, item.name, getattr(given, item.name))
+    ]
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else All(tuple(parts))
+
+
+def _parts(view: View, name: str, value: Any) -> Iterable[Where]:
+    if value is strawberry.UNSET or value is None:
+        return
+    if name == "and_":
+        yield All(tuple(_whole(view, item) for item in value))
+    elif name == "or_":
+        yield AnyOf(tuple(_whole(view, item) for item in value))
+    elif name == "not_":
+        yield Not(_whole(view, value))
+    elif name in view.parts:
+        yield _whole(VIEWS[view.parts[name]], value)
+    elif isinstance(value, list):
+        yield from (_held(view.leaves[name].column, item) for item in value)
+    else:
+        column = _raw(view.leaves[name].column)
+        for operator, (graphql, _) in OPERATORS.items():
+            wanted = getattr(value, operator, strawberry.UNSET)
+            if wanted is not strawberry.UNSET:
+                yield _compared(name, column, graphql, wanted)
+
+
+def _whole(view: View, given: Any) -> Where:
+    return _narrowed(view, given) or All(())
+
+
+def _raw(column: Any) -> Column:
+    """The column itself, without the label it is selected under."""
+    return column.element  # type: ignore[no-any-return]
+
+
+def _compared(name: str, column: Column, operator: str, value: Any) -> Where:
+    field = f"{_camel(name)}.{operator}"
+    if value is None:
+        if operator not in {"eq", "ne"}:
+            raise BadInput(f"'{field}' can't be null: use isNull", field=field)
+        return Condition(column, operator, None)
+    if any(
+        "\0" in text
+        for text in (value if isinstance(value, list) else [value])
+        if isinstance(text, str)
+    ):
+        raise BadInput(f"'{field}' has a NUL character", field=field)
+    if isinstance(value, list):
+        value = tuple(value)
+    if isinstance(column.type, Epoch) and operator != "isNull":
+        return _seconds(column, operator, value)
+    return Condition(column, operator, value)
+
+
+def _seconds(column: Column, operator: str, value: Any) -> Where:
+    """Compare with a column of whole seconds; what lies between two is equal to neither."""
+    if operator == "in":
+        return Condition(column, "in", tuple(v for v in value if not v.microsecond))
+    if not value.microsecond:
+        return Condition(column, operator, value)
+    if operator in {"eq", "ne"}:
+        return All(()) if operator == "ne" else AnyOf(())
+    # The column is compared with the whole second before.
+    return Condition(column, {"gte": "gt", "lt": "lte"}.get(operator, operator), value)
+
+
+def _held(column: Any, given: DocumentFilter) -> Where:
+    document, value = _raw(column), cast("Any", given.eq)
+    if not given.path:
+        raise BadInput("'path' must name at least one key", field="path")
+    if len(given.path) > 32 or any("\0" in key for key in given.path):  # noqa: PLR2004
+        raise BadInput(f"'path' {given.path} can't be in a document", field="path")
+    if isinstance(value, (dict, list)):
+        raise BadInput("'eq' must be a string, number, boolean or null", field="eq")
+    held = Expression(JSONContains(document, tuple(given.path), value))
+    if value is not None:
+        return held
+    return AnyOf((held, Not(Expression(JSONContains(document, tuple(given.path), EXISTS)))))
+
+
+def sorting(view: View, collection: Collection, given: list[Any] | None) -> Order:
+    """The order that is asked for, complete; the list's own where none is."""
+    sorts: dict[str, Sort] = {}
+    for item in given or []:
+        leaf = view.leaves[item.field.value]
+        sorts.setdefault(item.field.value, Sort(leaf.sort, item.direction is OrderDirection.DESC))  # type: ignore[arg-type]
+    return collection.sorted_by(*sorts.values())
