@@ -12,6 +12,9 @@ from pathlib import Path
 
 import psutil
 
+RESTING = 0.05
+"""The seconds in which a process that rests takes less than a tenth of a core."""
+
 
 @dataclass(frozen=True)
 class Cores:
@@ -62,6 +65,19 @@ def cpu_seconds(process: int) -> float:
 def _cpu_clock(process: int) -> int:
     """Return Linux's clock of the CPU time of a process, as clock_getcpuclockid(3) makes it."""
     return ~process << 3 | 2
+
+
+def settle(process: int, patience: float = 5.0) -> None:
+    """Wait, for so many seconds at most, until a process rests: until the load it had is done with.
+
+    wrk leaves without the last answers, and not every program notices that nobody wants them.
+    """
+    patient_until = time.monotonic() + patience
+    busy = True
+    while busy and time.monotonic() < patient_until:
+        begun = cpu_seconds(process)
+        time.sleep(RESTING)
+        busy = cpu_seconds(process) - begun > RESTING / 10
 
 
 def resident_mb(process: int) -> float:

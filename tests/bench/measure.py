@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from .machine import Cores, cpu_seconds, on_core
+from .machine import Cores, cpu_seconds, on_core, settle
 from .peers import Peer
 from .workload import PLACEHOLDER
 
@@ -106,6 +106,7 @@ def wrk(peer: Peer, keys: list[str], seconds: float, cores: Cores, folder: Path)
     begun = cpu_seconds(peer.process)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     cpu = cpu_seconds(peer.process) - begun
+    settle(peer.process)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:
         raise LoadError(f"wrk failed: {done.stdout}{done.stderr}")
