@@ -62,9 +62,10 @@ are theirs.
 CHANGES = """\
 ## Changes
 
-The gateway beside the `baseline`, {baseline}, which is another version of it on a database of its
-own. In each round both take a request's turn right after each other; "by round" is the median of
-how much such two samples differ.
+The gateway beside the baseline, another version of it on a database of its own:
+{baseline}.
+In each round both take a request's turn one right after the other; "by round" is the median of how
+much two such samples differ.
 
 {changes}
 """

@@ -5,7 +5,6 @@ import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +104,8 @@ def measured(peers: Sequence[Peer], keys: Sequence[str], plan: Plan) -> dict[Cel
                     f"round {number}/{plan.rounds}  {course.key}  {course.peer.name:<13}"
                     f"{sample.rate:>11,.2f} /s  {sample.cpu_us:>12,.0f} µs CPU"
                 )
-    order = {(peer.name, key): place for place, (key, peer) in enumerate(product(keys, peers))}
-    courses.sort(key=lambda course: order[course.peer.name, course.key])
+    names = [peer.name for peer in peers]
+    courses.sort(key=lambda course: (keys.index(course.key), names.index(course.peer.name)))
     return {(course.peer.name, course.key): _medians(course) for course in courses}
 
 

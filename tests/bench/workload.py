@@ -9,7 +9,7 @@ from .catalogue import BACKUPS_PER_JOB, POLLED_SHARE, Catalogue
 
 TITLES = {
     "Q1": "GraphQL: first 50 jobs by name, with schedule and actions",
-    "Q1C": "GraphQL: Q1 cold, each time with an operation name that no request had before",
+    "Q1C": "GraphQL: as Q1, each time with an operation name that no request had before",
     "Q2": "GraphQL: first 100 backups by name, with metadata",
     "Q3": "GraphQL: one backup by its global id",
     "Q4": "GraphQL: 100 backups after 90% of the list",
