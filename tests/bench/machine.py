@@ -1,4 +1,4 @@
-"""What the machine tells: its cores, and the time and memory that processes take."""
+"""The machine: its cores, and the time and memory that processes take."""
 
 import math
 import os

@@ -34,7 +34,7 @@ class LoadError(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """What one measurement found: requests, and the seconds of wall time and of CPU they took."""
+    """One measurement: requests, and the seconds of wall time and of CPU they took."""
 
     requests: int
     seconds: float

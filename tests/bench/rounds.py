@@ -56,7 +56,7 @@ class Course:
 
     @property
     def finished(self) -> bool:
-        """Whether it is so slow that what there is must do."""
+        """True if it is so slow that the one sample it has must do."""
         return self.took > VERY_SLOW and bool(self.samples)
 
     def prepare(self, plan: Plan) -> None:

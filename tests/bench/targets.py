@@ -1,4 +1,4 @@
-"""What the gateway is meant to reach, as data: each row compares two medians of one run."""
+"""The targets of the gateway, as data: each row compares two medians of one run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from .comparison import CPU_GROWTH
 from .workload import name
 
 Cells = Mapping[tuple[str, str], Mapping[str, Any]]
-"""What was measured, by program and request."""
+"""Measured medians, by program and request."""
 
 
 @dataclass(frozen=True)

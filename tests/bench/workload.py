@@ -39,7 +39,7 @@ PLACEHOLDER = "number_goes_here"
 """The part of a request, of 16 characters, for which every sending has a number of its own."""
 
 Item = tuple[str, int]
-"""What tells an item of an answer: a backup's uuid or a job's name, and how many actions it has."""
+"""An item of an answer: a backup's uuid or a job's name, and how many actions it has."""
 
 
 def name(key: str) -> str:
