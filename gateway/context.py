@@ -53,10 +53,10 @@ class Context:
         self.policy.check(rule, self.identity, self.project_id)
 
     def write(
-        self, *, taken: str = "the item exists already"
+        self, *, conflict_message: str = "the item exists already"
     ) -> AbstractAsyncContextManager[Transaction]:
         """One transaction that changes the project: see `Database.write`."""
-        return self.db.write(self.project_id, taken=taken)
+        return self.db.write(self.project_id, conflict_message=conflict_message)
 
     async def batch(
         self,

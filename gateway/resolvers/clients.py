@@ -6,7 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gateway.catalogue import json_values, projections
+from gateway.catalogue import checks, json_values
+from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.tables import Client, columns, default_of, source
 from gateway.catalogue.vocabularies import CAPABILITIES, CLOSED_CAPABILITIES
 from gateway.context import Context, ItemKey
@@ -84,7 +85,7 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
     id of another project's central client.
     """
     ctx.authorize("clients:create_central" if draft.is_central else "clients:create")
-    projections.client_identifier("client_id", draft.client_id)
+    checks.client_identifier("client_id", draft.client_id)
     capabilities = {
         key: json_values.dump(_capability(key, value))
         for key in CAPABILITIES
@@ -101,7 +102,7 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
         is_central=draft.is_central,
         **values,
     )
-    projections.check_lengths(row)
+    check_lengths(row)
     news = capabilities | ({} if draft.description is None else {"description": draft.description})
     try:
         return await _register(ctx, row, news)
@@ -112,14 +113,14 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
 
 async def _register(ctx: Context, row: Client, news: Mapping[str, str]) -> Client:
     """Store a client, or what is new of one that is known."""
-    taken = f"a client with the id '{row.id}' is registered by another project"
-    async with ctx.write(taken=taken) as transaction:
+    conflict_message = f"a client with the id '{row.id}' is registered by another project"
+    async with ctx.write(conflict_message=conflict_message) as transaction:
         known_as = {"project_id": row.project_id, "id": row.id}
         found = await transaction.objects(Client, _LOCKING, known_as)
         known = next((client for client in found if client.project_id == row.project_id), None)
         if known is None:
             if found:
-                raise Conflict(taken, field="client_id")
+                raise Conflict(conflict_message, field="client_id")
             await transaction.insert(row)
             return row
         changes = {key: value for key, value in news.items() if getattr(known, key) != value}
@@ -145,8 +146,8 @@ async def delete(ctx: Context, client_id: str, *, expected_version: int | None =
 
 def _capability(key: str, words: object) -> list[str]:
     closed = key in CLOSED_CAPABILITIES
-    check = projections.one_of(CAPABILITIES[key]) if closed else projections.string
-    return [check(key, word) for word in projections.sequence(key, words)]
+    check = checks.one_of(CAPABILITIES[key]) if closed else checks.string
+    return [check(key, word) for word in checks.sequence(key, words)]
 
 
 def search(text: str) -> Where:

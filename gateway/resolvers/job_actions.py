@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue import projections
+from gateway.catalogue import checks
 from gateway.catalogue.tables import Action, Job, JobAction, columns, source
 from gateway.catalogue.vocabularies import CAPABILITY_OF
 from gateway.context import Context
@@ -67,9 +67,7 @@ async def assign(
     Raises BadInput; Unprocessable for a client or an action that isn't there, an action that exists
     with another definition, or one that the client can't do.
     """
-    named = {
-        projections.identifier("action_id", draft.action_id) for draft in drafts if draft.action_id
-    }
+    named = {checks.identifier("action_id", draft.action_id) for draft in drafts if draft.action_id}
     known: dict[str, Action] = {}
     if named:
         keys = keys_parameter([(ctx.project_id, action_id) for action_id in named])
@@ -94,7 +92,7 @@ async def assign(
     if job.version:  # a new job has no list yet
         await transaction.rows(_UNLIST, its)
     links = [its | {"position": position, "action_id": row.id} for position, row in enumerate(rows)]
-    await transaction.each(_LIST, links)
+    await transaction.execute_many(_LIST, links)
 
 
 async def check(ctx: Context, transaction: Transaction, job: Job) -> None:
@@ -109,7 +107,7 @@ def _check_same(row: Action, draft: ActionDraft) -> None:
     if draft.freezer_action is None:
         return
     stored = orjson.loads(row.freezer_action)
-    sent = projections.mapping("freezer_action", draft.freezer_action)
+    sent = checks.mapping("freezer_action", draft.freezer_action)
     keys = (stored.keys() | sent.keys()) - {"_version", "user_id"}
     if any(stored.get(key) != sent.get(key) for key in keys):
         raise Unprocessable(

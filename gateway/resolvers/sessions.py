@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue import json_values, projections
+from gateway.catalogue import checks, json_values, projections
+from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.tables import Job, Session, columns, default_of, new_id, now, source
 from gateway.catalogue.vocabularies import (
     JobEvent,
@@ -81,7 +82,7 @@ async def replace(
 ) -> Session:
     """Put a session in the place of the one of this id, or create it; its jobs stay in it."""
     ctx.authorize("sessions:replace")
-    row = _build_row(ctx, projections.identifier("session_id", session_id), draft)
+    row = _build_row(ctx, checks.identifier("session_id", session_id), draft)
     async with ctx.write() as transaction:
         return await writing.upsert(
             ctx, transaction, row, expected_version, kept=frozenset({"job_states"})
@@ -106,9 +107,7 @@ async def update(
         if "schedule" in values:
             patch = values.pop("schedule") or {}
             values["schedule"] = _scheduled(
-                json_values.merged(
-                    orjson.loads(row.schedule), projections.mapping("schedule", patch)
-                )
+                json_values.merged(orjson.loads(row.schedule), checks.mapping("schedule", patch))
             )
         await update_row(transaction, row, **values)
     return row
@@ -152,7 +151,7 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
             job,
             session_id=session_id,
             session_tag=row.session_tag,
-            **projections.scheduled(when | orjson.loads(row.schedule)),
+            **projections.schedule_columns(when | orjson.loads(row.schedule)),
         )
 
 
@@ -166,7 +165,7 @@ async def remove_job(ctx: Context, session_id: str, job_id: str) -> None:
             raise NotFound(f"the job '{job_id}' is not in the session '{session_id}'")
         await _set_state(transaction, row, job_id)
         schedule = orjson.loads(job.job_schedule) | {"event": JobEvent.STOP.value}
-        values = projections.scheduled(schedule)
+        values = projections.schedule_columns(schedule)
         await update_row(transaction, job, session_id=None, session_tag=0, **values)
 
 
@@ -270,7 +269,7 @@ def _build_row(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
         schedule=_scheduled(draft.schedule),
         **draft.more,
     )
-    projections.check_lengths(row)
+    check_lengths(row)
     return row
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway.catalogue import json_values
-from gateway.catalogue.projections import integer
+from gateway.catalogue.checks import integer
 from gateway.catalogue.tables import INT64, JSONText
 from gateway.errors import BadInput, shown
 from gateway.query.filters import (

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.catalogue import json_values, projections
+from gateway.catalogue import checks, json_values
 from gateway.context import Contexts
 from gateway.errors import (
     BadInput,
@@ -85,9 +85,9 @@ async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]
         raise BadInput(f"'query' must be a GraphQL document, not {shown(query)}", field="query")
     name = given.get("operationName") or None
     if name is not None:
-        projections.string("operationName", name)
+        checks.string("operationName", name)
     variables = given.get("variables")
-    return query, {} if variables is None else projections.mapping("variables", variables), name
+    return query, {} if variables is None else checks.mapping("variables", variables), name
 
 
 def _result(request: Request, result: Result) -> Response:

@@ -111,7 +111,7 @@ def _jobs(catalogue: Catalogue) -> Iterator[Values]:
             "user_id": catalogue.user_id,
             "description": job["description"],
             "client_id": job["client_id"],
-            **projections.scheduled(schedule),
+            **projections.schedule_columns(schedule),
         }
 
 

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from gateway import demo
-from gateway.catalogue import projections
+from gateway.catalogue import checks, projections
+from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns, now
 from gateway.catalogue.vocabularies import (
     ACTIONS,
@@ -203,16 +204,16 @@ async def test_columns_agree_with_documents(sample: Database) -> None:
         metadata = orjson.loads(row.backup_metadata)
         for key, value in projections.backup(metadata, row.status).items():
             assert getattr(row, key) == value
-        projections.check_lengths(Backup(**values(row, Backup)))
+        check_lengths(Backup(**values(row, Backup)))
     for row in await rows(sample, Job):
         for key, value in projections.job(orjson.loads(row.job_schedule)).items():
             assert getattr(row, key) == value
         assert "event" in row.job_schedule
-        projections.check_lengths(Job(**values(row, Job)))
+        check_lengths(Job(**values(row, Job)))
     for row in await rows(sample, Action):
         for key, value in projections.action(orjson.loads(row.freezer_action)).items():
             assert getattr(row, key) == value
-        projections.check_lengths(Action(**values(row, Action)))
+        check_lengths(Action(**values(row, Action)))
 
 
 async def test_clients_can_do_their_jobs(sample: Database) -> None:
@@ -227,7 +228,7 @@ async def test_clients_can_do_their_jobs(sample: Database) -> None:
             for key, able in CAPABILITY_OF.items():
                 assert getattr(action, key) in [None, *orjson.loads(getattr(client, able))]
     for row in clients.values():
-        projections.client_identifier("client_id", row.id)
+        checks.client_identifier("client_id", row.id)
 
 
 async def test_every_kind_is_there(sample: Database) -> None:

@@ -117,14 +117,14 @@ async def test_turns_come_in_order_and_those_given_up_are_passed_on() -> None:
     turns = [asyncio.create_task(wait(number)) for number in range(4)]
     await asyncio.sleep(0)
     turns[0].cancel()  # before its turn
-    places.leave()
+    places.release()
     turns[1].cancel()  # when it has come, unseen
     await asyncio.wait(turns[:3])
     assert came == [2]
-    places.leave()
+    places.release()
     await turns[3]
     assert came == [2, 3]
-    places.leave()
+    places.release()
     await asyncio.wait_for(places.take(), 1)
 
 
@@ -134,5 +134,5 @@ async def test_nobody_waits_for_a_place_for_ever(monkeypatch: pytest.MonkeyPatch
     await places.take()
     with pytest.raises(TimeoutError):
         await places.take()
-    places.leave()
+    places.release()
     await places.take()

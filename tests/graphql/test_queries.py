@@ -8,7 +8,6 @@ import pytest
 from gateway.auth.identity import Identity
 from gateway.context import Context
 from gateway.schema import create_schema
-from gateway.settings import load
 from tests.support.queries import JOBS, estate
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,6 @@ from typer.testing import CliRunner, Result
 
 from gateway.__main__ import app
 from gateway.schema import changes, create_schema
-from gateway.settings import load
 
 GIT = shutil.which("git") or "git"
 SCRIPT = Path(__file__).parents[2] / ".ci" / "schema-changes"

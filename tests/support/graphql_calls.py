@@ -25,7 +25,6 @@ from graphql import (
 )
 
 from gateway.schema import create_schema
-from gateway.settings import Settings
 from tests.support.tenants import ALICE, BOB, KINDS, PROJECTS, SECRET, item
 
 ENTITIES = [kind.title() for kind in KINDS]

@@ -31,7 +31,7 @@ class QueryRecorder:
             (PostgresPool, "fetch"),
             (SQLitePool, "fetch"),
             (TransactionConnection, "fetch"),
-            (TransactionConnection, "each"),
+            (TransactionConnection, "execute_many"),
         ):
             self._patched.setattr(kind, name, self._recorded(getattr(kind, name)))
         return self
