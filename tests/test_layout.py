@@ -47,6 +47,7 @@ HOMES = {
     "alembic": {"migrations"},
     "asyncpg": {"db"},
     "aiosqlite": {"db"},
+    "cachetools": {"auth", "db", "schema"},
     "keystonemiddleware": {"auth"},
     "keystoneauth1": {"auth"},
     "oslo_config": {"auth"},
