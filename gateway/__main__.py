@@ -25,6 +25,7 @@ from gateway.auth import policy as rules
 from gateway.auth.identity import loopback
 from gateway.db.database import Database
 from gateway.errors import BadInput, GatewayError, Unavailable, shown
+from gateway.rest_compat import routes
 from gateway.schema import changes, create_schema
 from gateway.settings import Settings
 
@@ -228,8 +229,8 @@ def schema_check(
 
 @policy.command("sample")
 def policy_sample() -> None:
-    """Print the default rules, explained, as a file to change and name in GATEWAY_POLICY_FILE."""
-    typer.echo(rules.sample(), nl=False)
+    """Print the default rules, with the requests they guard, as a file for GATEWAY_POLICY_FILE."""
+    typer.echo(rules.sample(routes.requests_by_rule()), nl=False)
 
 
 @app.command("demo")

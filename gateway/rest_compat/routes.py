@@ -60,6 +60,26 @@ ROUTES: tuple[tuple[str, str, str, Endpoint], ...] = (
     ("/sessions/{id}/jobs/{job_id}", "DELETE", "sessions:job:remove", handlers.remove_from_session),
 )
 
+FLAGS = (("/jobs", "GET", "all_projects", "jobs:get_all_projects"),)
+"""Parameters that ask for another rule as well: the path, the method, the parameter, the rule."""
+
+
+def template(path: str) -> str:
+    """Return a route's whole path, in which every id has the name of its resource."""
+    return f"/v2/{{project_id}}{path}".replace("{id}", f"{{{path.split('/')[1][:-1]}_id}}")
+
+
+def requests_by_rule() -> dict[str, list[str]]:
+    """Return the requests that each rule guards, such as `GET /v2/{project_id}/jobs`."""
+    found: dict[str, list[str]] = {}
+    for path, method, rules, _ in ROUTES:
+        for rule in rules.split():
+            found.setdefault(rule, []).append(f"{method} {template(path)}")
+    for path, method, parameter, rule in FLAGS:
+        found.setdefault(rule, []).append(f"{method} {template(path)}?{parameter}=true")
+    return found
+
+
 STATUSES: Mapping[type[Exception], tuple[int, str]] = {
     BadParameter: (400, "Invalid parameter"),
     errors.TooLarge: (413, "Request Entity Too Large"),
@@ -146,12 +166,10 @@ async def home(request: Request) -> Response:
 
 def relation(path: str, *query: str) -> dict[str, object]:
     """Describe one path as json-home does."""
-    names = {"id": f"{path.split('/')[1][:-1]}_id"}
-    variables = ["project_id", *(names[name] for name in re.findall(r"{(\w+)}", path)), *query]
-    template = re.sub(r"{(\w+)}", lambda match: f"{{{names[match[1]]}}}", path)
+    whole = template(path)
+    variables = [*re.findall(r"{(\w+)}", whole), *query]
     return {
-        "href-template": f"/v2/{{project_id}}{template}"
-        + (f"{{?{','.join(query)}}}" if query else ""),
+        "href-template": whole + (f"{{?{','.join(query)}}}" if query else ""),
         "href-vars": {name: f"param/{name}" for name in variables},
         "hints": {
             "allow": [method for route, method, _, _ in ROUTES if route == path],

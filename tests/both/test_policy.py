@@ -10,9 +10,11 @@ import pytest
 import gateway
 from gateway.auth import policy
 from gateway.auth.identity import Identity
-from gateway.auth.policy import BASES, OPERATIONS, Policy, sample
+from gateway.auth.policy import BASES, RULES, Policy, sample
 from gateway.errors import Forbidden
 from gateway.resolvers import actions, backups, clients, job_actions, jobs, sessions
+from gateway.rest_compat.handlers import JOBS
+from gateway.rest_compat.routes import FLAGS, ROUTES, requests_by_rule
 
 READS = [
     "actions:get",
@@ -86,7 +88,7 @@ def policy_file(tmp_path: Path) -> Path:
 
 
 def test_every_rule_is_known() -> None:
-    assert sorted(READS + BACKUP_WRITES + WRITES + ACROSS) == list(OPERATIONS)
+    assert sorted(READS + BACKUP_WRITES + WRITES + ACROSS) == list(RULES)
 
 
 @pytest.mark.parametrize("role", EXPECTED)
@@ -96,7 +98,7 @@ def test_each_role(role: str, project_id: str) -> None:
     expected = EXPECTED[role][project_id == "other"]
     # Twice: the second time it is remembered.
     for _ in range(2):
-        for rule in OPERATIONS:
+        for rule in RULES:
             assert allowed(rules, identity, rule, project_id) is (rule in expected), rule
     assert rules.permissions(identity, project_id) == sorted(expected)
 
@@ -111,7 +113,7 @@ def test_what_is_remembered_is_the_caller_s_own() -> None:
     assert not allowed(rules, caller("other"), "jobs:get_all", "own")
 
 
-@pytest.mark.parametrize("rule", OPERATIONS)
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("project_id", ["", "own"])
 def test_without_a_project_nothing_is_allowed(
     rule: str, project_id: str, policy_file: Path
@@ -143,13 +145,13 @@ def test_the_resolvers_ask_for_rules_that_exist() -> None:
             entities = "actions|backups|clients|jobs|sessions"
             named |= set(re.findall(rf'"((?:{entities}):[a-z_:]+)"', file.read_text()))
     assert named
-    assert named <= set(OPERATIONS)
+    assert named <= set(RULES)
 
 
 def test_a_collection_reads_by_the_rules_that_it_names() -> None:
     for one in (actions, backups, clients, job_actions, jobs, sessions):
         collection, rules = one.COLLECTION, one.COLLECTION.rules
-        assert {rules.list, rules.item, rules.all_projects} <= set(OPERATIONS)
+        assert {rules.list, rules.item, rules.all_projects} <= set(RULES)
         everywhere = collection.all_projects
         asked = [collection, collection.as_item, everywhere, everywhere.as_item]
         assert [each.rule for each in asked] == [
@@ -157,13 +159,13 @@ def test_a_collection_reads_by_the_rules_that_it_names() -> None:
         ]
 
 
-@pytest.mark.parametrize("rule", OPERATIONS)
+@pytest.mark.parametrize("rule", RULES)
 def test_each_rule_may_be_changed(rule: str, policy_file: Path) -> None:
     policy_file.write_text(f'"{rule}": "role:painter and project_id:%(project_id)s"\n')
     rules = Policy(policy_file)
     assert rules.permissions(caller("painter"), "own") == [rule]
     assert rules.permissions(caller("painter"), "other") == []
-    assert rules.permissions(caller("admin"), "own") == sorted(set(OPERATIONS) - {rule})
+    assert rules.permissions(caller("admin"), "own") == sorted(set(RULES) - {rule})
 
 
 def test_what_rules_are_made_of_may_be_changed(policy_file: Path) -> None:
@@ -280,16 +282,16 @@ def test_a_file_that_changes_is_read_again(
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy, "REMEMBERED", 100)
+    monkeypatch.setattr(policy, "MAX_DECISIONS", 100)
     rules = Policy()
     for number in range(1000):
         assert allowed(rules, caller("member", project_id=f"p{number}"), "jobs:get", f"p{number}")
-    assert len(rules.remembered) <= 100
+    assert len(rules.decisions) <= 100
 
 
 def test_the_sample_says_what_holds(policy_file: Path) -> None:
-    text = sample()
-    for name in (*BASES, *OPERATIONS):
+    text = sample(requests_by_rule())
+    for name in (*BASES, *RULES):
         assert f'#"{name}": ' in text
     policy_file.write_text(text)
     commented = Policy(policy_file)
@@ -300,3 +302,31 @@ def test_the_sample_says_what_holds(policy_file: Path) -> None:
             granted = Policy().permissions(caller(role), project_id)
             assert commented.permissions(caller(role), project_id) == granted
             assert in_force.permissions(caller(role), project_id) == granted
+
+
+def without_names(path: str) -> str:
+    """Return a path with the ids in it unnamed: `{id}` and `{job_id}` are the same place."""
+    return re.sub(r"{\w+}", "{}", path)
+
+
+def test_the_sample_documents_the_routes_and_no_others() -> None:
+    parts = sample(requests_by_rule()).split("\n\n")[2:]
+    documented = set()
+    for part in parts:
+        (rule,) = re.findall(r'(?m)^#"([^"]+)"', part)
+        requests = re.findall(r"(?m)^# ([A-Z]+) /v2/{project_id}(\S+)$", part)
+        documented |= {(rule, method, without_names(path)) for method, path in requests}
+        assert ("# GraphQL only\n" in part) is not bool(requests)
+    served = {
+        (rule, method, without_names(path))
+        for path, method, rules, _ in ROUTES
+        for rule in rules.split()
+    }
+    flagged = {(rule, method, f"{path}?{name}=true") for path, method, name, rule in FLAGS}
+    assert documented == served | flagged
+    assert {rule for rule, *_ in documented} <= set(RULES)
+    assert len(parts) == len(RULES)
+
+
+def test_flags_ask_for_the_rules_of_their_lists() -> None:
+    assert [rule for *_, rule in FLAGS] == [JOBS.collection.all_projects.rule]

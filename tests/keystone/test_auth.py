@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.auth.identity import Identity, NoAuthenticator
-from gateway.auth.keystone import REFUSAL_SECONDS, KeystoneAuthenticator, Tokens, Verdict
+from gateway.auth.keystone import REFUSAL_SECONDS, KeystoneAuthenticator, Tokens, Validation
 from gateway.auth.policy import Policy
 from gateway.context import Contexts
 from gateway.db.database import Database
@@ -18,7 +18,7 @@ from gateway.settings import Settings, load
 pytestmark = pytest.mark.anyio
 
 ALICE = Identity("1", "alice", "alpha", frozenset({"member"}))
-NOBODY = Verdict(None)
+NOBODY = Validation(None)
 NOW = 1_000_000.0
 LATER = NOW + 3600
 NOWHERE = cast("Database", None)
@@ -28,7 +28,7 @@ NOWHERE = cast("Database", None)
 class Validator:
     """Says of every token what it was told to, and counts how often it was asked."""
 
-    def __init__(self, verdict: Verdict | Exception) -> None:
+    def __init__(self, verdict: Validation | Exception) -> None:
         """Begin with this answer, given at once."""
         self.verdict = verdict
         self.asked: list[tuple[str, str | None, str, str]] = []
@@ -38,7 +38,7 @@ class Validator:
         self.may_answer.set()
         self._lock = threading.Lock()
 
-    def __call__(self, tokens: Tokens, path: str, method: str) -> Verdict:
+    def __call__(self, tokens: Tokens, path: str, method: str) -> Validation:
         """Answer, when it may."""
         with self._lock:
             self.asked.append((tokens.user, tokens.service, path, method))
@@ -76,7 +76,7 @@ def settings(**given: object) -> Settings:
 
 
 def authenticator(
-    verdict: Verdict | Exception = Verdict(ALICE, LATER),  # noqa: B008 - it is frozen
+    verdict: Validation | Exception = Validation(ALICE, LATER),  # noqa: B008 - it is frozen
     **given: object,
 ) -> tuple[KeystoneAuthenticator, Validator, Clock]:
     validator, clock = Validator(verdict), Clock()
@@ -131,7 +131,7 @@ async def test_a_verdict_is_believed_for_a_time_from_the_question_on() -> None:
 
 
 async def test_never_past_its_expiry() -> None:
-    asked, validator, clock = authenticator(Verdict(ALICE, NOW + 5))
+    asked, validator, clock = authenticator(Validation(ALICE, NOW + 5))
     await identify(asked)
     clock.now += 4.9
     await identify(asked)
@@ -143,7 +143,7 @@ async def test_never_past_its_expiry() -> None:
 
 
 async def test_an_expired_token_of_a_service_s_user_is_not_remembered() -> None:
-    asked, validator, _ = authenticator(Verdict(ALICE, NOW - 5))
+    asked, validator, _ = authenticator(Validation(ALICE, NOW - 5))
     for _ in range(2):
         await identify(asked, **{"x-service-token": "s"})
     assert len(validator.asked) == 2
@@ -175,7 +175,7 @@ async def test_a_refusal_is_believed_briefly() -> None:
     assert await refused(asked)
     assert len(validator.asked) == 1
     clock.now += REFUSAL_SECONDS
-    validator.verdict = Verdict(ALICE, LATER)
+    validator.verdict = Validation(ALICE, LATER)
     assert await identify(asked) == ALICE
 
 
@@ -221,7 +221,7 @@ async def test_those_who_wait_get_the_failure_too_and_it_is_not_remembered() -> 
     answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert {type(answer) for answer in answers} == {Unavailable}
     assert len(validator.asked) == 1
-    validator.verdict = Verdict(ALICE, LATER)
+    validator.verdict = Validation(ALICE, LATER)
     assert await identify(asked) == ALICE
 
 
@@ -239,7 +239,7 @@ async def test_a_caller_that_goes_away_does_not_take_the_answer_along() -> None:
 
 async def test_nobody_waits_for_ever() -> None:
     asked, validator, _ = authenticator(keystone_timeout=1)
-    asked.patience = 0.1
+    asked.timeout = 0.1
     validator.may_answer.clear()
     for _ in range(2):
         with pytest.raises(Unavailable):
@@ -247,7 +247,7 @@ async def test_nobody_waits_for_ever() -> None:
     # It is one question still, and the answer counts when it comes.
     assert len(validator.asked) == 1
     validator.may_answer.set()
-    asked.patience = 10
+    asked.timeout = 10
     assert await identify(asked) == ALICE
 
 
@@ -265,7 +265,7 @@ async def test_a_hanging_keystone_does_not_stop_the_rest() -> None:
 
 
 async def test_what_holds_for_one_path_is_not_believed_for_another() -> None:
-    asked, validator, _ = authenticator(Verdict(ALICE, LATER, reusable=False))
+    asked, validator, _ = authenticator(Validation(ALICE, LATER, reusable=False))
     for path in ("/a", "/a", "/b"):
         await identify(asked, "t", path)
     assert [path for *_, path, _ in validator.asked] == ["/a", "/a", "/b"]
@@ -281,9 +281,9 @@ async def test_what_holds_for_one_path_is_not_believed_for_another() -> None:
 
 
 async def test_a_refusal_for_one_path_is_none_for_another() -> None:
-    asked, validator, _ = authenticator(Verdict(None, reusable=False))
+    asked, validator, _ = authenticator(Validation(None, reusable=False))
     assert await refused(asked, "t", "/a")
-    validator.verdict = Verdict(ALICE, LATER, reusable=False)
+    validator.verdict = Validation(ALICE, LATER, reusable=False)
     assert not await refused(asked, "t", "/b")
     assert len(asked.refused) == 0
 
