@@ -66,7 +66,7 @@ class Contexts:
     async def open(
         self, headers: Headers, path: str, project_id: str | None = None, *, method: str = ""
     ) -> Context:
-        """Return the context of the caller and of a project: the path's, the header's or the token's.
+        """Return the context of the caller and a project: the path's, header's or token's.
 
         The rules decide later what the caller may do there. Without the request's method, tokens
         restricted to some methods are refused. Raises Unauthenticated, Unavailable, and BadInput
