@@ -16,26 +16,32 @@ RULES: dict[str, set[str]] = {
     # A room, and which others it may import.
     "__init__": set(),
     "__main__": {
-        *("app", "auth", "db", "demo", "errors", "logs", "migrations", "rest_compat", "schema"),
-        "settings",
+        *("app", "auth", "db", "demo", "errors", "logs", "migrations", "origins", "rest_compat"),
+        *("schema", "settings"),
     },
     "app": EVERYTHING,
-    "auth": {"catalogue", "errors", "settings"},
+    "auth": {"catalogue", "errors", "origins", "settings"},
     "catalogue": {"errors"},
-    "context": {"auth", "db", "errors"},
+    "context": {"auth", "db", "errors", "logs"},
     "db": {"catalogue", "errors", "settings"},
     "demo": {"catalogue", "db"},
     "errors": set(),
+    "http_errors": {"errors"},
     "logs": set(),
+    "middleware": {"db", "errors", "logs", "migrations", "origins"},
     "migrations": {"catalogue", "db", "errors"},
-    "playground": set(),
+    "negotiation": set(),
+    "origins": {"errors", "settings"},
+    "playground": {"negotiation"},
     "query": {"catalogue", "db", "errors"},
     "resolvers": {"catalogue", "context", "db", "errors", "query"},
     "rest_compat": {
-        *("catalogue", "context", "db", "errors", "query", "resolvers", "settings"),
+        *("catalogue", "context", "db", "errors", "http_errors", "negotiation", "origins"),
+        *("query", "resolvers", "settings"),
     },
     "schema": {
-        *("catalogue", "context", "db", "errors", "logs", "query", "resolvers", "settings"),
+        *("catalogue", "context", "db", "errors", "http_errors", "logs", "negotiation"),
+        *("query", "resolvers", "settings"),
     },
     "settings": set(),
 }
@@ -43,8 +49,11 @@ RULES: dict[str, set[str]] = {
 HOMES = {
     # A library, and where it may be used.
     "strawberry": {"schema", "context"},
-    "graphql": {"schema", "app"},
-    "starlette": {"app", "auth", "rest_compat", "schema", "playground"},
+    "graphql": {"schema"},
+    "starlette": {
+        *("app", "auth", "http_errors", "middleware", "origins", "playground", "rest_compat"),
+        "schema",
+    },
     "uvicorn": {"__main__"},
     "typer": {"__main__"},
     "alembic": {"migrations"},
