@@ -22,9 +22,9 @@ from sqlalchemy.exc import DBAPIError
 from gateway import __version__, demo, logs, migrations, settings
 from gateway.app import create_app
 from gateway.auth import policy as rules
-from gateway.auth.identity import loopback
 from gateway.db.database import Database
 from gateway.errors import BadInput, GatewayError, Unavailable, shown
+from gateway.origins import is_loopback
 from gateway.rest_compat import routes
 from gateway.schema import changes, create_schema
 from gateway.settings import Settings
@@ -286,7 +286,7 @@ class _Server(uvicorn.Server):
 def _guard(chosen: Settings, *, insecure: bool) -> None:
     if insecure:
         log.warning("nobody is authenticated: whoever reaches this address may change everything")
-    elif not loopback(chosen.host):
+    elif not is_loopback(chosen.host):
         _fail(
             f"with auth = none the gateway listens on loopback only, not on {chosen.host}: set "
             "GATEWAY_AUTH, or add --insecure-no-auth if everybody who reaches this address may "

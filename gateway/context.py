@@ -5,7 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.auth.identity import Authenticator, Headers, Identity, project
+from gateway import logs
+from gateway.auth.identity import Authenticator, Headers, Identity, check_project_id
 from gateway.auth.policy import Policy
 from gateway.db.database import Database
 from gateway.db.transactions import Transaction
@@ -66,20 +67,21 @@ class Contexts:
     async def open(
         self, headers: Headers, path: str, project_id: str | None = None, *, method: str = ""
     ) -> Context:
-        """Return the context of the caller and a project: the path's, header's or token's.
+        """Return a context for the caller and a project: the path's, the header's or the token's.
 
-        The rules decide later what the caller may do there. Without the request's method, tokens
-        restricted to some methods are refused. Raises Unauthenticated, Unavailable, and BadInput
-        for an impossible project id.
+        Authorization is left to the rules. Without a method, tokens with access rules are refused.
+        Raises Unauthenticated, Unavailable, and BadInput for a malformed project id.
         """
         identity = await self.authenticator.identify(headers, path, method)
         if project_id is not None:
-            project_id = project(project_id, "project_id")
+            project_id = check_project_id(project_id, "project_id")
         elif wanted := headers.get("x-project-id"):
-            project_id = project(wanted, "X-Project-Id")
+            project_id = check_project_id(wanted, "X-Project-Id")
+        project_id = project_id or identity.project_id or ""
+        logs.actor.set((identity.user_id, project_id))
         return Context(
             identity,
-            project_id or identity.project_id or "",
+            project_id,
             self.db,
             self.policy,
             self.default_limit,

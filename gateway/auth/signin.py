@@ -18,7 +18,6 @@ whatever ``cors_origins`` lets call the API.
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -31,6 +30,7 @@ from gateway.auth.identity_api import IdentityApi
 from gateway.auth.tokens import Token, TokenClient
 from gateway.catalogue import json_values
 from gateway.errors import BadInput, Forbidden, Unauthenticated, shown
+from gateway.origins import own_origins
 from gateway.settings import Settings
 
 PATH = "/graphql/token"
@@ -59,9 +59,7 @@ class TokenEndpoint:
     def __init__(self, settings: Settings, forget: Callable[[Headers], None]) -> None:
         self._api = IdentityApi(settings, "signin")
         self._forget = forget
-        self._auth_url = settings.keystone_auth_url
-        public = urlsplit(settings.public_url)
-        self._origins = {f"{public.scheme}://{public.netloc}"} if public.netloc else set()
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -78,7 +76,7 @@ class TokenEndpoint:
         if not (token.isascii() and token.isprintable()):
             raise Unauthenticated("the token is not valid")
         address = request.client.host if request.client else None
-        keystone = TokenClient(self._api.session, self._auth_url, address)
+        keystone = TokenClient(self._api.session, self._settings.keystone_auth_url, address)
         if request.method == "DELETE":
             if not token:
                 raise Unauthenticated("a token in X-Auth-Token is required")
@@ -93,11 +91,11 @@ class TokenEndpoint:
         return JSONResponse(signed_in, headers=_NO_STORE)
 
     def _refuse_foreign(self, request: Request) -> None:
-        """Raise Forbidden for what a page from elsewhere sends; what is no page names no origin."""
-        own = f"{request.url.scheme}://{request.url.netloc}"
-        origin = request.headers.get("origin", own)
-        if origin not in {own, *self._origins}:
-            raise Forbidden(f"the origin {shown(origin)} is not the gateway's own, {shown(own)}")
+        """Raise Forbidden for a request of a foreign page; programs send no `Origin`."""
+        origin = request.headers.get("origin")
+        own = own_origins(self._settings, request)
+        if origin is not None and origin not in own:
+            raise Forbidden(f"the origin {shown(origin)} is not the gateway's own, {shown(own[0])}")
 
 
 def check_request(given: Any, token: str) -> Mapping[str, str]:

@@ -4,13 +4,16 @@ from collections.abc import Iterable
 
 import structlog
 from graphql import GraphQLError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
 
 from gateway import logs
-from gateway.errors import Code, GatewayError
+from gateway.errors import BadInput, Code, GatewayError
+from gateway.http_errors import headers_of, status_of
 
 log = structlog.get_logger(__name__)
 
-LONGEST = 1000
+MAX_MESSAGE = 1000
 MASK = "something went wrong on the server; its log has the details under the request's id"
 
 
@@ -44,12 +47,26 @@ def show(error: GraphQLError, logged: set[int] | None = None) -> None:
             logged.add(id(cause))
         error.message = MASK
         extensions["code"] = Code.INTERNAL.value
-    if len(error.message) > LONGEST:
+    if len(error.message) > MAX_MESSAGE:
         # graphql-core quotes whatever it was given.
-        error.message = f"{error.message[:LONGEST]}…"
+        error.message = f"{error.message[:MAX_MESSAGE]}…"
     if (request_id := logs.request_id.get()) is not None:
         extensions["requestId"] = request_id
     error.extensions = extensions
+
+
+def render(error: Exception) -> Response:
+    """Return the answer to a request that failed outside of an operation; its status is REST's."""
+    match error:
+        case GatewayError():
+            cause, message = error, error.message
+        case HTTPException():
+            cause, message = BadInput(error.detail), error.detail
+        case _:
+            cause, message = GatewayError(MASK), MASK
+    shown = GraphQLError(message, original_error=cause)
+    show(shown)
+    return JSONResponse({"errors": [shown.formatted]}, status_of(error), headers_of(error))
 
 
 def _is_input_error(error: GraphQLError, cause: BaseException) -> bool:

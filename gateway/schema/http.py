@@ -1,5 +1,6 @@
 """GraphQL over HTTP: a request in, an operation, an answer out."""
 
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -10,15 +11,9 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.catalogue import checks, json_values
 from gateway.context import Contexts
-from gateway.errors import (
-    BadInput,
-    Code,
-    GatewayError,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
-    shown,
-)
+from gateway.errors import BadInput, Code, GatewayError, Unavailable, shown
+from gateway.http_errors import headers_of, status_of
+from gateway.negotiation import weight_of, weights
 from gateway.schema import errors
 from gateway.schema.execution.documents import MethodNotAllowed
 from gateway.schema.execution.operations import Executor, Result
@@ -28,12 +23,8 @@ from gateway.settings import Settings
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 
-_STATUS = {
-    Code.UNAUTHENTICATED: 401,
-    Code.FORBIDDEN: 403,
-    Code.UNAVAILABLE: 503,
-    Code.BAD_USER_INPUT: 400,
-}
+_UNAVAILABLE = Unavailable("a dependency doesn't answer")
+"""The error whose status and headers an operation has that found nothing but outages."""
 
 
 class GraphQLApp:
@@ -94,26 +85,22 @@ def _result(request: Request, result: Result) -> Response:
     if not result.errors:
         return _respond(request, 200, {"data": result.data})
     body: dict[str, Any] = {"errors": [error.formatted for error in result.errors]}
-    status = 200
+    status, headers = 200, None
     if result.is_executed:
         body["data"] = result.data
-    elif _media_type(request) == GRAPHQL_JSON:
+    elif _media_type(request.headers.get("accept", "")) == GRAPHQL_JSON:
         status = 400
     codes = {(error.extensions or {}).get("code") for error in result.errors}
     if Code.UNAVAILABLE in codes and not any((result.data or {}).values()):
-        status = _STATUS[Code.UNAVAILABLE]
-    return _respond(request, status, body)
+        status, headers = status_of(_UNAVAILABLE), headers_of(_UNAVAILABLE)
+    return _respond(request, status, body, headers)
 
 
 def _failure(request: Request, error: GatewayError) -> Response:
     shown_error = GraphQLError(error.message, original_error=error)
     errors.show(shown_error)
     body = {"errors": [shown_error.formatted]}
-    headers = {}
-    if isinstance(error, Unauthenticated) and error.uri:
-        headers["WWW-Authenticate"] = f'Keystone uri="{error.uri}"'
-    status = 413 if isinstance(error, TooLarge) else _STATUS.get(error.code, 400)
-    return _respond(request, status, body, headers)
+    return _respond(request, status_of(error), body, headers_of(error))
 
 
 def _refusal(request: Request, status: int, message: str) -> Response:
@@ -126,14 +113,13 @@ def _refusal(request: Request, status: int, message: str) -> Response:
 def _respond(
     request: Request, status: int, body: dict[str, Any], headers: dict[str, str] | None = None
 ) -> Response:
-    response = Response(
-        orjson.dumps(body), status, headers, media_type=f"{_media_type(request)}; charset=utf-8"
-    )
-    if status == _STATUS[Code.UNAVAILABLE]:
-        response.headers["Retry-After"] = str(Unavailable.retry_after)
-    return response
+    media_type = f"{_media_type(request.headers.get('accept', ''))}; charset=utf-8"
+    return Response(orjson.dumps(body), status, headers, media_type=media_type)
 
 
-def _media_type(request: Request) -> str:
-    """The newer media type for those who ask for it by name, plain JSON for all others."""
-    return GRAPHQL_JSON if GRAPHQL_JSON in request.headers.get("accept", "") else JSON
+@lru_cache(maxsize=256)
+def _media_type(accept: str) -> str:
+    """Return the newer media type if the header names and prefers it, else plain JSON."""
+    ranges = weights(accept)
+    weight = ranges.get(GRAPHQL_JSON, 0.0)
+    return GRAPHQL_JSON if 0 < weight >= weight_of(JSON, ranges) else JSON

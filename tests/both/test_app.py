@@ -106,6 +106,49 @@ async def test_one_line_a_request(client: httpx.AsyncClient) -> None:
     assert "t0" not in str(lines)
 
 
+@pytest.mark.parametrize(
+    ("path", "project"), [("/v2/q/jobs", "q"), ("/v2/q/jobs/none", "q"), ("/graphql", "r")]
+)
+async def test_lines_name_the_actor(client: httpx.AsyncClient, path: str, project: str) -> None:
+    headers = {"X-Project-Id": "r"}
+    with capture_logs(processors=[identify]) as lines:
+        await client.get(path, params={"query": "{ viewer { user } }"}, headers=headers)
+        await client.get("/healthcheck")
+        await client.get("/v2/q/jobs", headers={"Host": "example.org"})
+    let_in, *others = [line for line in lines if line["event"] == "request"]
+    assert (let_in["user_id"], let_in["project_id"]) == ("local", project)
+    # A request that wasn't let in has no actor, least of all the one before.
+    assert others
+    assert not any("user_id" in line or "project_id" in line for line in others)
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/v2/p/jobs//j1/", "/v2/{project_id}/jobs/{job_id}"),
+        ("/v2/p/sessions/s/jobs/j", "/v2/{project_id}/sessions/{session_id}/jobs/{job_id}"),
+        ("/v2", "/v2"),
+        ("/graphql", "/graphql"),
+        ("/nowhere", None),
+    ],
+)
+async def test_the_scope_names_the_route(
+    client: httpx.AsyncClient, path: str, route: str | None
+) -> None:
+    scopes = []
+    served = app_of(client).router
+
+    async def recorded(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(scope)
+        await served(scope, receive, send)
+
+    outermost = app_of(client).build_middleware_stack
+    app_of(client).router, app_of(client).middleware_stack = recorded, None  # type: ignore[assignment]
+    app_of(client).middleware_stack = outermost()
+    await client.get(path)
+    assert [getattr(scope["route"], "path", None) for scope in scopes] == [route]
+
+
 async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
     for part in parts:
         yield part

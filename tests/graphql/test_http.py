@@ -129,3 +129,26 @@ async def test_a_query_may_come_by_get(client: httpx.AsyncClient) -> None:
     for _ in range(2):
         response = await client.get("/graphql", params=given_, headers={"X-Project-Id": "p1"})
         assert response.json() == {"data": {"jobs": {"nodes": [{"jobId": "j"}]}}}
+
+
+@pytest.mark.parametrize(
+    ("accept", "newer"),
+    [
+        ("application/graphql-response+json", True),
+        ("Application/GraphQL-Response+JSON;q=0.5", True),
+        ("application/graphql-response+json, application/json;q=0.9", True),
+        ("application/graphql-response+json, application/json", True),
+        ("application/graphql-response+json;q=0, application/json", False),
+        ("application/graphql-response+json;q=0.5, application/json", False),
+        ("application/json", False),
+        ("application/*", False),
+        ("*/*", False),
+        ("", False),
+    ],
+)
+async def test_the_media_type_is_negotiated(
+    client: httpx.AsyncClient, accept: str, *, newer: bool
+) -> None:
+    response = await client.post("/graphql", json={"query": VIEWER}, headers={"Accept": accept})
+    name = "graphql-response+json" if newer else "json"
+    assert response.headers["Content-Type"] == f"application/{name}; charset=utf-8"
