@@ -22,9 +22,10 @@ from sqlalchemy.exc import DBAPIError
 from gateway import __version__, demo, logs, migrations, settings
 from gateway.app import create_app
 from gateway.auth import policy as rules
-from gateway.auth.identity import loopback
 from gateway.db.database import Database
 from gateway.errors import BadInput, GatewayError, Unavailable, shown
+from gateway.origins import is_loopback
+from gateway.rest_compat import routes
 from gateway.schema import changes, create_schema
 from gateway.settings import Settings
 
@@ -176,7 +177,7 @@ def schema_print(
     output: Annotated[Path | None, typer.Option(help="Write to this file instead.")] = None,
 ) -> None:
     """Print the GraphQL schema, in GraphQL's own language."""
-    text = f"{create_schema(Settings()).as_str()}\n"
+    text = f"{create_schema().as_str()}\n"
     if output is None:
         typer.echo(text, nl=False)
     else:
@@ -212,7 +213,7 @@ def schema_check(
     **Dangerous** ones, such as a new value of an enum, may surprise a program.
     """
     try:
-        found = changes.compare(old.read_text(encoding="utf-8"), create_schema(Settings()).as_str())
+        found = changes.compare(old.read_text(encoding="utf-8"), create_schema().as_str())
     except (BadInput, UnicodeDecodeError) as error:
         _fail(f"{old}: {error}")
     said = changes.announced(changelog.read_text(encoding="utf-8")) if changelog else ""
@@ -228,8 +229,8 @@ def schema_check(
 
 @policy.command("sample")
 def policy_sample() -> None:
-    """Print the default rules, explained, as a file to change and name in GATEWAY_POLICY_FILE."""
-    typer.echo(rules.sample(), nl=False)
+    """Print the default rules, with the requests they guard, as a file for GATEWAY_POLICY_FILE."""
+    typer.echo(rules.sample(routes.requests_by_rule()), nl=False)
 
 
 @app.command("demo")
@@ -285,7 +286,7 @@ class _Server(uvicorn.Server):
 def _guard(chosen: Settings, *, insecure: bool) -> None:
     if insecure:
         log.warning("nobody is authenticated: whoever reaches this address may change everything")
-    elif not loopback(chosen.host):
+    elif not is_loopback(chosen.host):
         _fail(
             f"with auth = none the gateway listens on loopback only, not on {chosen.host}: set "
             "GATEWAY_AUTH, or add --insecure-no-auth if everybody who reaches this address may "

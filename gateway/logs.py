@@ -1,4 +1,4 @@
-"""Where log lines go and how they look: our own and the libraries', with the request's id."""
+"""Logging: the format of our own and the libraries' lines, with the request and its actor."""
 
 import logging
 import sys
@@ -16,16 +16,20 @@ _QUIETER: Mapping[str, int] = {
     "asyncio": logging.INFO,
     "uvicorn": logging.WARNING,
 }
-"""Libraries that say more than an operator wants to read, and from which level on they may."""
+"""The least level at which these verbose libraries are logged."""
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the request that is being answered, which every line of its log has."""
+"""The id of the request that is being answered, for every line of its log."""
+
+actor: ContextVar[tuple[str, str] | None] = ContextVar("actor", default=None)
+"""The ids of the user and the project of that request, once it has been let in."""
 
 
 def configure(level: str, style: str) -> None:
     """Log to standard error from this level on.
 
-    The style is `console`, `json`, or `auto`: the former on a terminal, the latter elsewhere.
+    The style is `console`, `json`, or `auto`: `console` on a terminal, `json` elsewhere. Returns
+    nothing; raises KeyError for an unknown level.
     """
     if style == "auto":
         style = "console" if sys.stderr.isatty() else "json"
@@ -60,26 +64,28 @@ def configure(level: str, style: str) -> None:
 
 
 def identify(_logger: Any, _method: str, line: EventDict) -> EventDict:
-    """Say in a line which request it is about, if it is about one."""
+    """Add the id of the request, its user and its project to a line; return the line."""
     if (known := request_id.get()) is not None:
         line["request_id"] = known
+        if (caller := actor.get()) is not None:
+            line["user_id"], line["project_id"] = caller
     return line
 
 
 def _ways_to_write(style: str) -> tuple[list[Processor], Callable[..., Any]]:
-    """The last steps of making a line, and what writes it: JSON as bytes, which cost least."""
+    """Return the last processors, and the logger factory; JSON is written as bytes, the fastest."""
     if style == "json":
         rendered = structlog.processors.JSONRenderer(orjson.dumps, default=str)
         writer = structlog.BytesLoggerFactory(sys.stderr.buffer)
         return [structlog.processors.format_exc_info, rendered], writer
     console = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(),
-        # Not the one that shows local variables, among them tokens.
+        # The default one shows local variables, among them tokens.
         exception_formatter=structlog.dev.plain_traceback,
     )
     return [console], structlog.WriteLoggerFactory(sys.stderr)
 
 
 def _as_text(_logger: Any, _method: str, line: Any) -> str:
-    """Libraries log by way of Python's own logging, which writes no bytes."""
+    """Return a line as text, for Python's own logging, by which libraries log."""
     return line.decode() if isinstance(line, bytes) else str(line)

@@ -255,6 +255,11 @@ class Settings(BaseSettings):
         url = make_url(self.database_url.get_secret_value())
         return url.set(drivername=DRIVERS[url.drivername])
 
+    @property
+    def www_authenticate_uri(self) -> str:
+        """The address at which clients get tokens."""
+        return self.keystone_www_authenticate_uri or self.keystone_auth_url
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -1,4 +1,4 @@
-"""Keystone's Identity API as one of its clients: certificates, time limits, threads to wait in."""
+"""A client of Keystone's Identity API: TLS, timeouts, credentials and worker threads."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ THREADS = 4
 
 
 class IdentityApi:
-    """One part of the gateway's way to ask Keystone, by its `session`."""
+    """A keystoneauth session, and a thread pool to use it from."""
 
     def __init__(self, settings: Settings, purpose: str) -> None:
         self.session = loading.session.Session().load_from_options(
@@ -29,22 +29,43 @@ class IdentityApi:
             insecure=settings.keystone_insecure,
             timeout=settings.keystone_timeout,
         )
-        # Of their own: a Keystone that hangs must not take the threads of everything else.
+        # A pool of its own: a Keystone that hangs must not block the threads of everything else.
         self._threads = ThreadPoolExecutor(THREADS, purpose)
-        # To find Keystone, to log in and to ask, at the longest.
-        self.patience = 4 * settings.keystone_timeout
+        # Discovery, login and the request itself, each up to keystone_timeout.
+        self.timeout = 4 * settings.keystone_timeout
 
     async def ask(self, question: Callable[..., Answer], *arguments: object) -> Answer:
-        """Ask Keystone in a worker thread. Raises Unavailable when it doesn't answer in time."""
+        """Run a blocking call in a worker thread and return its result.
+
+        Raises Unavailable when it takes longer than `timeout` seconds, and whatever `question`
+        raises.
+        """
         asked = asyncio.get_running_loop().run_in_executor(self._threads, question, *arguments)
         try:
-            return await asyncio.wait_for(asked, self.patience)
+            return await asyncio.wait_for(asked, self.timeout)
         except TimeoutError:
             raise Unavailable("Keystone doesn't answer") from None
 
 
-def unavailable(error: BaseException, *secrets: str) -> Unavailable:
-    """Return what to raise for this failure of Keystone's; it is logged without the secrets."""
+def credentials(settings: Settings) -> tuple[str, dict[str, str]]:
+    """Return keystoneauth's plugin for the gateway's own user, and the plugin's options."""
+    if settings.keystone_application_credential_id:
+        secret = settings.keystone_application_credential_secret.get_secret_value()
+        return "v3applicationcredential", {
+            "application_credential_id": settings.keystone_application_credential_id,
+            "application_credential_secret": secret,
+        }
+    return "password", {
+        "username": settings.keystone_username,
+        "password": settings.keystone_password.get_secret_value(),
+        "project_name": settings.keystone_project_name,
+        "user_domain_name": settings.keystone_user_domain_name,
+        "project_domain_name": settings.keystone_project_domain_name,
+    }
+
+
+def unavailable(error: BaseException, *secrets: str | None) -> Unavailable:
+    """Log a failure of Keystone with the secrets blanked out; return the error to raise for it."""
     reason = str(error)
     for secret in filter(None, secrets):
         reason = reason.replace(secret, "…")

@@ -1,24 +1,23 @@
-"""Signing in from GraphiQL: a user and password for a Keystone token, asked of Keystone alone.
+"""Signing in from GraphiQL: exchanges a password or a token for a Keystone token.
 
 ``POST /graphql/token`` takes one of these, as JSON:
 
 - ``user`` and ``password``; perhaps ``domain``, ``project`` (a name or an id) and
   ``projectDomain``. Without a project it is the only one, or the user's default one, or none.
-- ``applicationCredentialId`` and ``applicationCredentialSecret``, which are good for one project.
-- with a token in ``X-Auth-Token``: ``project`` (an id), to get the same user's token for that one;
-  or nothing, to hear whose token it is.
+- ``applicationCredentialId`` and ``applicationCredentialSecret``, which belong to one project.
+- with a token in ``X-Auth-Token``: ``project`` (an id), to rescope the token to it; or nothing, to
+  get the token's description.
 
-The answer is the ``token``, when it expires, its user, project and roles; which projects it can be
-changed for; and the ``root``, the token to show for that, for Keystone may not change one that is
-good for a project already. ``DELETE /graphql/token`` revokes the token in ``X-Auth-Token``.
+The answer holds the ``token``, its expiry, user, project and roles; the ``projects`` it can be
+rescoped to; and the ``root``, the token to send for that, since Keystone may refuse to rescope a
+scoped one. ``DELETE /graphql/token`` revokes the token in ``X-Auth-Token``.
 
-How often somebody may try is for Keystone to say. Browsers may send this from the gateway's own
-pages only, whoever else may call the API.
+Keystone limits the number of attempts. Browsers may send this from the gateway's own pages only,
+whatever ``cors_origins`` lets call the API.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -28,9 +27,10 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.auth.identity import Headers
 from gateway.auth.identity_api import IdentityApi
-from gateway.auth.tokens import Asked, Token
+from gateway.auth.tokens import Token, TokenClient
 from gateway.catalogue import json_values
 from gateway.errors import BadInput, Forbidden, Unauthenticated, shown
+from gateway.origins import own_origins
 from gateway.settings import Settings
 
 PATH = "/graphql/token"
@@ -42,34 +42,32 @@ _DEFAULT_DOMAIN = "Default"
 
 _METHODS = ("DELETE", "POST")
 _ALLOW = ", ".join(_METHODS)
-_NEVER_KEPT = {"Cache-Control": "no-store"}
+_NO_STORE = {"Cache-Control": "no-store"}
 
 
 def routes(settings: Settings, forget: Callable[[Headers], None]) -> list[BaseRoute]:
-    """Return where one signs in and out; `forget` is told the headers of tokens that are revoked.
+    """Return the route to sign in and out; `forget` is called with a revoked token's headers.
 
-    What goes wrong is raised: a GatewayError, or HTTPException for another method or media type.
+    The endpoint raises GatewayError, and HTTPException for another method or media type.
     """
-    return [Route(PATH, Door(settings, forget))]
+    return [Route(PATH, TokenEndpoint(settings, forget))]
 
 
-class Door:
-    """Lets people in and out."""
+class TokenEndpoint:
+    """The ASGI application at `PATH`."""
 
     def __init__(self, settings: Settings, forget: Callable[[Headers], None]) -> None:
         self._api = IdentityApi(settings, "signin")
         self._forget = forget
-        self._auth_url = settings.keystone_auth_url
-        public = urlsplit(settings.public_url)
-        self._origins = {f"{public.scheme}://{public.netloc}"} if public.netloc else set()
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
+        """Answer one request."""
         response = await self.answer(Request(scope, receive))
         await response(scope, receive, send)
 
     async def answer(self, request: Request) -> Response:
-        """Sign somebody in or out."""
+        """Sign a user in (POST) or out (DELETE)."""
         if request.method not in _METHODS:
             reason = f"{shown(request.method)} is none of the methods here: {_ALLOW}"
             raise HTTPException(405, reason, {"Allow": _ALLOW})
@@ -78,29 +76,29 @@ class Door:
         if not (token.isascii() and token.isprintable()):
             raise Unauthenticated("the token is not valid")
         address = request.client.host if request.client else None
-        asked = Asked(self._api.session, self._auth_url, address)
+        keystone = TokenClient(self._api.session, self._settings.keystone_auth_url, address)
         if request.method == "DELETE":
             if not token:
                 raise Unauthenticated("a token in X-Auth-Token is required")
-            await self._api.ask(asked.revoke, token)
+            await self._api.ask(keystone.revoke, token)
             self._forget(request.headers)
-            return Response(status_code=204, headers=_NEVER_KEPT)
+            return Response(status_code=204, headers=_NO_STORE)
         media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if media_type != "application/json":
             raise HTTPException(415, f"the body must be application/json, not {shown(media_type)}")
         given = json_values.parse(await request.body())
-        signed_in = await self._api.ask(sign_in, asked, checked(given, token), token)
-        return JSONResponse(signed_in, headers=_NEVER_KEPT)
+        signed_in = await self._api.ask(sign_in, keystone, check_request(given, token), token)
+        return JSONResponse(signed_in, headers=_NO_STORE)
 
     def _refuse_foreign(self, request: Request) -> None:
-        """Raise Forbidden for what a page from elsewhere sends; what is no page names no origin."""
-        own = f"{request.url.scheme}://{request.url.netloc}"
-        origin = request.headers.get("origin", own)
-        if origin not in {own, *self._origins}:
-            raise Forbidden(f"the origin {shown(origin)} is not the gateway's own, {shown(own)}")
+        """Raise Forbidden for a request of a foreign page; programs send no `Origin`."""
+        origin = request.headers.get("origin")
+        own = own_origins(self._settings, request)
+        if origin is not None and origin not in own:
+            raise Forbidden(f"the origin {shown(origin)} is not the gateway's own, {shown(own[0])}")
 
 
-def checked(given: Any, token: str) -> Mapping[str, str]:
+def check_request(given: Any, token: str) -> Mapping[str, str]:
     """Return the body, if it is one of those above. Raises BadInput, which quotes no secret."""
     if not isinstance(given, dict):
         raise BadInput("the body must be an object")
@@ -121,23 +119,23 @@ def checked(given: Any, token: str) -> Mapping[str, str]:
     return given
 
 
-def sign_in(asked: Asked, given: Mapping[str, str], token_id: str) -> dict[str, Any]:
-    """Get the token that is wanted, and write the answer; blocking.
+def sign_in(keystone: TokenClient, given: Mapping[str, str], token_id: str) -> dict[str, Any]:
+    """Get a token from Keystone, and return the answer's document. Blocks.
 
     Raises Unauthenticated, Forbidden for the project, BadInput and Unavailable.
     """
     if token_id:
-        root = asked.about(token_id)
+        root = keystone.describe(token_id)
     elif _CREDENTIAL[0] in given:
-        root = asked.by_credential(*(given[key] for key in _CREDENTIAL))
+        root = keystone.by_credential(*(given[key] for key in _CREDENTIAL))
     else:
-        # In two steps: asked for a project at once, Keystone doesn't tell one that isn't there
-        # from a wrong password.
+        # In two steps: when asked for a scoped token at once, Keystone answers the same to an
+        # unknown project and to a wrong password.
         domain = given.get("domain", _DEFAULT_DOMAIN)
-        root = asked.by_password(given["user"], domain, given["password"])
-    projects = asked.projects(root)
-    wanted = _wanted(asked, given, root, [project["id"] for project in projects])
-    token = asked.changed(root, wanted) if wanted else root
+        root = keystone.by_password(given["user"], domain, given["password"])
+    projects = keystone.projects(root)
+    wanted = _wanted(keystone, given, root, [project["id"] for project in projects])
+    token = keystone.rescope(root, wanted) if wanted else root
     project = token.body.get("project")
     return {
         "token": token.id,
@@ -151,9 +149,9 @@ def sign_in(asked: Asked, given: Mapping[str, str], token_id: str) -> dict[str, 
 
 
 def _wanted(
-    asked: Asked, given: Mapping[str, str], root: Token, ids: Sequence[str]
+    keystone: TokenClient, given: Mapping[str, str], root: Token, ids: Sequence[str]
 ) -> Mapping[str, Any] | None:
-    """The project to change the token for, as Keystone wants it; None where it stays as it is."""
+    """Return Keystone's description of the project to rescope to; None: keep the token."""
     wanted = given.get("project")
     if wanted and wanted == root.project_id:
         return None
@@ -166,7 +164,7 @@ def _wanted(
         return {"name": wanted, "domain": {"name": domain}}
     if root.project_id or not ids:
         return None
-    usual = ids[0] if len(ids) == 1 else asked.default_project(root)
+    usual = ids[0] if len(ids) == 1 else keystone.default_project(root)
     return {"id": usual} if usual in ids else None
 
 

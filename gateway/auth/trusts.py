@@ -1,4 +1,4 @@
-"""Keystone's trusts: by them a central client works in the names of those whose jobs it runs."""
+"""Keystone trusts: with them a central client acts for the users whose jobs it runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from keystoneauth1 import exceptions, loading
 from keystoneauth1.adapter import Adapter
 
 from gateway.auth.identity import Headers, Identity
-from gateway.auth.identity_api import IdentityApi, unavailable
+from gateway.auth.identity_api import IdentityApi, credentials, unavailable
 from gateway.errors import Unavailable, Unprocessable
 from gateway.settings import Settings
 
@@ -19,7 +19,7 @@ GONE = 404
 
 
 class Trustee:
-    """The gateway's own user in Keystone, whom callers trust; one for the whole application."""
+    """The gateway's own user in Keystone, the trustee of all trusts; one per application."""
 
     def __init__(self, settings: Settings) -> None:
         self.api = IdentityApi(settings, "trusts")
@@ -34,11 +34,14 @@ class Trustee:
         self._roles = [{"name": name} for name in settings.keystone_trust_roles]
 
     def trusted_by(self, headers: Headers, identity: Identity) -> "CallersTrusts":
-        """The trusts of the caller of a request."""
+        """Return the trusts of the caller that a request's headers belong to."""
         return CallersTrusts(self, identity.user_id, (headers.get("x-auth-token") or "").strip())
 
     def create(self, trustor: str, token: str, project_id: str) -> str:
-        """Make the trust and return its id; blocking."""
+        """Create a trust and return its id. Blocks.
+
+        Raises Unprocessable where Keystone refuses, Unavailable where it doesn't answer.
+        """
         trust = {
             "trustor_user_id": trustor,
             "trustee_user_id": self._own_id(token),
@@ -50,8 +53,8 @@ class Trustee:
         try:
             made = self._request("POST", "", token, json={"trust": trust})
         except exceptions.HTTPClientError as error:
-            # Keystone doesn't let everybody trust others: not who came by an application
-            # credential, nor who lacks the roles.
+            # Keystone refuses trusts to callers with an application credential, and to those
+            # who lack the roles themselves.
             log.warning("no trust", user_id=trustor, project_id=project_id, status=_status(error))
             raise Unprocessable(
                 "Missing required credentials: Keystone refuses the trust that a job of a central "
@@ -63,9 +66,9 @@ class Trustee:
         return str(made.json()["trust"]["id"])
 
     def delete(self, trust_id: str, token: str) -> None:
-        """Take the trust back, as the caller or, where that may not be, as the gateway; blocking.
+        """Delete a trust as the caller or, where Keystone forbids that, as the gateway. Blocks.
 
-        Only its trustor may, and Keystone's administrators: it lives on where neither is.
+        Keystone lets its trustor and administrators do so. A failure is logged, and never raised.
         """
         refusal: BaseException | None = None
         for shown in (token, None):
@@ -86,7 +89,7 @@ class Trustee:
             raise unavailable(error, token) from None
 
     def _request(self, method: str, path: str, token: str | None, **given: Any) -> Any:
-        """Ask with this token, or with the gateway's own."""
+        """Send a request with this token; None: with the gateway's own."""
         if token is not None:
             given |= {"authenticated": False, "headers": {"X-Auth-Token": token}}
         return self._keystone.request(f"/OS-TRUST/trusts{path}", method, log=False, **given)
@@ -94,21 +97,21 @@ class Trustee:
 
 @dataclass(frozen=True)
 class CallersTrusts:
-    """What one caller trusts the gateway with, by the caller's own token."""
+    """One caller's trusts, created and deleted with the caller's own token."""
 
     trustee: Trustee
     user_id: str
     token: str = field(repr=False)
 
     async def create(self, project_id: str) -> Mapping[str, str]:
-        """Trust the gateway. Raises Unprocessable and Unavailable."""
+        """Create a trust. Raises Unprocessable and Unavailable."""
         trust_id = await self.trustee.api.ask(
             self.trustee.create, self.user_id, self.token, project_id
         )
         return {"trust_id": trust_id, "trustor_user_id": self.user_id}
 
     async def delete(self, trust_id: str) -> None:
-        """Take the trust back, if Keystone lets it be done."""
+        """Delete a trust; a failure is logged, and never raised."""
         try:
             await self.trustee.api.ask(self.trustee.delete, trust_id, self.token)
         except Unavailable as error:
@@ -116,22 +119,9 @@ class CallersTrusts:
 
 
 def _login(settings: Settings) -> Any:
-    if settings.keystone_application_credential_id:
-        return loading.get_plugin_loader("v3applicationcredential").load_from_options(
-            auth_url=settings.keystone_auth_url,
-            application_credential_id=settings.keystone_application_credential_id,
-            application_credential_secret=(
-                settings.keystone_application_credential_secret.get_secret_value()
-            ),
-        )
-    return loading.get_plugin_loader("password").load_from_options(
-        auth_url=settings.keystone_auth_url,
-        username=settings.keystone_username,
-        password=settings.keystone_password.get_secret_value(),
-        project_name=settings.keystone_project_name,
-        user_domain_name=settings.keystone_user_domain_name,
-        project_domain_name=settings.keystone_project_domain_name,
-    )
+    plugin, options = credentials(settings)
+    loader: Any = loading.get_plugin_loader(plugin)
+    return loader.load_from_options(auth_url=settings.keystone_auth_url, **options)
 
 
 def _status(error: BaseException | None) -> int | None:

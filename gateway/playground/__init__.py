@@ -1,16 +1,8 @@
-"""Knows how GraphiQL is served: one page with the gateway's facts filled in, and its hashed files.
+"""GraphiQL: one page with the gateway's facts filled in, and its hashed files.
 
-The page and its files are built by ``build.py`` from the sources beside this module; nothing else
-of the gateway is imported here. It belongs at two routes::
-
-    playground = Playground()
-    Route("/graphql/assets/{name}", playground.asset, methods=["GET"])
-    # in the endpoint of /graphql, before the API is asked:
-    if wants_page(request):
-        return playground.page(Config(name="Freezer gateway", version=version, auth="none", …))
-
-The page's address must end in ``graphql``, with no slash after it and any prefix before it: its
-links are relative to that.
+The page and its files are built by ``build.py`` from the sources beside this module. The page's
+address must end in ``graphql``, with no slash after it and any prefix before it: its links are
+relative to that.
 """
 
 from __future__ import annotations
@@ -22,18 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse
+from starlette.routing import Route
+
+from gateway.negotiation import weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Config", "Playground", "Project", "wants_page"]
+__all__ = ["Config", "Playground", "Project", "routes", "wants_page"]
 
 DIST: Final = Path(__file__).resolve().parent / "dist"
-"""Where ``build.py`` leaves the page, in a checkout and in a wheel alike."""
+"""The folder of the built page, in a checkout and in a wheel alike."""
 
 _PAGE_RULES: Final = (
     "default-src 'self'",
@@ -54,7 +51,7 @@ PAGE_POLICY: Final = "; ".join(_PAGE_RULES)
 """The page's Content-Security-Policy: no script but our files, no network but our origin."""
 
 ASSET_POLICY: Final = "default-src 'self'; frame-ancestors 'none'"
-"""The policy of the page's files. A worker obeys the one that its own file came with."""
+"""The files' Content-Security-Policy. A worker obeys the one that its own file came with."""
 
 _SAFE: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
@@ -66,7 +63,7 @@ _MEDIA_TYPES: Final = {
     ".ttf": "font/ttf",
     ".woff2": "font/woff2",
 }
-"""What a build consists of. Not ``mimetypes``, which reads tables that differ between machines."""
+"""The files of a build. Not ``mimetypes``, which reads tables that differ between machines."""
 
 _ENCODINGS: Final = {"br": ".br", "gzip": ".gz", "identity": ""}
 """Content codings, the smallest first, and the suffix of the file that holds each."""
@@ -97,18 +94,18 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the page says and suggests, all of it public: anyone who opens the page can read it."""
+    """The gateway's facts in the page, all of them public: anyone who opens it can read them."""
 
     name: str
     """The gateway's name, for the title."""
     version: str
     """Its version, for the title."""
     auth: Literal["none", "keystone"]
-    """How the gateway knows who asks; with Keystone the page lets one sign in."""
+    """The gateway's authentication; with Keystone the page has a form to sign in."""
     default_project: str | None = None
-    """The project that the page starts with, or None to send none until the user names one."""
+    """The project that the page starts with; None: none until the user names one."""
     projects: Sequence[Project] = ()
-    """Known projects. Leave it empty with Keystone: nobody has logged in to get the page."""
+    """Known projects. Leave it empty with Keystone: the page is served before the sign-in."""
 
     @property
     def title(self) -> str:
@@ -116,7 +113,7 @@ class Config:
         return f"{self.name} {self.version}"
 
     def json(self) -> str:
-        """Write the object that ``src/config.js`` reads."""
+        """Return the object that ``src/config.js`` reads."""
         return json.dumps(
             {
                 "name": self.name,
@@ -129,14 +126,14 @@ class Config:
 
 
 class Playground:
-    """GraphiQL as it was built into a folder; a later build is taken up at once."""
+    """GraphiQL as built into a folder; a later build is served at once."""
 
     def __init__(self, dist: Path = DIST) -> None:
         """Serve the build in ``dist``, which need not exist yet."""
         self._dist = dist
 
     def page(self, config: Config) -> Response:
-        """Answer with the page, or with 503 and what to run if it was never built."""
+        """Return the page, or 503 with the command to run if it was never built."""
         # The same address answers other requests as the API, hence Vary.
         headers = {**_SAFE, "Cache-Control": "no-cache", "Vary": "Accept"}
         title = html.escape(config.title)
@@ -156,7 +153,7 @@ class Playground:
         )
 
     async def asset(self, request: Request) -> Response:
-        """Answer with the file of the path parameter ``name``, in the client's best coding."""
+        """Return the file of the path parameter ``name``, in the client's preferred coding."""
         name = request.path_params["name"]
         file = self._dist / "assets" / name
         # The pattern has no slash in it and no leading dot, so `file` is in the folder.
@@ -164,7 +161,7 @@ class Playground:
             return PlainTextResponse(
                 "Not Found", status_code=404, headers={**_SAFE, "Cache-Control": "no-cache"}
             )
-        # A file that changes gets another name, so what a name stands for never changes.
+        # A file that changes gets another name, so what a name refers to never changes.
         headers = {
             **_SAFE,
             "Cache-Control": "public, max-age=31536000, immutable",
@@ -177,28 +174,52 @@ class Playground:
         return FileResponse(path, headers=headers, media_type=_MEDIA_TYPES[file.suffix])
 
 
-def wants_page(request: Request) -> bool:
-    """Whether a request to the API's address is a browser's: a GET that likes ``text/html`` best.
+def routes(path: str, api: ASGIApp, config: Callable[[], Awaitable[Config]]) -> Sequence[BaseRoute]:
+    """Return the routes at the API's address: the page for browsers, the API for all others.
 
-    It must name it: ``Accept: */*`` is what programs send which take anything.
+    ``config`` is called for each page; it must not raise.
+    """
+    playground = Playground()
+
+    class PageOrAPI:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            is_page = scope["method"] != "POST" and wants_page(Request(scope))
+            answer = playground.page(await config()) if is_page else api
+            await answer(scope, receive, send)
+
+    async def without_slash(_request: Request) -> Response:
+        # The page's links are relative to the address without it. 307 keeps the method and body.
+        return RedirectResponse(f"..{path}", 307)
+
+    return [
+        Route(path, PageOrAPI()),
+        Route(f"{path}/", without_slash),
+        Route(f"{path}/assets/{{name}}", playground.asset, methods=["GET"]),
+    ]
+
+
+def wants_page(request: Request) -> bool:
+    """Return True for a browser's request: a GET whose ``Accept`` prefers ``text/html``.
+
+    The header must name it: ``*/*`` is sent by programs that take anything.
     """
     if request.method not in {"GET", "HEAD"}:
         return False
-    weights = _weights(", ".join(request.headers.getlist("Accept")))
-    as_html = weights.get("text/html", 0.0)
+    named = weights(", ".join(request.headers.getlist("Accept")), malformed=0.0)
+    as_html = named.get("text/html", 0.0)
     as_data = max(
-        weights.get(kind, 0.0) for kind in ("application/json", "application/graphql-response+json")
+        named.get(kind, 0.0) for kind in ("application/json", "application/graphql-response+json")
     )
     return as_html > 0 and as_html >= as_data
 
 
 def _variant(file: Path, accept: str) -> tuple[str, Path]:
-    """Choose the coding of an asset, and the file that holds it."""
-    weights = _weights(accept)
+    """Return the coding of an asset, and the file that holds it."""
+    named = weights(accept, malformed=0.0)
 
     def weight(encoding: str) -> float:
-        # The plain file is what is left when nothing else will do, unless it is asked for by name.
-        return weights.get(encoding, 0.0 if encoding == "identity" else weights.get("*", 0.0))
+        # The plain file is the last resort, unless the header names it.
+        return named.get(encoding, 0.0 if encoding == "identity" else named.get("*", 0.0))
 
     files = {
         encoding: file.with_name(file.name + suffix) for encoding, suffix in _ENCODINGS.items()
@@ -209,19 +230,3 @@ def _variant(file: Path, accept: str) -> tuple[str, Path]:
     # Of equals, max takes the first: the smallest.
     best = max(usable, key=weight)
     return best, files[best]
-
-
-def _weights(header: str) -> dict[str, float]:
-    """Parse an Accept-like header: what it names, in lower case, and the ``q`` of each."""
-    weights = {}
-    for item in header.split(","):
-        name, *parameters = (part.strip().lower() for part in item.split(";"))
-        weight = 1.0
-        for parameter in parameters:
-            key, _, value = parameter.partition("=")
-            if key.strip() == "q":
-                # What is no number is a header that nobody should send: taken for a refusal.
-                weight = float(value) if re.fullmatch(r"\s*[01](\.\d{0,3})?\s*", value) else 0.0
-        if name:
-            weights[name] = weight
-    return weights

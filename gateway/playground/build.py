@@ -50,14 +50,14 @@ class Node:
     npm: Path
 
     def npm_command(self, *arguments: str) -> list[str]:
-        """Make the command line of one npm call."""
+        """Return the command line of one npm call."""
         # npm's launcher finds Node.js by itself, its script must be given to Node.js.
         launcher = [str(self.npm)] if self.npm.suffix != ".js" else [str(self.node), str(self.npm)]
         return [*launcher, *arguments]
 
 
 def build(*, force: bool = False) -> bool:
-    """Bring ``dist/`` up to date; say whether anything had to be built.
+    """Bring ``dist/`` up to date; return True if anything had to be built.
 
     Raises :class:`BuildError` when there is no Node.js, or npm or Vite fails.
     """
@@ -83,7 +83,7 @@ def build(*, force: bool = False) -> bool:
 
 
 def is_current() -> bool:
-    """Whether ``dist/`` was built from the sources as they are now."""
+    """Return True if ``dist/`` was built from the present sources."""
     stamp = DIST / STAMP
     return (
         (DIST / "index.html").is_file() and stamp.is_file() and stamp.read_text() == fingerprint()
@@ -91,7 +91,7 @@ def is_current() -> bool:
 
 
 def fingerprint() -> str:
-    """Digest everything that the build depends on: sources, settings and the lock file."""
+    """Return a digest of everything that the build depends on: sources, settings, lock file."""
     digest = hashlib.sha256()
     for path in sorted(_sources()):
         # Length first, so that no text can move from a name into a content unseen.
@@ -102,12 +102,12 @@ def fingerprint() -> str:
 
 
 def build_requirements() -> list[str]:
-    """List what a build backend must ask pip for: Node.js, if it is needed and not here."""
+    """Return a build backend's requirements: Node.js, if it is needed and missing."""
     return [] if is_current() or _find_node() else [NODE_WHEEL]
 
 
 def ensure_node() -> Node:
-    """Find a Node.js that is new enough, or install one. Raises :class:`BuildError`."""
+    """Return a Node.js that is new enough; install one if need be. Raises :class:`BuildError`."""
     return _find_node() or _install_node()
 
 
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--force", action="store_true", help="build even if nothing changed")
     mode.add_argument(
-        "--check", action="store_true", help="only say whether the build is up to date"
+        "--check", action="store_true", help="build nothing; fail if the build is out of date"
     )
     options = parser.parse_args(arguments)
     if options.check:

@@ -13,6 +13,7 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.catalogue.tables import INT64
+from gateway.codegen import CodeNames, compile_function
 from gateway.db.rows import Row, base_column
 from gateway.errors import BadInput, shown
 
@@ -231,17 +232,15 @@ def cursors(order: Order, kind: type[Row]) -> Callable[[Row], str]:
     A cursor is the hexadecimal JSON array of the order's checksum and the row's sort keys. Raises
     KeyError if the rows lack a sort key.
     """
-    scope: dict[str, Any] = {"dumps": orjson.dumps}
+    names = CodeNames()
     values = [repr(_checksum(order))]
     for sort in order:
         at = kind.positions[sort.column]
-        convert = scope[f"convert{at}"] = kind.converters[at]
-        values.append(f"row[{at}]" if convert is None else f"convert{at}(row[{at}])")
-    # Hexadecimal is longer than base64, but nothing in Python is faster. The code is made of
-    # numbers and of the checksum, which is hexadecimal digits.
-    exec(f"def cursor(row):\n    return dumps(({', '.join(values)})).hex()", scope)  # noqa: S102
-    cursor: Callable[[Row], str] = scope["cursor"]
-    return cursor
+        convert = kind.converters[at]
+        values.append(f"row[{at}]" if convert is None else f"{names(convert)}(row[{at}])")
+    # Hexadecimal is longer than base64, but nothing in Python is faster.
+    body = f"return {names(orjson.dumps)}(({', '.join(values)})).hex()"
+    return compile_function("cursor", ["row"], [body], names)
 
 
 def decode(order: Order, cursor: str, *, field: str) -> Key:

@@ -1,7 +1,7 @@
-"""The documents of REST v2, as data: which column each key shows.
+"""The documents of REST v2, as data: the column behind each key.
 
 One `Document` per resource names its keys and their columns: it is the SELECT list, the answer,
-and where a search looks for a key.
+and the map from a search's keys to columns.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,119 +18,123 @@ from gateway.resolvers import actions, backups, clients, jobs, sessions
 from gateway.resolvers.collection import Collection, Column, Columns
 
 OMITTED = object()
-"""In place of a value: the key is left out."""
+"""The value of a key to leave out."""
 
 
 @dataclass(frozen=True, eq=False)
-class As:
-    """A column whose value is shown in another way than it is stored."""
+class Formatted:
+    """A column, and the function from its value to the document's."""
 
     column: Column
-    show: Callable[[Any], Any]
+    format: Callable[[Any], Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Many:
-    """A list of documents that come from elsewhere; whoever reads them puts them in."""
+class Nested:
+    """A list of documents from another table; it is empty until the handler fills it."""
 
     document: "Document"
 
 
 _ITEM = make_row_class((), ())
-"""Values of an object's columns, as a row."""
+"""A row of the values of a written object."""
 
 
 class Document:
-    """The keys of a v2 document in their order, and where the value of each comes from."""
+    """The keys of a v2 document in their order, and the source of each one's value."""
 
-    def __init__(self, keys: "Mapping[str, Column | As | Many | Document]") -> None:
-        """Take a column, another document or a list of them for each key."""
+    def __init__(self, keys: "Mapping[str, Column | Formatted | Nested | Document]") -> None:
+        """Take a column, another document or a list of documents for each key."""
         self.keys = keys
         self.columns: Columns = ()
         for source in keys.values():
             if isinstance(source, Document):
                 self.columns += source.columns
-            elif not isinstance(source, Many):
-                self.columns += (source.column if isinstance(source, As) else source,)
+            elif not isinstance(source, Nested):
+                self.columns += (source.column if isinstance(source, Formatted) else source,)
         self._omitting = [
-            key for key, source in keys.items() if isinstance(source, As) and source.show is if_any
+            key
+            for key, source in keys.items()
+            if isinstance(source, Formatted) and source.format is omit_if_null
         ]
-        self._made: dict[tuple[Any, ...], Callable[..., list[dict[str, Any]]]] = {}
+        self._renderers: dict[tuple[Any, ...], Callable[..., list[dict[str, Any]]]] = {}
 
-    def of(self, rows: Sequence[Row], start: int = 0) -> list[dict[str, Any]]:
-        """Make the documents of rows that have this document's columns from `start` on."""
+    def from_rows(self, rows: Sequence[Row], start: int = 0) -> list[dict[str, Any]]:
+        """Return a document for each row; its columns begin at `start` in the rows."""
         if not rows:
             return []
         key = (start, *rows[0].converters[start : start + len(self.columns)])
-        made = self._made.get(key)
-        if made is None:
-            made = self._made[key] = self._compiled(start, rows[0].converters)
-        documents = made(rows)
+        render = self._renderers.get(key)
+        if render is None:
+            render = self._renderers[key] = self._compile(start, rows[0].converters)
+        documents = render(rows)
         for omitting in self._omitting:
             for document in documents:
                 if document[omitting] is OMITTED:
                     del document[omitting]
         return documents
 
-    def of_item(self, item: object) -> dict[str, Any]:
-        """Make the document of an object that has been written."""
-        return self.of([_ITEM(getattr(item, column.key or "") for column in self.columns)])[0]
+    def from_item(self, item: object) -> dict[str, Any]:
+        """Return the document of an object that has been written."""
+        return self.from_rows([_ITEM(getattr(item, column.key or "") for column in self.columns)])[
+            0
+        ]
 
-    def _compiled(
+    def _compile(
         self, start: int, converters: Sequence[Converter]
     ) -> Callable[..., list[dict[str, Any]]]:
-        """Make the function of rows to documents: code, since it runs for every value."""
+        """Return the function from rows to documents, generated, since it runs for every value."""
         scope: dict[str, Any] = {}
-        # The text is made of this module's own keys, and of numbers.
+        # The source is made of this module's own keys and of numbers, nothing of a request.
         exec(  # noqa: S102
-            f"def made(rows):\n    return [{self._code(scope, start, converters)} for r in rows]",
+            f"def render(rows):\n    return [{self._code(scope, start, converters)} for r in rows]",
             scope,
         )
-        made: Callable[..., list[dict[str, Any]]] = scope["made"]
-        return made
+        render: Callable[..., list[dict[str, Any]]] = scope["render"]
+        return render
 
     def _code(self, scope: dict[str, Any], start: int, converters: Sequence[Converter]) -> str:
-        """Write the document of a row `r` as an expression."""
+        """Return the expression for the document of a row `r`; its names go into `scope`."""
         parts, at = [], start
         for key, source in self.keys.items():
             if isinstance(source, Document):
                 code = source._code(scope, at, converters)  # noqa: SLF001 - another document's
                 at += len(source.columns)
-            elif isinstance(source, Many):
+            elif isinstance(source, Nested):
                 code = "[]"
             else:
                 convert = converters[at] if at < len(converters) else None
-                shows = [convert] if convert else []
-                if isinstance(source, As):
-                    shows.append(source.show)
+                formats = [convert] if convert else []
+                if isinstance(source, Formatted):
+                    formats.append(source.format)
                 elif isinstance(source.type, JSONText):
-                    shows.append(orjson.Fragment)
+                    formats.append(orjson.Fragment)
                 code = f"r[{at}]"
-                for show in shows:
-                    scope[name := f"v{len(scope)}"] = show
+                for each in formats:
+                    scope[name := f"v{len(scope)}"] = each
                     code = f"{name}({code})"
                 at += 1
             parts.append(f"{key!r}: {code}")
         return "{" + ", ".join(parts) + "}"
 
-    def only(self, *keys: str, **other: "Column | As | Many | Document") -> "Document":
-        """Return a document of these keys, some of them from elsewhere."""
+    def only(self, *keys: str, **other: "Column | Formatted | Nested | Document") -> "Document":
+        """Return a document of these keys, some of them with another source."""
         return Document({key: other.get(key, self.keys[key]) for key in keys})
 
-    def searched(self) -> dict[str, Column]:
-        """Return the columns by their keys, at whatever depth."""
+    def searchable(self) -> dict[str, Column]:
+        """Return the columns by their keys, those of embedded documents included."""
         found: dict[str, Column] = {}
         for key, source in self.keys.items():
             if isinstance(source, Document):
-                found |= source.searched()
-            elif not isinstance(source, Many):
-                found[key] = source.column if isinstance(source, As) else source
+                found |= source.searchable()
+            elif not isinstance(source, Nested):
+                found[key] = source.column if isinstance(source, Formatted) else source
         return found
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """How a resource looks by itself, and as an entry of a list."""
+class Representation:
+    """A resource's document by itself, and as an entry of a list."""
 
     item: Document
     entry: Document
@@ -138,48 +142,48 @@ class Shown:
 
 @dataclass(frozen=True, eq=False)
 class Resource:
-    """Everything REST needs to know about reading one kind of item."""
+    """All that REST needs to read one kind of item."""
 
     name: str
-    """As in paths, rules and lists."""
+    """The plural, as in paths, rules and lists."""
     id: str
     """The key of its id."""
     collection: Collection
-    dialects: Mapping[str, Shown]
-    searched: Mapping[str, Column]
-    """Where a search finds a key; any other is looked for in `open`."""
-    open: Columns
-    """The open documents."""
+    dialects: Mapping[str, Representation]
+    searchable: Mapping[str, Column]
+    """The columns of a search's keys; any other key is looked for in `open_documents`."""
+    open_documents: Columns
+    """The columns with documents of free keys."""
     search: Callable[[str], Where]
-    """Makes the condition of a free text."""
+    """Returns the condition of a free text."""
     time: Column | None = None
-    """What `time_before` and `time_after` compare, in epoch seconds."""
-    blank: frozenset[str] = frozenset()
-    """Keys that show nothing as an empty string."""
-    discreet: Mapping[str, Shown] | None = None
-    """As `dialects`, for those who are neither admin nor service, where they see less."""
-    parts: Mapping[str, Column] | None = None
-    """Where a search finds a key of the actions that are part of the item."""
+    """The column that `time_before` and `time_after` compare, in epoch seconds."""
+    null_as_empty: frozenset[str] = frozenset()
+    """The keys that show null as an empty string."""
+    members: Mapping[str, Representation] | None = None
+    """As `dialects`, for callers who see less: neither admin nor service."""
+    action_columns: Mapping[str, Column] | None = None
+    """The columns of a search's keys in the actions that the item contains."""
 
     @property
     def composite(self) -> frozenset[str]:
-        """The keys that hold other documents, and so equal no value."""
+        """The keys that hold documents, and so equal no value of a search."""
         keys = self.dialects["documented"].entry.keys
-        return frozenset(key for key, one in keys.items() if isinstance(one, (Many, Document)))
+        return frozenset(key for key, one in keys.items() if isinstance(one, (Nested, Document)))
 
 
-def blank(value: Any) -> Any:
-    """Show nothing as an empty string."""
+def empty_if_null(value: Any) -> Any:
+    """Return the value, or an empty string for null."""
     return "" if value is None else value
 
 
-def not_yet(time: int | None) -> int:
-    """Show a time that hasn't come as freezer-api does."""
+def minus_one_if_null(time: int | None) -> int:
+    """Return the time, or freezer-api's -1 for one that hasn't come."""
     return -1 if time is None else time
 
 
-def if_any(text: str | None) -> Any:
-    """Show a JSON text as what it says, and leave out the key where there is none."""
+def omit_if_null(text: str | None) -> Any:
+    """Return the parsed JSON text, or `OMITTED` for null."""
     return OMITTED if text is None else orjson.loads(text)
 
 
@@ -196,7 +200,7 @@ _ALWAYS = (
 
 
 def with_nulls(text: str) -> Any:
-    """Show a `freezer_action` as freezer-api 19 does: some keys are always there."""
+    """Return a parsed `freezer_action` as freezer-api 19 does, with null for missing keys."""
     document = orjson.loads(text)
     return document | {key: None for key in _ALWAYS if key not in document}
 
@@ -238,11 +242,11 @@ JOB = Document(
         "job_schedule": _J.job_schedule,
         "client_id": _J.client_id,
         "project_id": _J.project_id,
-        "job_actions": Many(ACTION_OF_JOB),
+        "job_actions": Nested(ACTION_OF_JOB),
         "job_id": _J.id,
-        "session_id": As(_J.session_id, blank),
+        "session_id": Formatted(_J.session_id, empty_if_null),
         "session_tag": _J.session_tag,
-        "user_credentials": As(_J.user_credentials, if_any),
+        "user_credentials": Formatted(_J.user_credentials, omit_if_null),
     }
 )
 
@@ -287,7 +291,7 @@ SESSION = Document(
         "hold_off": _S.hold_off,
         "status": _S.status,
         **{
-            key: As(_S[key], not_yet)
+            key: Formatted(_S[key], minus_one_if_null)
             for key in ("time_ended", "time_started", "time_end", "time_start")
         },
         "schedule": _S.schedule,
@@ -297,7 +301,7 @@ SESSION = Document(
 
 # In the dialect "freezer-19" there is nothing but freezer-api's keys, in its order.
 
-_NULLS = As(_A.freezer_action, with_nulls)
+_NULLS = Formatted(_A.freezer_action, with_nulls)
 _ACTION_19 = ("project_id", "action_id", "user_id", "max_retries", "max_retries_interval")
 _ACTION_OF_JOB_19 = ACTION_OF_JOB.only(*_ACTION_19, "freezer_action", freezer_action=_NULLS)
 _JOB_19 = JOB.only(
@@ -312,28 +316,28 @@ _JOB_19 = JOB.only(
     "job_actions",
     "user_credentials",
     # freezer-api knows no job without a client, and freezer-web-ui fails at null.
-    client_id=As(_J.client_id, blank),
-    job_actions=Many(_ACTION_OF_JOB_19),
+    client_id=Formatted(_J.client_id, empty_if_null),
+    job_actions=Nested(_ACTION_OF_JOB_19),
 )
 
 # Only an admin or a service is shown the process of another project's client that runs a job.
 _SCHEDULE = jobs.SCHEDULE.label("job_schedule")
-_DISCREET = JOB.only(*JOB.keys, job_schedule=_SCHEDULE)
-_DISCREET_19 = _JOB_19.only(*_JOB_19.keys, job_schedule=_SCHEDULE)
+_MEMBERS = JOB.only(*JOB.keys, job_schedule=_SCHEDULE)
+_MEMBERS_19 = _JOB_19.only(*_JOB_19.keys, job_schedule=_SCHEDULE)
 
 BACKUPS = Resource(
     name="backups",
     id="backup_id",
     collection=backups.COLLECTION,
     dialects={
-        "documented": Shown(BACKUP, BACKUP),
-        "freezer-19": Shown(
+        "documented": Representation(BACKUP, BACKUP),
+        "freezer-19": Representation(
             BACKUP.only("project_id", "backup_id", "user_id", "status", "backup_metadata"),
             BACKUP.only("project_id", "user_id", "backup_id", "status", "backup_metadata"),
         ),
     },
-    searched=BACKUP.searched(),
-    open=(_B.backup_metadata,),
+    searchable=BACKUP.searchable(),
+    open_documents=(_B.backup_metadata,),
     search=backups.search,
     time=_B.time_stamp,
 )
@@ -343,21 +347,21 @@ JOBS = Resource(
     id="job_id",
     collection=jobs.COLLECTION,
     dialects={
-        "documented": Shown(JOB, JOB),
-        "freezer-19": Shown(_JOB_19, _JOB_19),
+        "documented": Representation(JOB, JOB),
+        "freezer-19": Representation(_JOB_19, _JOB_19),
     },
-    discreet={
-        "documented": Shown(_DISCREET, _DISCREET),
-        "freezer-19": Shown(_DISCREET_19, _DISCREET_19),
+    members={
+        "documented": Representation(_MEMBERS, _MEMBERS),
+        "freezer-19": Representation(_MEMBERS_19, _MEMBERS_19),
     },
     # What only some may see can't be searched either.
-    searched={key: c for key, c in JOB.searched().items() if key != "user_credentials"}
+    searchable={key: c for key, c in JOB.searchable().items() if key != "user_credentials"}
     | {"status": _J.status, "event": _J.event, "result": _J.result},
-    open=(jobs.SCHEDULE,),
+    open_documents=(jobs.SCHEDULE,),
     search=jobs.search,
     time=_J.time_created,
-    blank=frozenset({"client_id", "session_id", "status", "event", "result"}),
-    parts=ACTION_OF_JOB.searched(),
+    null_as_empty=frozenset({"client_id", "session_id", "status", "event", "result"}),
+    action_columns=ACTION_OF_JOB.searchable(),
 )
 
 ACTIONS = Resource(
@@ -365,14 +369,14 @@ ACTIONS = Resource(
     id="action_id",
     collection=actions.COLLECTION,
     dialects={
-        "documented": Shown(ACTION, ACTION),
-        "freezer-19": Shown(
+        "documented": Representation(ACTION, ACTION),
+        "freezer-19": Representation(
             _ACTION_OF_JOB_19,
             ACTION.only(*ACTION.keys, freezer_action=_NULLS),
         ),
     },
-    searched=ACTION.searched(),
-    open=(_A.freezer_action,),
+    searchable=ACTION.searchable(),
+    open_documents=(_A.freezer_action,),
     search=actions.search,
 )
 
@@ -380,9 +384,9 @@ CLIENTS = Resource(
     name="clients",
     id="client_id",
     collection=clients.COLLECTION,
-    dialects=dict.fromkeys(("documented", "freezer-19"), Shown(CLIENT, CLIENT)),
-    searched=CLIENT.searched(),
-    open=(),
+    dialects=dict.fromkeys(("documented", "freezer-19"), Representation(CLIENT, CLIENT)),
+    searchable=CLIENT.searchable(),
+    open_documents=(),
     search=clients.search,
 )
 
@@ -390,10 +394,10 @@ SESSIONS = Resource(
     name="sessions",
     id="session_id",
     collection=sessions.COLLECTION,
-    dialects=dict.fromkeys(("documented", "freezer-19"), Shown(SESSION, SESSION)),
-    searched=SESSION.searched(),
-    open=(_S.schedule, _S.job_states),
+    dialects=dict.fromkeys(("documented", "freezer-19"), Representation(SESSION, SESSION)),
+    searchable=SESSION.searchable(),
+    open_documents=(_S.schedule, _S.job_states),
     search=sessions.search,
     time=_S.time_start,
-    blank=frozenset({"status", "result"}),
+    null_as_empty=frozenset({"status", "result"}),
 )

@@ -1,4 +1,4 @@
-"""The searches of REST v2: what a `match` asks for, as conditions on columns and open documents."""
+"""The searches of REST v2, compiled into conditions on columns and open documents."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,10 +29,10 @@ MAX_COMPARISONS = 50
 _NOTHING = AnyOf(())
 
 
-def compiled(resource: Resource, search: Any) -> Where | None:
-    """Return what a search asks for as a condition; None where it asks for nothing.
+def where_of(resource: Resource, search: Any) -> Where | None:
+    """Return the condition of a search; None for an empty one.
 
-    Raises BadInput naming the key or value that can't be understood.
+    Raises BadInput naming the key or value that is malformed.
     """
     if not search:
         return None
@@ -46,14 +46,14 @@ def compiled(resource: Resource, search: Any) -> Where | None:
 
 
 class _Search:
-    """One search of one resource; it counts its comparisons, which cost the database time."""
+    """One search of one resource; its comparisons are counted, since they cost the database."""
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
         self.left = MAX_COMPARISONS
 
     def conditions(self, search: dict[str, Any]) -> Iterator[Where]:
-        """Everything that has to hold."""
+        """Yield the conditions that must all hold. Raises BadInput."""
         for entry in self.entries("match", search.get("match", [])):
             yield self.entry(entry)
         for entry in self.entries("match_not", search.get("match_not", [])):
@@ -66,7 +66,7 @@ class _Search:
                 yield Condition(self.resource.time, operator, integer(key, search[key]))
 
     def entries(self, key: str, entries: object) -> list[dict[str, Any]]:
-        """Check a list of what to match."""
+        """Return a list of match entries. Raises BadInput for anything else, or too many."""
         if not isinstance(entries, list):
             raise BadInput(f"'{key}' must be an array, not {shown(entries)}", field=key)
         for entry in entries:
@@ -78,16 +78,19 @@ class _Search:
         return entries
 
     def entry(self, entry: dict[str, Any]) -> Where:
-        """Every key of the entry must hold its value."""
+        """Return the condition that every key of an entry has its value. Raises BadInput."""
         return All(
             tuple(
-                self.anything(value) if key == "_all" else self.holds(key, value)
+                self.free_text(value) if key == "_all" else self.key_equals(key, value)
                 for key, value in entry.items()
             )
         )
 
-    def anything(self, text: object) -> Where:
-        """Look for a free text, or, where the text is a JSON list, for what the list says."""
+    def free_text(self, text: object) -> Where:
+        """Return the condition of a free text, or of the match list that a JSON text holds.
+
+        Raises BadInput for anything but a text.
+        """
         if not isinstance(text, str):
             raise BadInput(f"'_all' must be a string, not {shown(text)}", field="_all")
         try:
@@ -98,24 +101,25 @@ class _Search:
             return All(tuple(self.entry(entry) for entry in self.entries("_all", listed)))
         return self.resource.search(text) if text.strip() else All(())
 
-    def holds(self, key: str, value: object) -> Where:
-        """The key has this value, somewhere in the document; null also where there is no key."""
+    def key_equals(self, key: str, value: object) -> Where:
+        """Return the condition that a key has this value, at any depth; null: or is absent."""
         if isinstance(value, (list, dict)) or key in self.resource.composite:
             return _NOTHING
-        if key in self.resource.searched:
-            return _equals(self.resource.searched[key], value, blank=key in self.resource.blank)
-        held = AnyOf(tuple(self.elsewhere(key, value)))
+        if key in self.resource.searchable:
+            empty_is_null = key in self.resource.null_as_empty
+            return _equals(self.resource.searchable[key], value, empty_is_null=empty_is_null)
+        held = AnyOf(tuple(self.in_documents(key, value)))
         if value is not None:
             return held
-        return AnyOf((held, Not(AnyOf(tuple(self.elsewhere(key, EXISTS))))))
+        return AnyOf((held, Not(AnyOf(tuple(self.in_documents(key, EXISTS))))))
 
-    def elsewhere(self, key: str, value: Any) -> Iterator[Where]:
-        """Where else the key may be."""
-        for document in self.resource.open:
+    def in_documents(self, key: str, value: Any) -> Iterator[Where]:
+        """Yield the conditions that the key has this value in an open document or an action."""
+        for document in self.resource.open_documents:
             yield Expression(JSONContains(document, (key,), value, anywhere=True))
-        if self.resource.parts is None:
+        if self.resource.action_columns is None:
             return
-        if (column := self.resource.parts.get(key)) is not None:
+        if (column := self.resource.action_columns.get(key)) is not None:
             yield _in_actions(All(()) if value is EXISTS else _equals(column, value))
         else:
             document = actions.COLUMNS.freezer_action
@@ -123,7 +127,7 @@ class _Search:
 
 
 def _in_actions(where: Where) -> Where:
-    """A job has an action of which this holds."""
+    """Return the condition that a job has an action of which another condition holds."""
     found: sa.Select[Any] = (
         sa.select(sa.literal_column("1"))
         .select_from(job_actions.COLLECTION.source)
@@ -136,12 +140,12 @@ def _in_actions(where: Where) -> Where:
     return Expression(found.correlate(jobs.COLLECTION.source).exists())
 
 
-def _equals(column: Column, value: Any, *, blank: bool = False) -> Where:
-    """The column has this value, of the same JSON type; `blank`: an empty text is nothing."""
-    if value is None or (blank and value == ""):
+def _equals(column: Column, value: Any, *, empty_is_null: bool = False) -> Where:
+    """Return the condition that a column has a value of the same JSON type."""
+    if value is None or (empty_is_null and value == ""):
         return Condition(column, "eq", None)
     kind = None if isinstance(column.type, JSONText) else column.type.python_type
     if isinstance(value, float) and kind is int and value.is_integer() and abs(value) < INT64:
         value = int(value)
-    # By the very type: true is no number, and a number no text.
+    # By the exact type: true is not a number, and a number not a text.
     return Condition(column, "eq", value) if type(value) is kind else _NOTHING

@@ -1,19 +1,34 @@
 """Errors as GraphQL shows them: every one with a code, an unexpected one with nothing else."""
 
+from collections.abc import Iterable
+
 import structlog
 from graphql import GraphQLError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
 
 from gateway import logs
-from gateway.errors import Code, GatewayError
+from gateway.errors import BadInput, Code, GatewayError
+from gateway.http_errors import headers_of, status_of
 
 log = structlog.get_logger(__name__)
 
-LONGEST = 1000
+MAX_MESSAGE = 1000
 MASK = "something went wrong on the server; its log has the details under the request's id"
 
 
-def show(error: GraphQLError) -> None:
-    """Give an error its code and the request's id; log an unexpected one whole, and mask it."""
+def show_all(errors: Iterable[GraphQLError]) -> None:
+    """Show each error; what caused several of them is logged once."""
+    logged: set[int] = set()
+    for error in errors:
+        show(error, logged)
+
+
+def show(error: GraphQLError, logged: set[int] | None = None) -> None:
+    """Give an error its code and the request's id; log an unexpected one whole, and mask it.
+
+    `logged` are the causes that are in the log already, by identity.
+    """
     cause = error.original_error
     while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error
@@ -26,15 +41,32 @@ def show(error: GraphQLError) -> None:
         # What graphql-core itself finds: syntax, validation, values of a wrong type.
         extensions["code"] = Code.BAD_USER_INPUT.value
     else:
-        log.error("unexpected error", path=error.path, exc_info=cause)
+        if logged is None or id(cause) not in logged:
+            log.error("unexpected error", path=error.path, exc_info=cause)
+        if logged is not None:
+            logged.add(id(cause))
         error.message = MASK
         extensions["code"] = Code.INTERNAL.value
-    if len(error.message) > LONGEST:
+    if len(error.message) > MAX_MESSAGE:
         # graphql-core quotes whatever it was given.
-        error.message = f"{error.message[:LONGEST]}…"
+        error.message = f"{error.message[:MAX_MESSAGE]}…"
     if (request_id := logs.request_id.get()) is not None:
         extensions["requestId"] = request_id
     error.extensions = extensions
+
+
+def render(error: Exception) -> Response:
+    """Return the answer to a request that failed outside of an operation; its status is REST's."""
+    match error:
+        case GatewayError():
+            cause, message = error, error.message
+        case HTTPException():
+            cause, message = BadInput(error.detail), error.detail
+        case _:
+            cause, message = GatewayError(MASK), MASK
+    shown = GraphQLError(message, original_error=cause)
+    show(shown)
+    return JSONResponse({"errors": [shown.formatted]}, status_of(error), headers_of(error))
 
 
 def _is_input_error(error: GraphQLError, cause: BaseException) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.auth.identity import Identity
 from gateway.auth.keystone import KeystoneAuthenticator
-from gateway.auth.policy import OPERATIONS, Policy
+from gateway.auth.policy import RULES, Policy
 from gateway.context import Contexts
 from gateway.db.database import Database
 from gateway.errors import Forbidden, Unauthenticated, Unavailable
@@ -45,7 +45,7 @@ async def permissions(
     contexts = Contexts(NOWHERE, Policy(), authenticator)
     ctx = await contexts.open({"x-auth-token": token} | headers, PATH, project_id, method="GET")
     granted = ctx.policy.permissions(ctx.identity, ctx.project_id)
-    for rule in OPERATIONS:
+    for rule in RULES:
         if rule in granted:
             ctx.authorize(rule)
         else:
@@ -54,8 +54,8 @@ async def permissions(
     return set(granted)
 
 
-READS = {rule for rule in OPERATIONS if rule.endswith((":get", ":get_all"))}
-ACROSS = {rule for rule in OPERATIONS if rule.endswith((":get_all_projects", ":create_central"))}
+READS = {rule for rule in RULES if rule.endswith((":get", ":get_all"))}
+ACROSS = {rule for rule in RULES if rule.endswith((":get_all_projects", ":create_central"))}
 BACKUP_WRITES = {"backups:create", "backups:update", "backups:delete"}
 
 
@@ -75,10 +75,10 @@ async def test_a_member_s_token(keystone: Keystone, authenticator: KeystoneAuthe
 @pytest.mark.parametrize(
     ("user", "granted", "elsewhere"),
     [
-        ("alice", set(OPERATIONS) - ACROSS, set()),
+        ("alice", set(RULES) - ACROSS, set()),
         ("rita", READS, set()),
-        ("bob", set(OPERATIONS) - ACROSS, set()),
-        ("ada", set(OPERATIONS), set(OPERATIONS)),
+        ("bob", set(RULES) - ACROSS, set()),
+        ("ada", set(RULES), set(RULES)),
         ("nova", READS | ACROSS | BACKUP_WRITES, READS | ACROSS | BACKUP_WRITES),
     ],
 )
