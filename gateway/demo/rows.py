@@ -39,7 +39,7 @@ def row(table: Table, created_at: datetime, **values: Any) -> Row:
 
 
 def client(created_at: datetime, hostname: str, **values: Any) -> Row:
-    """Return a client's row; it supports every word of a capability that isn't given."""
+    """Return a client's row, with every word of a capability not given. Raises BadInput."""
     client_id = f"{values['project_id']}_{hostname}"
     values |= {
         key: json_values.dump(list(values.get(key, words))) for key, words in CAPABILITIES.items()
@@ -50,20 +50,20 @@ def client(created_at: datetime, hostname: str, **values: Any) -> Row:
 
 
 def backup(created_at: datetime, metadata: Values, status: str, **values: Any) -> Row:
-    """Return a backup's row."""
+    """Return a backup's row. Raises BadInput for metadata that the contract forbids."""
     values |= {"backup_metadata": json_values.dump(metadata)}
     return row(Backup, created_at, **values | projections.backup(metadata, status))
 
 
 def job(schedule: Values, **values: Any) -> Row:
-    """Return a job's row, created and updated at the times of its schedule."""
+    """Return a job's row, created and updated at the times of its schedule. Raises BadInput."""
     times = [schedule[key] for key in ("time_created", "time_started", "time_ended")]
     values |= {"job_schedule": json_values.dump(schedule), "updated_at": from_epoch(max(times))}
     return row(Job, from_epoch(times[0]), **values | projections.job(schedule))
 
 
 def action(created_at: datetime, document: Values, **values: Any) -> Row:
-    """Return an action's row."""
+    """Return an action's row. Raises BadInput for a document that the contract forbids."""
     values |= {"freezer_action": json_values.dump(document)}
     return row(Action, created_at, **values | projections.action(document))
 

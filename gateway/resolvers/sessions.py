@@ -179,7 +179,8 @@ async def release(
 ) -> None:
     """Remove a job that leaves its session from the current run, unless it stays in `keep`.
 
-    Must be called before the job is locked: every transaction locks sessions before jobs.
+    Must be called before the job is locked: every transaction locks sessions before jobs. Raises
+    the driver's errors.
     """
     job_key = {"project_id": ctx.project_id, "job_id": job_id}
     session_id = await transaction.scalar(_SESSION_OF_JOB, job_key)

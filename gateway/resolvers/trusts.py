@@ -60,7 +60,10 @@ async def revoke_if_unused(ctx: Context, trust_id: str | None) -> None:
 
 @asynccontextmanager
 async def revoke_on_failure(ctx: Context, trust_id: str | None) -> AsyncIterator[None]:
-    """Delete the trust of a job that the block fails to store, unless another job uses it."""
+    """Open a block that stores a job; if it fails, delete the trust unless another job uses it.
+
+    Raises what the block raises.
+    """
     try:
         yield
     except GatewayError:
