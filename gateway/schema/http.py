@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: a request in, an operation, an answer out."""
+"""GraphQL over HTTP: from a request to an operation, and from its result to a response."""
 
 from functools import lru_cache
 from typing import Any
@@ -62,7 +62,7 @@ class GraphQLApp:
 
 
 async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]:
-    """The request's document, variables and operation name. Raises BadInput."""
+    """Return the request's document, variables and operation name. Raises BadInput."""
     if request.method == "GET":
         given: Any = dict(request.query_params)
         if "variables" in given:
