@@ -134,8 +134,8 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     datetime: strawberry.scalar(
         name="DateTime",
-        description="A point in time, ISO 8601, in UTC. On input any offset is accepted, and UTC is "
-        "assumed without one.",
+        description="A point in time, ISO 8601, in UTC. On input any offset is accepted; without one "
+        "it is UTC.",
         serialize=datetime.isoformat,
         parse_value=_moment,
     ),
