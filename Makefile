@@ -114,7 +114,7 @@ readme: install ## Write the README's table of settings from the code
 
 .PHONY: docs
 docs: $(VENV)/.installed-dev ## Write the answers in docs/dashboards.md from the sample data
-	$(BIN)/python tests/examples.py
+	$(BIN)/python -m tests.support.examples
 
 .PHONY: wheel
 wheel: install ## Build the wheel, with GraphiQL in it, into dist/

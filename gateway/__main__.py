@@ -177,7 +177,7 @@ def schema_print(
     output: Annotated[Path | None, typer.Option(help="Write to this file instead.")] = None,
 ) -> None:
     """Print the GraphQL schema, in GraphQL's own language."""
-    text = f"{create_schema(Settings()).as_str()}\n"
+    text = f"{create_schema().as_str()}\n"
     if output is None:
         typer.echo(text, nl=False)
     else:
@@ -213,7 +213,7 @@ def schema_check(
     **Dangerous** ones, such as a new value of an enum, may surprise a program.
     """
     try:
-        found = changes.compare(old.read_text(encoding="utf-8"), create_schema(Settings()).as_str())
+        found = changes.compare(old.read_text(encoding="utf-8"), create_schema().as_str())
     except (BadInput, UnicodeDecodeError) as error:
         _fail(f"{old}: {error}")
     said = changes.announced(changelog.read_text(encoding="utf-8")) if changelog else ""

@@ -12,10 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-from apps import GraphQL, MakeClient, MakeContext, opened
-from databases import OWN_SERVER, Cluster, Postgres, Server, Sqlite
-from live import LiveGateway, live
-from recorder import QueryRecorder
 from starlette.applications import Starlette
 
 from gateway import demo, migrations
@@ -25,6 +21,10 @@ from gateway.auth.policy import Policy
 from gateway.context import Context
 from gateway.db.database import Database
 from gateway.settings import Settings, load
+from tests.support.apps import GraphQL, MakeClient, MakeContext, opened
+from tests.support.databases import OWN_SERVER, Cluster, Postgres, Server, Sqlite
+from tests.support.live import LiveGateway, live
+from tests.support.recorder import QueryRecorder
 
 for variable in [name for name in os.environ if name.startswith("GATEWAY_")]:
     # The suite tests the defaults, and what it sets itself.

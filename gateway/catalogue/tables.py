@@ -1,5 +1,6 @@
 """The stored shape of the catalogue: the only place where a column is declared."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlmodel import Field, SQLModel
 
-from gateway.catalogue.vocabularies import BackupStatus
+from gateway.catalogue.vocabularies import BackupStatus, SessionStatus
 
 ID_BYTES = 255
 NAME_BYTES = 512
@@ -271,7 +272,7 @@ class Session(SQLModel, table=True):
     schedule: str = document()
     # Per job of the current run: {job_id: {"status", "result", "time_started", "time_ended"}}.
     job_states: str = document(default="{}")
-    status: str | None = text(NAME_BYTES, default="active")
+    status: str | None = text(NAME_BYTES, default=SessionStatus.ACTIVE)
     result: str | None = text(NAME_BYTES, default=None)
     time_start: int | None = bigint(default=None)
     time_end: int | None = bigint(default=None)
@@ -301,3 +302,31 @@ def source(table: type[SQLModel]) -> sa.Table:
     """The table itself, to select from."""
     declared: sa.Table = sa.inspect(table).local_table
     return declared
+
+
+def default_of(table: type[SQLModel], column: str) -> Any:
+    """Return the default of a column, for drafts and inputs. Raises KeyError for no column."""
+    return table.model_fields[column].default
+
+
+def null_as_default(
+    table: type[SQLModel], values: Mapping[str, Any], *names: str
+) -> dict[str, Any]:
+    """Return the values of these columns, those that are given; None becomes the default.
+
+    Raises KeyError for no column.
+    """
+    return {
+        name: default_of(table, name) if values[name] is None else values[name]
+        for name in names
+        if name in values
+    }
+
+
+def max_bytes_of(table: type[SQLModel], column: str) -> int | None:
+    """Return the limit of a column of short text, in bytes of UTF-8; None for other columns.
+
+    Raises KeyError for no column.
+    """
+    limit: int | None = columns(table)[column].info.get("max_bytes")
+    return limit

@@ -1,1 +1,1 @@
-"""The database: connections, statements, transactions, rows."""
+"""The database: its connections, statements, transactions and rows."""

@@ -1,7 +1,6 @@
-"""The database: `rows` reads, `write` is one transaction, and a dead one is `Unavailable`."""
+"""The database: reads, transactions, and the gateway's errors for the drivers' errors."""
 
 import sqlite3
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import asyncpg
 import sqlalchemy as sa
 import structlog
+from cachetools import LRUCache
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -29,25 +29,23 @@ from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-# PostgreSQL's classes of error that say something about the server, not about the statement:
-# connection, log-in, no such database, resources, operator intervention, and transactions that lost
-# a race.
+# PostgreSQL's classes of errors that are the server's, not the statement's: connection, log-in, no
+# such database, resources, operator intervention, and transactions that lost a race.
 _TRANSIENT = ("08", "28", "3D", "53", "57", "40")
 _UNPREPARED = {
     "statement_cache_size": 0,
     "prepared_statement_cache_size": 0,
     "prepared_statement_name_func": str,
 }
-"""What tells the driver and SQLAlchemy to keep no statement, and to prepare it under no name."""
+"""The options by which the driver and SQLAlchemy cache no statement, and name none."""
 _TRANSIENT_SQLITE = ("locked", "unable to open", "disk I/O error", "readonly", "disk is full")
 
-
 MAX_STATEMENTS = 500
-"""How many statements are remembered as they were compiled."""
+"""The number of compiled statements that a database caches."""
 
 
 class Database:
-    """The catalogue's database: connections that read, and others for transactions."""
+    """The catalogue's database, with a pool of connections for reads and one for transactions."""
 
     def __init__(self, settings: Settings) -> None:
         self.url = settings.database
@@ -55,57 +53,55 @@ class Database:
         self._engine = _engine(self.url, settings)
         pool = SQLitePool if self.is_sqlite else PostgresPool
         self._readers, self._writers = pool(settings), pool(settings)
-        self._statements: OrderedDict[Hashable, Statement] = OrderedDict()
+        self._statements: LRUCache[Hashable, Statement] = LRUCache(MAX_STATEMENTS)
 
     async def rows(
         self, query: sa.Select[Any] | Statement, values: Mapping[str, Any] | None = None
     ) -> Sequence[Row]:
-        """Every row that the query returns, with these values for its named parameters.
+        """Return every row of a query, run with these values of its named parameters.
 
-        Raises Unavailable when the database doesn't answer.
+        Raises Unavailable if the database doesn't answer.
         """
-        statement = query if isinstance(query, Statement) else self._compiled(query)
+        statement = query if isinstance(query, Statement) else self._compile(query)
         StatementCounter.count()
         try:
             return await self._readers.fetch(
                 statement.text, statement.arguments(values or {}), statement.row
             )
         except Exception as error:
-            if (failure := _translation(error)) is None:
+            if (translation := _translation(error)) is None:
                 raise
-            raise failure from error
+            raise translation from error
 
     async def scalar(self, query: sa.Select[Any]) -> Any:
-        """The first column of the first row, or None. Raises as `rows` does."""
+        """Return the first column of the first row, or None. Raises Unavailable."""
         for row in await self.rows(query):
-            (value, *_), (convert, *_) = row, row.converters
+            value, convert = row[0], row.converters[0]
             return value if convert is None else convert(value)
         return None
 
     def statement(self, key: Hashable, make: Callable[[], SQL]) -> Statement:
-        """What `make` makes, compiled: the first time that it is asked for under this key."""
-        if (known := self._statements.get(key)) is not None:
-            self._statements.move_to_end(key)
-            return known
-        made = self._statements[key] = self._compiled(make())
-        if len(self._statements) > MAX_STATEMENTS:
-            self._statements.popitem(last=False)
-        return made
+        """Return the statement cached under this key; compile what `make` returns if none is."""
+        try:
+            return self._statements[key]
+        except KeyError:
+            pass
+        compiled = self._statements[key] = self._compile(make())
+        return compiled
 
-    def _compiled(self, query: SQL) -> Statement:
+    def _compile(self, query: SQL) -> Statement:
         return Statement(query, self._engine.dialect, self._readers.base)
 
     @asynccontextmanager
     async def write(
-        self, project_id: str, *others: str, taken: str = "the item exists already"
+        self, project_id: str, *others: str, conflict_message: str = "the item exists already"
     ) -> AsyncIterator[Transaction]:
-        """One transaction: committed at the end of the block, rolled back by any exception.
+        """Open a transaction: committed at the end of the block, rolled back by any exception.
 
-        If it has changed anything, these projects have a new revision.
-        Raises Conflict with the text of `taken` where the database finds a duplicate, Unavailable
-        when it doesn't answer.
+        A transaction that has changed anything gives these projects a new revision. Raises Conflict
+        with `conflict_message` for a duplicate, Unavailable if the database doesn't answer.
         """
-        with _translated(taken):
+        with _translating_errors(conflict_message):
             async with self._writers.transaction() as connection:
                 transaction = Transaction(connection, self.statement)
                 yield transaction
@@ -113,8 +109,8 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction on a bare connection, for changing the schema. Raises Unavailable."""
-        with _translated():
+        """Open a transaction on SQLAlchemy's connection, for migrations. Raises Unavailable."""
+        with _translating_errors():
             async with self._engine.begin() as connection:
                 yield connection
 
@@ -125,7 +121,7 @@ class Database:
 
 
 def _engine(url: sa.URL, settings: Settings) -> AsyncEngine:
-    """What writes the statements, and connects to change the schema."""
+    """Return the engine that compiles statements, and connects to change the schema."""
     if url.get_backend_name() != "sqlite":
         return create_async_engine(
             url,
@@ -143,7 +139,7 @@ def _engine(url: sa.URL, settings: Settings) -> AsyncEngine:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver would begin transactions when it sees fit; `_begin_sqlite` does it instead.
+    # The driver would begin transactions itself, and late; `_begin_sqlite` does it instead.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in SQLITE_PRAGMAS:
@@ -156,35 +152,35 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 
 @contextmanager
-def _translated(taken: str = "") -> Iterator[None]:
-    """Give the database's failures the gateway's names."""
+def _translating_errors(conflict_message: str = "") -> Iterator[None]:
+    """Raise Conflict and Unavailable in place of the drivers' errors."""
     try:
         yield
     except Exception as error:
-        if (failure := _translation(error, taken)) is None:
+        if (translation := _translation(error, conflict_message)) is None:
             raise
-        raise failure from error
+        raise translation from error
 
 
-def _translation(error: Exception, taken: str = "") -> GatewayError | None:
-    """The gateway's name for what the database says, or None where it has none."""
+def _translation(error: Exception, conflict_message: str = "") -> GatewayError | None:
+    """Return the gateway's error for a driver's error, or None if it has none."""
     if isinstance(error, (asyncpg.IntegrityConstraintViolationError, sqlite3.IntegrityError)):
-        return Conflict(taken)
-    told: object = error
+        return Conflict(conflict_message)
+    reason: object = error
     if isinstance(
         error, (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error)
     ):
         if not is_unavailable(error):
             return None
-        told = getattr(error, "orig", error)
+        reason = getattr(error, "orig", error)
     elif not isinstance(error, OSError):
         return None
-    log.warning("database unavailable", error=str(told) or "it took too long")
+    log.warning("database unavailable", error=str(reason) or "it took too long")
     return Unavailable("the database doesn't answer")
 
 
 def is_unavailable(error: Exception) -> bool:
-    """Tell whether the database failed, rather than the statement."""
+    """Return True if the database failed, rather than the statement."""
     if isinstance(error, DBAPIError):
         if error.connection_invalidated or isinstance(error, InterfaceError):
             return True
@@ -200,6 +196,6 @@ def is_unavailable(error: Exception) -> bool:
             part in str(error) for part in _TRANSIENT_SQLITE
         )
     if isinstance(error, asyncpg.InterfaceError):
-        # A ValueError is about an argument.
+        # asyncpg's InterfaceErrors that are ValueErrors concern an argument.
         return not isinstance(error, ValueError)
     return any(state.startswith(_TRANSIENT) for state in states if state)

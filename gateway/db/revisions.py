@@ -1,7 +1,7 @@
-"""Revisions: a transaction that changes something of a project gives the project a new one.
+"""Revisions: random numbers that a project gets anew by every transaction that changes it.
 
-Of two requests that found the same revision, both read the same catalogue. Central clients are
-every project's, so what changes them gives a new revision to `EVERYBODY`.
+Two requests that read the same revision have read the same catalogue. Central clients belong to
+every project, so a transaction that changes one gives a new revision to `EVERYBODY`.
 """
 
 import secrets
@@ -14,10 +14,10 @@ from gateway.catalogue.tables import Revision, columns, source
 from gateway.db.transactions import Transaction
 
 EVERYBODY = ""
-"""In place of a project: no project is called so."""
+"""The project id, which no project has, of the revision that all projects share."""
 
 _OWN = columns(Revision)
-_RENEWED = {
+_UPSERTS = {
     name: new.on_conflict_do_update(
         index_elements=[_OWN.project_id], set_={"revision": new.excluded.revision}
     )
@@ -31,21 +31,21 @@ _RENEWED = {
 async def renew(transaction: Transaction, projects: Collection[str], dialect: str) -> None:
     """Give these projects a new revision, if the transaction has changed anything.
 
-    As the last thing in it: the rows are locked until it is committed, by all in the same order,
-    and whoever waits for one holds nothing that the other still needs.
+    Must be the transaction's last statement: all transactions lock the revisions in the same order,
+    and need no other lock afterwards, so that none can deadlock. Raises the driver's errors.
     """
     if not transaction.changed:
         return
-    over = {*projects, EVERYBODY} if transaction.changed_central else projects
-    # Not a count, which a database restored from a backup would come to again, with other rows.
-    # Of 62 bits, so that the sum of two is an integer of 64, too.
+    changed = {*projects, EVERYBODY} if transaction.changed_central else projects
+    # Not a counter: a database restored from a backup would reach the same count with other rows.
+    # 62 bits, so that the sum of two revisions is a 64-bit integer.
     revision = secrets.randbits(62)
-    rows = [{"project_id": project_id, "revision": revision} for project_id in sorted(over)]
-    await transaction.each(_RENEWED[dialect], rows)
+    rows = [{"project_id": project_id, "revision": revision} for project_id in sorted(changed)]
+    await transaction.execute_many(_UPSERTS[dialect], rows)
 
 
-def seen_by(project: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
-    """The revision of all that a project sees, its own and everybody's, as one number."""
+def visible_revision(project: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
+    """Return the sum of a project's revision and everybody's: that of all that the project sees."""
     own, shared = (
         sa.func.coalesce(
             sa.select(_OWN.revision).where(_OWN.project_id == one).scalar_subquery(), 0

@@ -1,4 +1,4 @@
-"""Rows: what a driver returns, read by name or by place."""
+"""Rows: the driver's own, whose values are also read by column name."""
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
@@ -8,55 +8,57 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import sqlalchemy as sa
 
 Converter = Callable[[Any], Any] | None
-"""How a value passes between Python and the driver; None: as it is."""
+"""A function between the values of Python and of the driver; None if they are the same."""
 
 
 if TYPE_CHECKING:
     _Values = tuple[Any, ...]
 else:
-    # What holds the values, the driver says.
+    # The driver's class, which holds the values, is a base of each class that is made.
     _Values = object
 
 
 class Row(_Values):
-    """A row of whatever columns a statement selects, as the driver made it.
+    """A row of the columns that a statement selects, as the driver made it.
 
-    A column by its name is a value of its type; by its place it is as the driver has it, which is
-    what there is to make many rows of fast: `converters` lead from one to the other.
+    `row.name` is a value of the column's type; `row[position]` is the driver's value, which
+    `converters[position]` turns into the other. Generated code reads by position: it is faster.
     """
 
     __slots__ = ()
     converters: ClassVar[Sequence[Converter]] = ()
-    places: ClassVar[Mapping[sa.ColumnElement[Any], int]] = {}
-    """Where the columns of tables are among the values."""
+    """The converters of the values, by position."""
+    positions: ClassVar[Mapping[sa.ColumnElement[Any], int]] = {}
+    """The positions of the tables' columns among the values."""
 
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Show a column; the rows of each statement have its columns' names."""
+            """Return the value of a column, named as in the statement."""
 
 
 def make_row_class(
     keys: Sequence[str],
     converters: Sequence[Converter],
     base: type = tuple,
-    places: Mapping[sa.ColumnElement[Any], int] = MappingProxyType({}),
+    positions: Mapping[sa.ColumnElement[Any], int] = MappingProxyType({}),
 ) -> type[Row]:
-    """Make the class of rows of these columns; of two with one name, the first has it.
+    """Return the class of rows of these columns, derived from the driver's class of rows, `base`.
 
-    `base` is the driver's own class of rows, which has their values by their places.
+    Of two columns with one name, the name reads the first.
     """
 
-    def reading(at: int, convert: Converter) -> Any:
+    def reader(at: int, convert: Converter) -> Any:
         return property(itemgetter(at) if convert is None else lambda row: convert(row[at]))
 
+    # Reversed, so that of two columns with one name the first overwrites the second.
     named = reversed(list(enumerate(zip(keys, converters, strict=True))))
-    members = {key: reading(at, convert) for at, (key, convert) in named}
-    made = {**members, "__slots__": (), "converters": tuple(converters), "places": places}
-    return type("Row", (Row, base), made)
+    members = {key: reader(at, convert) for at, (key, convert) in named}
+    members |= {"__slots__": (), "converters": tuple(converters), "positions": positions}
+    return type("Row", (Row, base), members)
 
 
 def base_column(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """The column that a selected one shows under another name, or from a subquery; or itself."""
+    """Return the column under a label, or the one that a subquery's column stands for."""
     (base,) = column.base_columns
     return base

@@ -1,4 +1,4 @@
-"""SQL, compiled once: its text, the values that go into it, and how rows come out of it."""
+"""Compiled SQL: its text, the arguments it takes, and the class of its rows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,19 +12,19 @@ SQL = sa.Select[Any] | UpdateBase
 
 
 class Statement:
-    """A statement as the driver takes it, for any values of its named parameters.
+    """A compiled statement, for any values of its named parameters.
 
-    Where it has a list of values, each must be a parameter of its own: SQLAlchemy would else write
-    them in when it runs the query, which it never does.
+    Each value of a list must be a parameter of its own: SQLAlchemy expands lists only when it runs
+    a statement itself, which the gateway never lets it do.
     """
 
     def __init__(self, query: SQL, dialect: sa.Dialect, base: type = tuple) -> None:
-        """Compile it; `base` is the driver's class of rows."""
+        """Compile the query; `base` is the driver's class of rows."""
         compiled: Any = query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         self.text: str = compiled.string
-        self.given: Mapping[str, Any] = compiled.params
-        """What the query itself says the values are."""
-        self._binds = tuple(
+        self.defaults: Mapping[str, Any] = compiled.params
+        """The values that the query itself has for its parameters, by name."""
+        self._parameters = tuple(
             (name, _converter(compiled.binds[name].type, dialect, "bind_processor"))
             for name in compiled.positiontup
         )
@@ -32,19 +32,21 @@ class Statement:
         converters = [
             _converter(column.type, dialect, "result_processor", None) for column in columns
         ]
-        places = {base_column(column): at for at, column in reversed(list(enumerate(columns)))}
-        self.row = make_row_class([str(column.key) for column in columns], converters, base, places)
-        """What the driver is to make of each row."""
+        positions = {base_column(column): at for at, column in reversed(list(enumerate(columns)))}
+        keys = [str(column.key) for column in columns]
+        self.row = make_row_class(keys, converters, base, positions)
+        """The class that the driver makes rows of."""
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
-        """The values in their places, those that aren't given as the query has them."""
-        given = {**self.given, **values}
+        """Return the arguments in the driver's order and types; missing values are defaults."""
+        given = {**self.defaults, **values}
         return [
             given[name] if convert is None else convert(given[name])
-            for name, convert in self._binds
+            for name, convert in self._parameters
         ]
 
 
 def _converter(type_: Any, dialect: sa.Dialect, direction: str, *arguments: Any) -> Converter:
+    """Return SQLAlchemy's converter of a type's values to, or from, the driver's."""
     convert: Converter = getattr(type_.dialect_impl(dialect), direction)(dialect, *arguments)
     return convert

@@ -1,4 +1,4 @@
-"""Writing: statements and rows of one transaction, which knows whether it has changed anything."""
+"""Transactions: statements and rows written on one connection, and whether anything changed."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -14,30 +14,33 @@ from gateway.db.statements import SQL, Statement
 Table = TypeVar("Table", bound=SQLModel)
 Values = Mapping[str, Any]
 Compile = Callable[[Hashable, Callable[[], SQL]], Statement]
+"""`Database.statement`: returns the compiled statement of a key."""
 
 
 class Transaction:
-    """What a resolver writes by; everything is written at once, in the order of the calls.
+    """A transaction for resolvers; every call writes at once, in the order of the calls.
 
-    Statements are compiled once: what differs from call to call belongs into their parameters.
+    Every method raises the driver's errors, which `Database.write` translates. Statements are
+    compiled once: values that differ from call to call must be parameters.
     """
 
-    def __init__(self, connection: TransactionConnection, compiled: Compile) -> None:
+    def __init__(self, connection: TransactionConnection, compile_: Compile) -> None:
         self.changed = False
+        """True if anything may have been changed."""
         self.changed_central = False
-        """Whether a central client has been changed."""
+        """True if a central client may have been changed."""
         self._connection = connection
-        self._compiled = compiled
+        self._compile = compile_
 
     async def rows(self, statement: SQL, values: Values | None = None) -> Sequence[Row]:
-        """What a statement finds or returns, with these values for its named parameters."""
-        self._note(statement)
-        compiled = self._compiled(statement, lambda: statement)
+        """Return the rows of a statement, run with these values of its named parameters."""
+        self._note_statement(statement)
+        compiled = self._compile(statement, lambda: statement)
         arguments = compiled.arguments(values or {})
         return await self._connection.fetch(compiled.text, arguments, compiled.row)
 
     async def scalar(self, query: sa.Select[Any], values: Values) -> Any:
-        """The first column of the first row that a query finds, as the driver has it, or None."""
+        """Return the first column of a query's first row, as the driver has it, or None."""
         for row in await self.rows(query, values):
             return row[0]
         return None
@@ -45,33 +48,34 @@ class Transaction:
     async def objects(
         self, table: type[Table], query: sa.Select[Any], values: Values
     ) -> Sequence[Table]:
-        """Rows of all of a table's columns, to be changed."""
+        """Return the rows of a query of all of a table's columns as objects, to be changed."""
         names = columns(table).keys()
         return [
             table(**{name: getattr(row, name) for name in names})
             for row in await self.rows(query, values)
         ]
 
-    async def each(self, statement: SQL, many: Sequence[Values]) -> None:
+    async def execute_many(self, statement: SQL, many: Sequence[Values]) -> None:
         """Run a statement once for each of these values of its named parameters."""
         if many:
-            self._note(statement)
-            await self._each(statement, lambda: statement, many)
+            self._note_statement(statement)
+            await self._execute_many(statement, lambda: statement, many)
 
     async def insert(self, *rows: SQLModel) -> None:
-        """Store new rows of one table."""
+        """Insert rows of one table."""
         if rows:
             self._note_rows(*rows)
             table = source(type(rows[0]))
-            await self._each((sa.insert, table), lambda: sa.insert(table), [*map(vars, rows)])
+            insert = (sa.insert, table)
+            await self._execute_many(insert, lambda: sa.insert(table), [*map(vars, rows)])
 
     async def update(self, row: SQLModel, values: Values) -> None:
-        """Store what these columns of a row are now."""
+        """Set these columns of a row's stored row to these values."""
         self._note_rows(row)
         table, keys = source(type(row)), tuple(values)
-        await self._each(
+        await self._execute_many(
             (sa.update, table, keys),
-            lambda: sa.update(table).where(*_is(table)).values(dict.fromkeys(keys)),
+            lambda: sa.update(table).where(*_has_key(table)).values(dict.fromkeys(keys)),
             [{**values, **_key(row)}],
         )
 
@@ -79,18 +83,21 @@ class Transaction:
         """Delete a row."""
         self._note_rows(row)
         table = source(type(row))
-        await self._each(
-            (sa.delete, table), lambda: sa.delete(table).where(*_is(table)), [_key(row)]
+        await self._execute_many(
+            (sa.delete, table), lambda: sa.delete(table).where(*_has_key(table)), [_key(row)]
         )
 
-    async def _each(self, key: Hashable, make: Callable[[], SQL], many: Sequence[Values]) -> None:
-        compiled = self._compiled(key, make)
-        await self._connection.each(compiled.text, [compiled.arguments(values) for values in many])
+    async def _execute_many(
+        self, key: Hashable, make: Callable[[], SQL], many: Sequence[Values]
+    ) -> None:
+        compiled = self._compile(key, make)
+        arguments = [compiled.arguments(values) for values in many]
+        await self._connection.execute_many(compiled.text, arguments)
 
-    def _note(self, statement: SQL) -> None:
+    def _note_statement(self, statement: SQL) -> None:
         if not statement.is_select:
             self.changed = True
-            # What becomes of which rows only the database knows.
+            # Only the database knows which clients a statement changes.
             self.changed_central |= getattr(statement, "table", None) == source(Client)
 
     def _note_rows(self, *rows: SQLModel) -> None:
@@ -98,7 +105,8 @@ class Transaction:
         self.changed_central |= any(isinstance(row, Client) and row.is_central for row in rows)
 
 
-def _is(table: sa.Table) -> Sequence[sa.ColumnElement[bool]]:
+def _has_key(table: sa.Table) -> Sequence[sa.ColumnElement[bool]]:
+    """Return the predicates of the row whose primary key `_key` has as parameters."""
     return [column == sa.bindparam(f"the_{column.key}") for column in table.primary_key]
 
 

@@ -7,9 +7,9 @@ from uuid import UUID, uuid5
 
 from sqlmodel import SQLModel
 
-from gateway.catalogue import json_values, projections
-from gateway.catalogue.projections import CAPABILITIES
+from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session
+from gateway.catalogue.vocabularies import CAPABILITIES
 
 Table = type[SQLModel]
 Values = dict[str, Any]
@@ -44,7 +44,7 @@ def client(made: datetime, hostname: str, **known: Any) -> Row:
     known |= {
         key: json_values.dump(list(known.get(key, all_))) for key, all_ in CAPABILITIES.items()
     }
-    projections.client_identifier("client_id", client_id)
+    checks.client_identifier("client_id", client_id)
     known |= {"id": client_id, "uuid": uuid5(IDS, client_id).hex, "hostname": hostname}
     return row(Client, made, **known)
 

@@ -1,117 +1,135 @@
-"""What may be read of a list: functions from its query to a statement, by their names.
+"""The forms of SELECT over a list: functions from the query of a whole list to a statement.
 
-Each takes the window on the list, too, and the table that the query goes by: the parents', or the
-list itself. `Collection.rows` makes the query, and knows the values.
+Each takes the query of all visible rows, the page request (or None), and the table of keys that the
+query is joined with: the parents' keys, or the list itself where there are none.
+`Collection.rows` builds the query and supplies the values of its parameters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue.tables import Job, columns
-from gateway.db.revisions import seen_by
+from gateway.catalogue.tables import Job, JSONText, columns
+from gateway.db.revisions import visible_revision
 from gateway.db.rows import base_column
 from gateway.query.paging import LIMIT, PageRequest, Sort
 
 Column = sa.ColumnElement[Any]
+Query = sa.Select[Any]
 
 CALLER: Column = sa.bindparam("project_id", None, type_=columns(Job).project_id.type)
-"""The caller's project, in statements."""
-REVISION = seen_by(CALLER)
-"""The revision of what that project sees."""
+"""The parameter that holds the caller's project."""
+REVISION = visible_revision(CALLER)
+"""The revision of everything that the caller's project sees."""
 
-SelectForm = Callable[[sa.Select[Any], Any, sa.FromClause], sa.Select[Any]]
+SelectForm = Callable[[Query, Any, sa.FromClause], Query]
 
 
-def unpaged(query: sa.Select[Any], _window: None, _of: sa.FromClause) -> sa.Select[Any]:
-    """Every row."""
+def keys_table(*, sqlite: bool) -> sa.FromClause:
+    """Return the keys as a table of `of_project` and `of_id`, from one JSON parameter.
+
+    `keys_parameter` makes the parameter's value, whatever the number of keys.
+    """
+    parameter = sa.bindparam("parents", None, type_=sa.Text)
+    if sqlite:
+        pair = sa.func.json_each(parameter).table_valued("value").c.value
+        ids: list[Column] = [sa.func.json_extract(pair, f"$[{at}]") for at in (0, 1)]
+    else:
+        # Rather than arrays: asyncpg goes three times over the elements of an array.
+        document = sa.cast(parameter, JSONText())
+        pair = sa.func.json_array_elements(document).table_valued("value").c.value
+        ids = [pair.op("->>", return_type=sa.Text())(sa.literal_column(str(at))) for at in (0, 1)]
+    return sa.select(ids[0].label("of_project"), ids[1].label("of_id")).subquery("parents")
+
+
+def keys_parameter(keys: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return the value of the parameter of `keys_table`, by the parameter's name."""
+    return {"parents": orjson.dumps(keys).decode()}
+
+
+def key_columns(keys: sa.FromClause) -> tuple[Column, Column]:
+    """Return the columns of the keys, labelled as no column of a row is named."""
+    return keys.c.of_project.label("of_project"), keys.c.of_id.label("of_id")
+
+
+def all_rows(query: Query, _page_request: None, _keys: sa.FromClause) -> Query:
+    """Select every row of the list."""
     return query
 
 
-def paged(query: sa.Select[Any], page_request: PageRequest, _of: sa.FromClause) -> sa.Select[Any]:
-    """The window's rows."""
+def page(query: Query, page_request: PageRequest, _keys: sa.FromClause) -> Query:
+    """Select the rows of a page, with the keys of its cursors."""
     return page_request.statement(query)
 
 
-def with_revision(
-    query: sa.Select[Any], page_request: PageRequest, _of: sa.FromClause
-) -> sa.Select[Any]:
-    """The window's rows, each with the revision that they are of, and no key for a cursor."""
-    return page_request.statement(query.add_columns(REVISION), keyed=False)
+def page_with_revision(query: Query, page_request: PageRequest, _keys: sa.FromClause) -> Query:
+    """Select the rows of a page, each with the list's revision, without keys of cursors."""
+    return page_request.statement(query.add_columns(REVISION), with_keys=False)
 
 
-def revision_if_empty(
-    query: sa.Select[Any], page_request: PageRequest, _of: sa.FromClause
-) -> sa.Select[Any]:
-    """The revision of which the window is empty, and no row if it isn't."""
+def revision_if_empty(query: Query, page_request: PageRequest, _keys: sa.FromClause) -> Query:
+    """Select the revision if the page is empty, and no row if it isn't."""
     return sa.select(REVISION).where(~page_request.statement(query).exists())
 
 
-def revision_only(_query: sa.Select[Any], _window: None, _of: sa.FromClause) -> sa.Select[Any]:
-    """The revision, and nothing of the list."""
+def revision_only(_query: Query, _page_request: None, _keys: sa.FromClause) -> Query:
+    """Select the revision, and nothing of the list."""
     return sa.select(REVISION)
 
 
-def after(query: sa.Select[Any], page_request: PageRequest, _of: sa.FromClause) -> sa.Select[Any]:
-    """Whether a row comes after the window's bounds."""
-    return query.add_columns(sa.literal(1)).where(page_request.rest(forwards=True)).limit(1)
+def any_after(query: Query, page_request: PageRequest, _keys: sa.FromClause) -> Query:
+    """Select one row if the list goes on after the page's cursors."""
+    return query.add_columns(sa.literal(1)).where(page_request.outside(forwards=True)).limit(1)
 
 
-def before(query: sa.Select[Any], page_request: PageRequest, _of: sa.FromClause) -> sa.Select[Any]:
-    """Whether a row comes before the window's bounds."""
-    return query.add_columns(sa.literal(1)).where(page_request.rest(forwards=False)).limit(1)
+def any_before(query: Query, page_request: PageRequest, _keys: sa.FromClause) -> Query:
+    """Select one row if the list begins before the page's cursors."""
+    return query.add_columns(sa.literal(1)).where(page_request.outside(forwards=False)).limit(1)
 
 
-def by_keys(query: sa.Select[Any], _window: None, of: sa.FromClause) -> sa.Select[Any]:
-    """The parents' rows."""
-    return query.with_only_columns(*labelled(of), *query.selected_columns)
+def by_keys(query: Query, _page_request: None, keys: sa.FromClause) -> Query:
+    """Select the rows of the keys."""
+    return query.with_only_columns(*key_columns(keys), *query.selected_columns)
 
 
-def count_by_keys(query: sa.Select[Any], _window: None, of: sa.FromClause) -> sa.Select[Any]:
-    """How many rows each parent has."""
-    counted = query.with_only_columns(*labelled(of), sa.func.count())
-    return counted.group_by(of.c.of_project, of.c.of_id)  # type: ignore[return-value]
+def count_by_keys(query: Query, _page_request: None, keys: sa.FromClause) -> Query:
+    """Select the number of rows of each key that has any."""
+    counts = query.with_only_columns(*key_columns(keys), sa.func.count())
+    return counts.group_by(keys.c.of_project, keys.c.of_id)  # type: ignore[return-value]
 
 
-def each_after(
-    query: sa.Select[Any], page_request: PageRequest, of: sa.FromClause
-) -> sa.Select[Any]:
-    """The parents that have a row after the window's bounds."""
-    return query.with_only_columns(*labelled(of)).where(page_request.rest(forwards=True)).distinct()
+def keys_with_any_after(query: Query, page_request: PageRequest, keys: sa.FromClause) -> Query:
+    """Select the keys whose list goes on after the page's cursors."""
+    outside = page_request.outside(forwards=True)
+    return query.with_only_columns(*key_columns(keys)).where(outside).distinct()
 
 
-def each_before(
-    query: sa.Select[Any], page_request: PageRequest, of: sa.FromClause
-) -> sa.Select[Any]:
-    """The parents that have a row before the window's bounds."""
+def keys_with_any_before(query: Query, page_request: PageRequest, keys: sa.FromClause) -> Query:
+    """Select the keys whose list begins before the page's cursors."""
+    outside = page_request.outside(forwards=False)
+    return query.with_only_columns(*key_columns(keys)).where(outside).distinct()
+
+
+def top_n_by_lateral(query: Query, page_request: PageRequest, keys: sa.FromClause) -> Query:
+    """Select a page for each key by a LATERAL join: one index look-up a key."""
+    children = page_request.statement(query).correlate(keys).lateral("children")
     return (
-        query.with_only_columns(*labelled(of)).where(page_request.rest(forwards=False)).distinct()
-    )
-
-
-def top_n_by_lateral(
-    query: sa.Select[Any], page_request: PageRequest, of: sa.FromClause
-) -> sa.Select[Any]:
-    """Each parent's window by itself: an index look-up a parent."""
-    children = page_request.statement(query).correlate(of).lateral("children")
-    return (
-        sa.select(*labelled(of), *children.c)
-        .select_from(of.join(children, sa.true()))
+        sa.select(*key_columns(keys), *children.c)
+        .select_from(keys.join(children, sa.true()))
         .order_by(*_order(page_request, children))
     )
 
 
-def top_n_by_row_number(
-    query: sa.Select[Any], page_request: PageRequest, of: sa.FromClause
-) -> sa.Select[Any]:
-    """The same where there is no LATERAL: every child numbered within its parent."""
+def top_n_by_row_number(query: Query, page_request: PageRequest, keys: sa.FromClause) -> Query:
+    """Select a page for each key by row_number(), for a database without LATERAL."""
     number = sa.func.row_number().over(
-        partition_by=(of.c.of_project, of.c.of_id),
+        partition_by=(keys.c.of_project, keys.c.of_id),
         order_by=[sort.clause() for sort in page_request.direction],
     )
     children = (
-        query.add_columns(*page_request.keys(query), *labelled(of), number.label("number"))
+        query.add_columns(*page_request.keys(query), *key_columns(keys), number.label("number"))
         .where(*page_request.bounds())
         .subquery("children")
     )
@@ -123,16 +141,12 @@ def top_n_by_row_number(
 
 
 def _order(page_request: PageRequest, children: sa.FromClause) -> list[Column]:
-    outside = {base_column(column): column for column in children.c}
-    keys = [(outside[sort.column], sort) for sort in page_request.direction]
+    """Return the ORDER BY of a page over the columns of a subquery."""
+    outer = {base_column(column): column for column in children.c}
+    keys = [(outer[sort.column], sort) for sort in page_request.direction]
     return [
         Sort(key, sort.descending).clause()
         if sort.nullable
         else (key.desc() if sort.descending else key)
         for key, sort in keys
     ]
-
-
-def labelled(of: sa.FromClause) -> tuple[Column, Column]:
-    """The parents' columns under names that no column of a row has."""
-    return of.c.of_project.label("of_project"), of.c.of_id.label("of_id")

@@ -6,19 +6,20 @@ from typing import Any
 
 import orjson
 
-from gateway.catalogue import json_values, projections
+from gateway.catalogue import checks, json_values, projections
+from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.tables import Action, JobAction, columns, new_id
 from gateway.context import Context
 from gateway.errors import BadInput
 from gateway.query import filters
 from gateway.query.filters import Where
-from gateway.resolvers import writing
+from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Action)
 LINKS = columns(JobAction)
-COLLECTION = collection(Action, "actions:get_all", COLUMNS.id)
+COLLECTION = collection(Action, rules.ACTIONS, COLUMNS.id)
 
 OF_JOB = (LINKS.project_id, LINKS.job_id)
 
@@ -42,9 +43,9 @@ def build_row(ctx: Context, draft: ActionDraft) -> Action:
     """Make the row of a new action, checked but not stored. Raises BadInput."""
     if draft.freezer_action is None:
         raise BadInput("'freezer_action' is a required property", field="freezer_action")
-    projections.mapping("freezer_action", draft.freezer_action)
+    checks.mapping("freezer_action", draft.freezer_action)
     if draft.action_id:
-        projections.identifier("action_id", draft.action_id)
+        checks.identifier("action_id", draft.action_id)
     given = {
         key: value
         for key in ("max_retries", "max_retries_interval", "mandatory")
@@ -57,7 +58,7 @@ def build_row(ctx: Context, draft: ActionDraft) -> Action:
         freezer_action=json_values.dump(draft.freezer_action, what="'freezer_action'"),
         **given | projections.action(draft.freezer_action),
     )
-    projections.check_lengths(row)
+    check_lengths(row)
     return row
 
 
@@ -65,8 +66,8 @@ async def create(ctx: Context, draft: ActionDraft) -> Action:
     """Create an action. Raises BadInput, and Conflict where the id is taken in this project."""
     ctx.authorize("actions:create")
     row = build_row(ctx, draft)
-    taken = f"an action with the id '{row.id}' exists already"
-    async with ctx.write(taken=taken) as transaction:
+    conflict_message = f"an action with the id '{row.id}' exists already"
+    async with ctx.write(conflict_message=conflict_message) as transaction:
         await transaction.insert(row)
     return row
 
@@ -88,7 +89,7 @@ async def update(
         document = orjson.loads(row.freezer_action)
         values = dict(changes)
         if "freezer_action" in values:
-            patch = projections.mapping("freezer_action", values.pop("freezer_action"))
+            patch = checks.mapping("freezer_action", values.pop("freezer_action"))
             document = json_values.merged(document, patch)
         text = json_values.dump(document, what="'freezer_action'")
         values |= {"freezer_action": text, **projections.action(document)}

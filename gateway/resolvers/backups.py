@@ -7,21 +7,20 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue import json_values, projections
-from gateway.catalogue.tables import Backup, Job, columns
+from gateway.catalogue import checks, json_values, projections
+from gateway.catalogue.checks import check_lengths
+from gateway.catalogue.tables import Backup, Job, columns, default_of
 from gateway.catalogue.vocabularies import BackupStatus
 from gateway.context import Context
 from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.selects import CALLER
-from gateway.resolvers import writing
+from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Backup)
-COLLECTION = collection(
-    Backup, "backups:get_all", COLUMNS.backup_name, COLUMNS.sort_time, COLUMNS.id
-)
+COLLECTION = collection(Backup, rules.BACKUPS, COLUMNS.backup_name, COLUMNS.sort_time, COLUMNS.id)
 
 OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
@@ -40,7 +39,7 @@ class BackupDraft:
     """
 
     metadata: dict[str, Any]
-    status: BackupStatus = BackupStatus.AVAILABLE
+    status: BackupStatus = default_of(Backup, "status")
     job_id: str | None = None
     client_id: str | None = None
     backup_uuid: str | None = None
@@ -53,7 +52,7 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
     Raises BadInput for metadata that lacks a required key or has a wrong type.
     """
     ctx.authorize("backups:create")
-    projections.mapping("metadata", draft.metadata)
+    checks.mapping("metadata", draft.metadata)
     row = Backup(
         project_id=ctx.project_id,
         user_id=ctx.identity.user_id,
@@ -66,7 +65,7 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
         }
         | projections.backup(draft.metadata, draft.status),
     )
-    projections.check_lengths(row)
+    check_lengths(row)
     async with ctx.write() as transaction:
         if row.client_id is None and row.job_id is not None:
             its = {"project_id": ctx.project_id, "job_id": row.job_id}
@@ -91,7 +90,7 @@ async def update(
         row = await get_for_update(ctx, transaction, Backup, backup_id, expected_version)
         metadata = orjson.loads(row.backup_metadata)
         if "metadata" in changes:
-            patch = projections.mapping("metadata", changes["metadata"])
+            patch = checks.mapping("metadata", changes["metadata"])
             metadata = json_values.merged(metadata, patch)
         await update_row(
             transaction,

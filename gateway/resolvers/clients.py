@@ -6,9 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gateway.catalogue import json_values, projections
-from gateway.catalogue.projections import CAPABILITIES
-from gateway.catalogue.tables import Client, columns, source
+from gateway.catalogue import checks, json_values
+from gateway.catalogue.checks import check_lengths
+from gateway.catalogue.tables import Client, columns, default_of, source
+from gateway.catalogue.vocabularies import CAPABILITIES, CLOSED_CAPABILITIES
 from gateway.context import Context, ItemKey
 from gateway.db.database import Database
 from gateway.db.rows import Row
@@ -16,8 +17,8 @@ from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.paging import Sort
-from gateway.query.selects import CALLER, labelled
-from gateway.resolvers import writing
+from gateway.query.selects import CALLER, key_columns
+from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import Collection, Columns
 from gateway.resolvers.writing import update_row
 
@@ -44,13 +45,14 @@ class Clients(Collection):
 
 def _own_last(query: sa.Select[Any], _window: None, of: sa.FromClause) -> sa.Select[Any]:
     own = COLUMNS.project_id == of.c.of_project
-    found = query.with_only_columns(*labelled(of), *query.selected_columns)
+    found = query.with_only_columns(*key_columns(of), *query.selected_columns)
     return found.where(COLUMNS.id == of.c.of_id, sa.or_(own, COLUMNS.is_central)).order_by(own)
 
 
 COLLECTION = Clients(
     source=source(Client),
-    rule="clients:get_all",
+    rules=rules.CLIENTS,
+    rule=rules.CLIENTS.list,
     key=(COLUMNS.project_id, COLUMNS.id),
     # A project's own client may have the id of a central one.
     order=(Sort(COLUMNS.id), Sort(COLUMNS.project_id)),
@@ -67,7 +69,7 @@ class ClientDraft:
     """
 
     client_id: str
-    is_central: bool = False
+    is_central: bool = default_of(Client, "is_central")
     hostname: str | None = None
     description: str | None = None
     uuid: str | None = None
@@ -84,7 +86,7 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
     id of another project's central client.
     """
     ctx.authorize("clients:create_central" if draft.is_central else "clients:create")
-    projections.client_identifier("client_id", draft.client_id)
+    checks.client_identifier("client_id", draft.client_id)
     capabilities = {
         key: json_values.dump(_capability(key, value))
         for key in CAPABILITIES
@@ -101,7 +103,7 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
         is_central=draft.is_central,
         **values,
     )
-    projections.check_lengths(row)
+    check_lengths(row)
     news = capabilities | ({} if draft.description is None else {"description": draft.description})
     try:
         return await _register(ctx, row, news)
@@ -112,14 +114,14 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
 
 async def _register(ctx: Context, row: Client, news: Mapping[str, str]) -> Client:
     """Store a client, or what is new of one that is known."""
-    taken = f"a client with the id '{row.id}' is registered by another project"
-    async with ctx.write(taken=taken) as transaction:
+    conflict_message = f"a client with the id '{row.id}' is registered by another project"
+    async with ctx.write(conflict_message=conflict_message) as transaction:
         known_as = {"project_id": row.project_id, "id": row.id}
         found = await transaction.objects(Client, _LOCKING, known_as)
         known = next((client for client in found if client.project_id == row.project_id), None)
         if known is None:
             if found:
-                raise Conflict(taken, field="client_id")
+                raise Conflict(conflict_message, field="client_id")
             await transaction.insert(row)
             return row
         changes = {key: value for key, value in news.items() if getattr(known, key) != value}
@@ -144,10 +146,9 @@ async def delete(ctx: Context, client_id: str, *, expected_version: int | None =
 
 
 def _capability(key: str, words: object) -> list[str]:
-    # Schedulers may be newer than the gateway, and know storages and engines that it doesn't.
-    known = {"supported_actions", "supported_modes"}
-    check = projections.one_of(CAPABILITIES[key]) if key in known else projections.string
-    return [check(key, word) for word in projections.sequence(key, words)]
+    closed = key in CLOSED_CAPABILITIES
+    check = checks.one_of(CAPABILITIES[key]) if closed else checks.string
+    return [check(key, word) for word in checks.sequence(key, words)]
 
 
 def search(text: str) -> Where:

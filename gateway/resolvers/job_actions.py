@@ -7,22 +7,23 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue import projections
+from gateway.catalogue import checks
 from gateway.catalogue.tables import Action, Job, JobAction, columns, source
+from gateway.catalogue.vocabularies import CAPABILITY_OF
 from gateway.context import Context
 from gateway.db.transactions import Transaction
 from gateway.errors import Unprocessable, shown
-from gateway.query.selects import CALLER
-from gateway.resolvers import actions, clients
+from gateway.query.selects import CALLER, keys_parameter, keys_table
+from gateway.resolvers import actions, clients, rules
 from gateway.resolvers.actions import ActionDraft
-from gateway.resolvers.collection import collection, keys_parameter, keys_table
+from gateway.resolvers.collection import collection
 
 COLUMNS = columns(JobAction)
 _JOBS = columns(Job)
 
 COLLECTION = collection(
     Action,
-    "actions:get_all",
+    rules.ACTIONS,
     COLUMNS.position,
     through=source(JobAction),
     on=sa.and_(
@@ -36,7 +37,7 @@ OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
 _USES = sa.select(COLUMNS.project_id, COLUMNS.action_id, COLUMNS.job_id).distinct().subquery("uses")
 USES = collection(
     Job,
-    "jobs:get_all",
+    rules.JOBS,
     _JOBS.description,
     _JOBS.id,
     through=_USES,
@@ -45,16 +46,8 @@ USES = collection(
 """The jobs that use an action."""
 OF_ACTION = (_USES.c.project_id, _USES.c.action_id)
 
-CAPABILITY = {
-    "action": "supported_actions",
-    "mode": "supported_modes",
-    "storage": "supported_storages",
-    "engine": "supported_engines",
-}
-"""What an action asks for, and where a client says what it can."""
-
 _CLIENT = (
-    sa.select(*(clients.COLUMNS[capability] for capability in CAPABILITY.values()))
+    sa.select(*(clients.COLUMNS[capability] for capability in CAPABILITY_OF.values()))
     .where(clients.COLUMNS.id == sa.bindparam("client_id"), clients.VISIBLE)
     .order_by(clients.COLUMNS.project_id != CALLER)
     .limit(1)
@@ -74,9 +67,7 @@ async def assign(
     Raises BadInput; Unprocessable for a client or an action that isn't there, an action that exists
     with another definition, or one that the client can't do.
     """
-    named = {
-        projections.identifier("action_id", draft.action_id) for draft in drafts if draft.action_id
-    }
+    named = {checks.identifier("action_id", draft.action_id) for draft in drafts if draft.action_id}
     known: dict[str, Action] = {}
     if named:
         keys = keys_parameter([(ctx.project_id, action_id) for action_id in named])
@@ -101,7 +92,7 @@ async def assign(
     if job.version:  # a new job has no list yet
         await transaction.rows(_UNLIST, its)
     links = [its | {"position": position, "action_id": row.id} for position, row in enumerate(rows)]
-    await transaction.each(_LIST, links)
+    await transaction.execute_many(_LIST, links)
 
 
 async def check(ctx: Context, transaction: Transaction, job: Job) -> None:
@@ -116,7 +107,7 @@ def _check_same(row: Action, draft: ActionDraft) -> None:
     if draft.freezer_action is None:
         return
     stored = orjson.loads(row.freezer_action)
-    sent = projections.mapping("freezer_action", draft.freezer_action)
+    sent = checks.mapping("freezer_action", draft.freezer_action)
     keys = (stored.keys() | sent.keys()) - {"_version", "user_id"}
     if any(stored.get(key) != sent.get(key) for key in keys):
         raise Unprocessable(
@@ -151,7 +142,7 @@ async def _check_client(
         raise Unprocessable(
             f"no client with the id {shown(job.client_id)} is registered", field="client_id"
         )
-    for (key, _), words in zip(CAPABILITY.items(), found[0], strict=True):
+    for (key, _), words in zip(CAPABILITY_OF.items(), found[0], strict=True):
         able = orjson.loads(words)
         for row in rows:
             if (wanted := getattr(row, key)) is not None and wanted not in able:

@@ -8,20 +8,21 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue import json_values, projections
-from gateway.catalogue.tables import Job, JSONText, columns, new_id
+from gateway.catalogue import checks, json_values, projections
+from gateway.catalogue.checks import check_lengths
+from gateway.catalogue.tables import Job, JSONText, columns, default_of, new_id
 from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
 from gateway.query import filters
 from gateway.query.filters import AnyOf, Expression, Where, without_key
 from gateway.query.selects import CALLER
-from gateway.resolvers import actions, clients, job_actions, sessions, trusts, writing
+from gateway.resolvers import actions, clients, job_actions, rules, sessions, trusts, writing
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Job)
-COLLECTION = collection(Job, "jobs:get_all", COLUMNS.description, COLUMNS.id)
+COLLECTION = collection(Job, rules.JOBS, COLUMNS.description, COLUMNS.id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
 OF_SESSION = (COLUMNS.project_id, COLUMNS.session_id)
 
@@ -63,13 +64,13 @@ class JobDraft:
     """
 
     actions: list[ActionDraft]
-    description: str = ""
+    description: str = default_of(Job, "description")
     client_id: str | None = None
     schedule: dict[str, Any] = field(default_factory=dict)
     action_defaults: dict[str, Any] = field(default_factory=dict)
     job_id: str | None = None
     session_id: str | None = None
-    session_tag: int = 0
+    session_tag: int = default_of(Job, "session_tag")
     user_credentials: dict[str, Any] | None = None
 
 
@@ -82,8 +83,11 @@ async def create(ctx: Context, draft: JobDraft) -> Job:
     ctx.authorize("jobs:create")
     row = _build_row(ctx, draft)
     await _assign_client_and_trust(ctx, row)
-    taken = f"a job with the id '{row.id}' exists already"
-    async with trusts.or_revoke(ctx, row.trust_id), ctx.write(taken=taken) as transaction:
+    conflict_message = f"a job with the id '{row.id}' exists already"
+    async with (
+        trusts.or_revoke(ctx, row.trust_id),
+        ctx.write(conflict_message=conflict_message) as transaction,
+    ):
         await transaction.insert(row)
         await job_actions.assign(ctx, transaction, row, draft.actions)
     return row
@@ -126,7 +130,7 @@ async def update(
     # An empty id is how v2 clients say "none".
     values |= {key: values[key] or None for key in ("client_id", "session_id") if key in values}
     if values.get("client_id"):
-        projections.client_identifier("client_id", values["client_id"])
+        checks.client_identifier("client_id", values["client_id"])
     if "client_id" in values:
         query = sa.select(COLUMNS.client_id).where(
             COLUMNS.project_id == ctx.project_id, COLUMNS.id == job_id
@@ -142,7 +146,7 @@ async def update(
         row = await get_for_update(ctx, transaction, Job, job_id, expected_version)
         if "schedule" in changes:
             schedule = json_values.merged(orjson.loads(row.job_schedule), changes["schedule"] or {})
-            values |= projections.scheduled(schedule)
+            values |= projections.schedule_columns(schedule)
         moved = values.get("client_id", row.client_id) != row.client_id
         trust_id = row.trust_id
         await update_row(transaction, row, **values)
@@ -169,7 +173,7 @@ async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
         schedule = orjson.loads(row.job_schedule) | {"event": event.value}
         if event is JobEvent.START:
             schedule |= {"status": "", "result": ""}
-        await update_row(transaction, row, **projections.scheduled(schedule))
+        await update_row(transaction, row, **projections.schedule_columns(schedule))
         return True
 
 
@@ -207,11 +211,11 @@ def search(text: str) -> Where:
 def _build_row(ctx: Context, draft: JobDraft) -> Job:
     """Make the row of a new job, checked but not stored."""
     if draft.job_id:
-        projections.identifier("job_id", draft.job_id)
+        checks.identifier("job_id", draft.job_id)
     if draft.client_id:
-        projections.client_identifier("client_id", draft.client_id)
+        checks.client_identifier("client_id", draft.client_id)
     if draft.session_id:
-        projections.identifier("session_id", draft.session_id)
+        checks.identifier("session_id", draft.session_id)
     times = {"time_created": int(time.time()), "time_started": -1, "time_ended": -1}
     unsaid = {key: value for key, value in times.items() if key not in draft.schedule}
     # Whoever else brought credentials could make a scheduler work in somebody's name.
@@ -225,9 +229,9 @@ def _build_row(ctx: Context, draft: JobDraft) -> Job:
         session_id=draft.session_id or None,
         session_tag=draft.session_tag,
         **trusts.credentials(draft.user_credentials or {} if may_bring else {}),
-        **projections.scheduled(draft.schedule | unsaid),
+        **projections.schedule_columns(draft.schedule | unsaid),
     )
-    projections.check_lengths(row)
+    check_lengths(row)
     for action in draft.actions:
         _fill(action, draft.action_defaults)
     return row

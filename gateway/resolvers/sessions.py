@@ -8,21 +8,28 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue import json_values, projections
-from gateway.catalogue.tables import Job, Session, columns, new_id, now, source
-from gateway.catalogue.vocabularies import JobEvent
+from gateway.catalogue import checks, json_values, projections
+from gateway.catalogue.checks import check_lengths
+from gateway.catalogue.tables import Job, Session, columns, default_of, new_id, now, source
+from gateway.catalogue.vocabularies import (
+    JobEvent,
+    JobResult,
+    JobStatus,
+    SessionOutcome,
+    SessionStatus,
+)
 from gateway.context import Context
 from gateway.db.transactions import Transaction
 from gateway.errors import BadInput, NotFound, shown
 from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.selects import CALLER
-from gateway.resolvers import writing
+from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Session)
-COLLECTION = collection(Session, "sessions:get_all", COLUMNS.description, COLUMNS.id)
+COLLECTION = collection(Session, rules.SESSIONS, COLUMNS.description, COLUMNS.id)
 JOBS = columns(Job)
 
 _SESSION_OF_JOB = sa.select(JOBS.session_id).where(
@@ -46,18 +53,18 @@ class SessionDraft:
     """A session to create; `hold_off` is how long jobs may join a run, in seconds."""
 
     schedule: dict[str, Any]
-    description: str = ""
-    hold_off: int = 30
-    session_tag: int = 0
+    description: str = default_of(Session, "description")
+    hold_off: int = default_of(Session, "hold_off")
+    session_tag: int = default_of(Session, "session_tag")
     more: dict[str, Any] = field(default_factory=dict)
     """What else v2 lets a client say: `status`, `result` and the times of a run."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job's wish to start or end: `success`, `hold-off` or `out-of-sync`."""
+    """The answer to a job that asks to start or end, and the session's current tag."""
 
-    result: str
+    result: SessionOutcome
     session_tag: int
 
 
@@ -75,7 +82,7 @@ async def replace(
 ) -> Session:
     """Put a session in the place of the one of this id, or create it; its jobs stay in it."""
     ctx.authorize("sessions:replace")
-    row = _build_row(ctx, projections.identifier("session_id", session_id), draft)
+    row = _build_row(ctx, checks.identifier("session_id", session_id), draft)
     async with ctx.write() as transaction:
         return await writing.upsert(
             ctx, transaction, row, expected_version, kept=frozenset({"job_states"})
@@ -100,9 +107,7 @@ async def update(
         if "schedule" in values:
             patch = values.pop("schedule") or {}
             values["schedule"] = _scheduled(
-                json_values.merged(
-                    orjson.loads(row.schedule), projections.mapping("schedule", patch)
-                )
+                json_values.merged(orjson.loads(row.schedule), checks.mapping("schedule", patch))
             )
         await update_row(transaction, row, **values)
     return row
@@ -146,7 +151,7 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
             job,
             session_id=session_id,
             session_tag=row.session_tag,
-            **projections.scheduled(when | orjson.loads(row.schedule)),
+            **projections.schedule_columns(when | orjson.loads(row.schedule)),
         )
 
 
@@ -160,7 +165,7 @@ async def remove_job(ctx: Context, session_id: str, job_id: str) -> None:
             raise NotFound(f"the job '{job_id}' is not in the session '{session_id}'")
         await _set_state(transaction, row, job_id)
         schedule = orjson.loads(job.job_schedule) | {"event": JobEvent.STOP.value}
-        values = projections.scheduled(schedule)
+        values = projections.schedule_columns(schedule)
         await update_row(transaction, job, session_id=None, session_tag=0, **values)
 
 
@@ -201,14 +206,14 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
         _state(row, job_id)
         moment = int(time.time())
         held = row.time_start is not None and moment - row.time_start <= row.hold_off
-        running = {"status": "running", "result": "", "time_started": moment}
+        running = {"status": JobStatus.RUNNING, "result": "", "time_started": moment}
         if held and tag == row.session_tag:
-            return Outcome("hold-off", row.session_tag)
+            return Outcome(SessionOutcome.HOLD_OFF, row.session_tag)
         if held and tag == row.session_tag - 1:
             await _set_state(transaction, row, job_id, **_state(row, job_id) | running)
-            return Outcome("success", row.session_tag)
+            return Outcome(SessionOutcome.SUCCESS, row.session_tag)
         if held or tag != row.session_tag:
-            return Outcome("out-of-sync", row.session_tag)
+            return Outcome(SessionOutcome.OUT_OF_SYNC, row.session_tag)
         # A new run: what the other jobs did in the last one doesn't count in it.
         waiting = {"status": "", "result": ""}
         states = {name: state | waiting for name, state in _states(row).items()}
@@ -218,11 +223,11 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
             row,
             session_tag=row.session_tag + 1,
             time_start=moment,
-            status="running",
+            status=SessionStatus.RUNNING,
             result=None,
             job_states=json_values.dump(states),
         )
-        return Outcome("success", row.session_tag)
+        return Outcome(SessionOutcome.SUCCESS, row.session_tag)
 
 
 async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcome:
@@ -235,17 +240,17 @@ async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcom
     async with ctx.write() as transaction:
         row = await get_for_update(ctx, transaction, Session, session_id)
         moment = int(time.time())
-        ended = {"status": "completed", "result": result, "time_ended": moment}
+        ended = {"status": JobStatus.COMPLETED, "result": result, "time_ended": moment}
         states = _states(row) | {job_id: _state(row, job_id) | ended}
         values: dict[str, Any] = {"job_states": json_values.dump(states)}
-        if row.status != "completed" and all(
-            state["status"] == "completed" for state in states.values()
+        if row.status != SessionStatus.COMPLETED and all(
+            state["status"] == JobStatus.COMPLETED for state in states.values()
         ):
-            failed = any(state["result"] != "success" for state in states.values())
-            values |= {"status": "completed", "time_end": moment}
-            values["result"] = "fail" if failed else "success"
+            failed = any(state["result"] != JobResult.SUCCESS for state in states.values())
+            values |= {"status": SessionStatus.COMPLETED, "time_end": moment}
+            values["result"] = JobResult.FAIL if failed else JobResult.SUCCESS
         await update_row(transaction, row, **values)
-        return Outcome("success", row.session_tag)
+        return Outcome(SessionOutcome.SUCCESS, row.session_tag)
 
 
 def search(text: str) -> Where:
@@ -264,7 +269,7 @@ def _build_row(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
         schedule=_scheduled(draft.schedule),
         **draft.more,
     )
-    projections.check_lengths(row)
+    check_lengths(row)
     return row
 
 

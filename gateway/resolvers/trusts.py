@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue import json_values, projections
+from gateway.catalogue import checks, json_values
 from gateway.catalogue.tables import Job, columns
 from gateway.context import Context
 from gateway.errors import GatewayError
@@ -42,7 +42,7 @@ def credentials(document: Mapping[str, Any]) -> dict[str, Any]:
     trust_id = document.get("trust_id")
     return {
         "user_credentials": json_values.dump(dict(document)),
-        "trust_id": None if trust_id is None else projections.string("trust_id", trust_id),
+        "trust_id": None if trust_id is None else checks.string("trust_id", trust_id),
     }
 
 

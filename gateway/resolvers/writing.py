@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from gateway.catalogue import projections
+from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.tables import columns, now, source
 from gateway.context import Context
 from gateway.db.transactions import Transaction
@@ -52,7 +52,7 @@ async def update_row(transaction: Transaction, row: SQLModel, **values: object) 
     values["updated_at"] = now()
     for key, value in values.items():
         setattr(row, key, value)
-    projections.check_lengths(row)
+    check_lengths(row)
     await transaction.update(row, values)
 
 

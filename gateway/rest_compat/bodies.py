@@ -7,12 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.catalogue.projections import (
-    CAPABILITIES,
-    FREEZER_ACTION,
-    SCHEDULE,
+from gateway.catalogue import schedules
+from gateway.catalogue.checks import (
     boolean,
-    check,
+    check_keys,
     client_identifier,
     identifier,
     integer,
@@ -22,8 +20,15 @@ from gateway.catalogue.projections import (
     sequence,
     string,
 )
-from gateway.catalogue.tables import Action
-from gateway.catalogue.vocabularies import BackupStatus, JobEvent, JobResult, JobStatus
+from gateway.catalogue.projections import FREEZER_ACTION
+from gateway.catalogue.tables import Action, Backup, Job, Session, default_of, null_as_default
+from gateway.catalogue.vocabularies import (
+    CAPABILITIES,
+    SESSION_STATUSES,
+    BackupStatus,
+    JobEvent,
+    JobResult,
+)
 from gateway.context import Context
 from gateway.errors import BadInput, shown
 from gateway.resolvers.actions import ActionDraft
@@ -114,7 +119,7 @@ _CLIENT: Mapping[str, Check] = {
 }
 
 _SESSION_RUN: dict[str, Check] = {
-    "status": one_of(["", "active", *JobStatus]),
+    "status": one_of(["", *SESSION_STATUSES]),
     "result": one_of(["", *JobResult]),
     "time_start": integer,
     "time_end": integer,
@@ -132,6 +137,9 @@ _SESSION: dict[str, Check] = {
 }
 """The keys of a session that have a type; it may have any others, which are dropped."""
 
+_SESSION_COLUMNS = ("description", "hold_off", "session_tag")
+"""The columns of a session that a body names as they are named."""
+
 _SESSION_ACTIONS: dict[str, dict[str, Check]] = {
     "start": {"job_id": string, "current_tag": session_tag},
     "end": {"job_id": string, "result": one_of(list(JobResult))},
@@ -143,13 +151,13 @@ _CREDENTIALS: dict[str, Check] = {"trust_id": string, "trustor_user_id": string}
 def backup_draft(body: Body) -> BackupDraft:
     """Register a backup: the body is its metadata, and its status."""
     metadata = dict(_some(body))
-    return BackupDraft(metadata, status=metadata.pop("status", BackupStatus.AVAILABLE))
+    return BackupDraft(metadata, status=metadata.pop("status", default_of(Backup, "status")))
 
 
 def backup_changes(body: Body) -> dict[str, Any]:
     """Change a backup: its status, and its metadata, in a key of its own or flat."""
     _check = {"status": status, "backup_metadata": mapping}
-    check(_some(body), _check)
+    check_keys(_some(body), _check)
     changes: dict[str, Any] = {"status": body["status"]} if "status" in body else {}
     ignored = {*_check, "backup_id", "user_id", "project_id"}
     if "backup_metadata" in body:
@@ -164,36 +172,33 @@ def job_draft(ctx: Context, body: Body) -> JobDraft:
     """Create a job, or replace one."""
     if "job_actions" not in body:
         raise BadInput("'job_actions' is a required property", field="job_actions")
-    check(body, _NEW_JOB, closed="job")
-    check(body.get("user_credentials") or {}, _CREDENTIALS)
+    check_keys(body, _NEW_JOB, closed="job")
+    check_keys(body.get("user_credentials") or {}, _CREDENTIALS)
     _check_project(ctx, body)
     return JobDraft(
         actions=_entries(body["job_actions"]),
-        description=body.get("description") or "",
+        description=body.get("description") or default_of(Job, "description"),
         client_id=body.get("client_id"),
         schedule=body.get("job_schedule", {}),
         action_defaults=body.get("action_defaults", {}),
         job_id=body.get("job_id"),
         session_id=body.get("session_id"),
-        session_tag=body.get("session_tag", 0),
+        session_tag=body.get("session_tag", default_of(Job, "session_tag")),
         user_credentials=body.get("user_credentials"),
     )
 
 
 def job_changes(ctx: Context, body: Body) -> dict[str, Any]:
     """Change a job; whose it is stays, whatever the body says."""
-    check(body, _CHANGED_JOB, closed="job")
+    check_keys(body, _CHANGED_JOB, closed="job")
     _check_project(ctx, body)
-    empty = {"description": "", "client_id": None, "session_id": None, "session_tag": 0}
-    changes = {
-        key: nothing if body[key] is None else body[key]
-        for key, nothing in empty.items()
-        if key in body
-    }
+    changes = null_as_default(Job, body, "description", "client_id", "session_id", "session_tag")
     if "job_schedule" in body:
         # Null for the whole schedule is null for each of its keys.
-        schedule = dict.fromkeys(SCHEDULE) if (sent := body["job_schedule"]) is None else sent
-        _check_patch(schedule, SCHEDULE, closed="job_schedule")
+        schedule = (
+            dict.fromkeys(schedules.CHECKS) if (sent := body["job_schedule"]) is None else sent
+        )
+        _check_patch(schedule, schedules.CHECKS, closed="job_schedule")
         changes["schedule"] = schedule
     if "job_actions" in body:
         drafts = changes["actions"] = _entries(body["job_actions"])
@@ -207,7 +212,7 @@ def job_changes(ctx: Context, body: Body) -> dict[str, Any]:
 
 def action_draft(body: Body) -> ActionDraft:
     """Create an action, or replace one."""
-    check(_some(body), _ACTION)
+    check_keys(_some(body), _ACTION)
     draft = _action(body)
     _check_new(draft)
     return draft
@@ -215,12 +220,8 @@ def action_draft(body: Body) -> ActionDraft:
 
 def action_changes(body: Body) -> dict[str, Any]:
     """Change an action: null gives a number its default."""
-    check(body, _ACTION)
-    changes: dict[str, Any] = {
-        key: Action.model_fields[key].default if body[key] is None else body[key]
-        for key in ("max_retries", "max_retries_interval", "mandatory")
-        if key in body
-    }
+    check_keys(body, _ACTION)
+    changes = null_as_default(Action, body, "max_retries", "max_retries_interval", "mandatory")
     if "freezer_action" in body:
         _check_patch(body["freezer_action"], FREEZER_ACTION)
         changes["freezer_action"] = body["freezer_action"]
@@ -231,43 +232,34 @@ def client_draft(body: Body) -> ClientDraft:
     """Register a client; what else it says of itself is dropped."""
     if "client_id" not in _some(body):
         raise BadInput("'client_id' is a required property", field="client_id")
-    check(body, _CLIENT)
+    check_keys(body, _CLIENT)
     return ClientDraft(**{key: body[key] for key in _CLIENT if key in body})
 
 
 def session_draft(body: Body, *, replaces: bool = False) -> SessionDraft:
     """Create a session, or replace one, which needs its tag; its jobs are added one by one."""
-    check(_some(body), _SESSION)
+    check_keys(_some(body), _SESSION)
     for key in ("schedule", "session_tag") if replaces else ("schedule",):
         if body.get(key) is None:
             raise BadInput(f"'{key}' is a required property", field=key)
-    check(body["schedule"], SCHEDULE, closed="schedule")
+    check_keys(body["schedule"], schedules.CHECKS, closed="schedule")
     more = {key: _or_nothing(body[key]) for key in _SESSION_RUN if key in body}
     if not replaces:
         # A new session is active, whatever the client that copies one says.
         more.pop("status", None)
-    return SessionDraft(
-        schedule=body["schedule"],
-        description=body.get("description") or "",
-        hold_off=30 if (hold_off := body.get("hold_off")) is None else hold_off,
-        session_tag=body.get("session_tag") or 0,
-        more=more,
-    )
+    given = null_as_default(Session, body, *_SESSION_COLUMNS)
+    return SessionDraft(schedule=body["schedule"], **given, more=more)
 
 
 def session_changes(body: Body) -> dict[str, Any]:
     """Change a session; null gives a key its default."""
-    check(body, _SESSION)
-    changes: dict[str, Any] = {
-        key: nothing if body[key] is None else body[key]
-        for key, nothing in {"description": "", "hold_off": 30, "session_tag": 0}.items()
-        if key in body
-    }
+    check_keys(body, _SESSION)
+    changes = null_as_default(Session, body, *_SESSION_COLUMNS)
     changes |= {key: _or_nothing(body[key]) for key in _SESSION_RUN if key in body}
     if "schedule" in body:
         # As in a job: null for the whole schedule is null for each of its keys.
-        schedule = dict.fromkeys(SCHEDULE) if (sent := body["schedule"]) is None else sent
-        _check_patch(schedule, SCHEDULE, closed="schedule")
+        schedule = dict.fromkeys(schedules.CHECKS) if (sent := body["schedule"]) is None else sent
+        _check_patch(schedule, schedules.CHECKS, closed="schedule")
         changes["schedule"] = schedule
     return changes
 
@@ -284,7 +276,7 @@ def session_action(body: Body) -> tuple[str, Body]:
     if name not in _SESSION_ACTIONS:
         return name, {}
     keys = _SESSION_ACTIONS[name]
-    check(mapping(name, parameters), keys)
+    check_keys(mapping(name, parameters), keys)
     for key in keys:
         if key not in parameters:
             raise BadInput(f"'{key}' is a required property", field=key)
@@ -323,13 +315,13 @@ def _check_project(ctx: Context, body: Body) -> None:
 
 def _check_patch(patch: Body, keys: Mapping[str, Check], *, closed: str | None = None) -> None:
     """Check the keys of a merge patch; a null removes one."""
-    check(patch, {key: optional(one) for key, one in keys.items()}, closed=closed)
+    check_keys(patch, {key: optional(one) for key, one in keys.items()}, closed=closed)
 
 
 def _entries(entries: list[Any]) -> list[ActionDraft]:
     drafts = []
     for position, entry in enumerate(entries):
-        check(mapping(f"job_actions[{position}]", entry), _ENTRY)
+        check_keys(mapping(f"job_actions[{position}]", entry), _ENTRY)
         draft = _action(entry)
         if not draft.action_id:
             _check_new(draft)
@@ -340,7 +332,7 @@ def _entries(entries: list[Any]) -> list[ActionDraft]:
 def _check_new(draft: ActionDraft) -> None:
     if draft.freezer_action is None:
         raise BadInput("'freezer_action' is a required property", field="freezer_action")
-    check(draft.freezer_action, FREEZER_ACTION)
+    check_keys(draft.freezer_action, FREEZER_ACTION)
 
 
 def _action(body: Body) -> ActionDraft:

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway.catalogue import json_values
-from gateway.catalogue.projections import integer
+from gateway.catalogue.checks import integer
 from gateway.catalogue.tables import INT64, JSONText
 from gateway.errors import BadInput, shown
 from gateway.query.filters import (
@@ -21,7 +21,7 @@ from gateway.query.filters import (
 )
 from gateway.resolvers import actions, job_actions, jobs
 from gateway.resolvers.collection import Column
-from gateway.rest_compat.documents import Resource
+from gateway.rest_compat.representations import Resource
 
 KEYS = ("match", "match_not", "time_before", "time_after")
 MAX_COMPARISONS = 50

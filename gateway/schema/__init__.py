@@ -6,8 +6,8 @@ from gateway.settings import Settings
 
 
 def graphql_app(settings: Settings) -> GraphQLApp:
-    """Make the endpoint, an ASGI application that reads `app.state.contexts`."""
-    return GraphQLApp(create_schema(settings), settings)
+    """Return the endpoint, an ASGI application that reads `app.state.contexts`."""
+    return GraphQLApp(create_schema(), settings)
 
 
 __all__ = ["GraphQLApp", "Schema", "create_schema", "graphql_app"]

@@ -5,10 +5,18 @@ from datetime import datetime
 import strawberry
 from strawberry import Maybe
 
-from gateway.context import ItemKey
+from gateway.context import Context, ItemKey
 from gateway.resolvers import actions, job_actions, jobs
 from gateway.resolvers.actions import COLLECTION, COLUMNS, ActionDraft
 from gateway.schema.connections import connection
+from gateway.schema.fields import (
+    Node,
+    by_rest_id,
+    column,
+    mutation,
+    node,
+    written,
+)
 from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.mutations import (
     DeleteInput,
@@ -17,9 +25,7 @@ from gateway.schema.mutations import (
     input_of,
     key_of,
     target,
-    written,
 )
-from gateway.schema.nodes import Info, Node, by_rest_id, leaf, node
 from gateway.schema.scalars import JSON
 
 
@@ -27,34 +33,34 @@ from gateway.schema.scalars import JSON
 class Action(Node):
     """A view over an action's row."""
 
-    action_id: strawberry.ID = leaf(COLUMNS.id, "The id that REST clients know.")
-    project_id: strawberry.ID = leaf(COLUMNS.project_id, "The project it belongs to.")
-    user_id: strawberry.ID = leaf(COLUMNS.user_id, "Who created it.")
-    action: str | None = leaf(
+    action_id: strawberry.ID = column(COLUMNS.id, "The id that REST clients know.")
+    project_id: strawberry.ID = column(COLUMNS.project_id, "The project it belongs to.")
+    user_id: strawberry.ID = column(COLUMNS.user_id, "Who created it.")
+    action: str | None = column(
         COLUMNS.action, "What is done: `backup`, `restore`, `admin`, `info`, `exec`.", sort=True
     )
-    mode: str | None = leaf(
+    mode: str | None = column(
         COLUMNS.mode, "What it is done to: `fs`, `mysql`, `mongo`, `cinder`, `nova`…", sort=True
     )
-    storage: str | None = leaf(COLUMNS.storage, "Where backups go: `swift`, `local`…", sort=True)
-    engine: str | None = leaf(COLUMNS.engine, "What writes them: `tar`, `rsync`…")
-    backup_name: str | None = leaf(COLUMNS.backup_name, "The name of the backups.", sort=True)
-    container: str | None = leaf(COLUMNS.container, "The container or folder of the backups.")
-    path_to_backup: str | None = leaf(COLUMNS.path_to_backup, "The path that is backed up.")
-    max_retries: int | None = leaf(COLUMNS.max_retries, "How often it is tried.")
-    max_retries_interval: int | None = leaf(
+    storage: str | None = column(COLUMNS.storage, "Where backups go: `swift`, `local`…", sort=True)
+    engine: str | None = column(COLUMNS.engine, "What writes them: `tar`, `rsync`…")
+    backup_name: str | None = column(COLUMNS.backup_name, "The name of the backups.", sort=True)
+    container: str | None = column(COLUMNS.container, "The container or folder of the backups.")
+    path_to_backup: str | None = column(COLUMNS.path_to_backup, "The path that is backed up.")
+    max_retries: int | None = column(COLUMNS.max_retries, "How often it is tried.")
+    max_retries_interval: int | None = column(
         COLUMNS.max_retries_interval, "The pause between two tries, in seconds."
     )
-    mandatory: bool = leaf(COLUMNS.mandatory, "Whether the job stops when it fails.")
-    timeout: int | None = leaf(COLUMNS.timeout, "How long it may take, in seconds.")
-    priority: int | None = leaf(COLUMNS.priority, "The priority of the agent's process.")
-    freezer_action: JSON = leaf(COLUMNS.freezer_action, "The definition, whole and as sent.")
-    version: int = leaf(COLUMNS.version, "Counts the changes since it was created.")
-    created_at: datetime = leaf(COLUMNS.created_at, "When it was created.", sort=True)
-    updated_at: datetime = leaf(COLUMNS.updated_at, "When it was last changed.", sort=True)
+    mandatory: bool = column(COLUMNS.mandatory, "Whether the job stops when it fails.")
+    timeout: int | None = column(COLUMNS.timeout, "How long it may take, in seconds.")
+    priority: int | None = column(COLUMNS.priority, "The priority of the agent's process.")
+    freezer_action: JSON = column(COLUMNS.freezer_action, "The definition, whole and as sent.")
+    version: int = column(COLUMNS.version, "Counts the changes since it was created.")
+    created_at: datetime = column(COLUMNS.created_at, "When it was created.", sort=True)
+    updated_at: datetime = column(COLUMNS.updated_at, "When it was last changed.", sort=True)
 
     jobs = connection(
-        "Job",
+        "jobs.Job",
         job_actions.USES,
         jobs.search,
         "The jobs that run it.",
@@ -101,41 +107,42 @@ class ActionPayload:
     """What a mutation wrote."""
 
     key: strawberry.Private[ItemKey]
-    action = written("Action", "The action.")
+    action = written("actions.Action", "The action.")
 
 
 @strawberry.type
 class Query:
     """What can be asked."""
 
-    actions = connection("Action", COLLECTION, actions.search, "Actions, by id.")
-    action = by_rest_id("Action", COLLECTION, "actionId")
+    actions = connection("actions.Action", COLLECTION, actions.search, "Actions, by id.")
+    action = by_rest_id("actions.Action", COLLECTION, "actionId")
 
 
 @strawberry.type
 class Mutation:
     """What can be changed."""
 
-    @strawberry.mutation(description="Create an action that jobs may run.")
-    async def create_action(self, info: Info, input: ActionDraft) -> ActionPayload | None:
+    @mutation("Create an action that jobs may run.")
+    @staticmethod
+    async def create_action(ctx: Context, input: ActionDraft) -> ActionPayload | None:
         """Create."""
-        return ActionPayload(key=key_of(await actions.create(info.context, input)))
+        return ActionPayload(key=key_of(await actions.create(ctx, input)))
 
-    @strawberry.mutation(
-        description="Change what is given of an action, in every job that runs it."
-    )
-    async def update_action(self, info: Info, input: UpdateActionInput) -> ActionPayload | None:
+    @mutation("Change what is given of an action, in every job that runs it.")
+    @staticmethod
+    async def update_action(ctx: Context, input: UpdateActionInput) -> ActionPayload | None:
         """Patch."""
         row = await actions.update(
-            info.context,
-            target(info.context, input.id, "Action"),
+            ctx,
+            target(ctx, input.id, "Action"),
             given(input, "freezer_action", "max_retries", "max_retries_interval", "mandatory"),
             expected_version=input.expected_version,
         )
         return ActionPayload(key=key_of(row))
 
-    @strawberry.mutation(description="Delete an action, and take it out of the jobs that run it.")
-    async def delete_action(self, info: Info, input: DeleteInput) -> DeletePayload | None:
+    @mutation("Delete an action, and take it out of the jobs that run it.")
+    @staticmethod
+    async def delete_action(ctx: Context, input: DeleteInput) -> DeletePayload | None:
         """Delete."""
-        await actions.delete(info.context, target(info.context, input.id, "Action"))
+        await actions.delete(ctx, target(ctx, input.id, "Action"))
         return DeletePayload(deleted_id=input.id)

@@ -5,11 +5,20 @@ from datetime import datetime
 import strawberry
 from strawberry import Maybe
 
-from gateway.context import ItemKey
+from gateway.context import Context, ItemKey
 from gateway.resolvers import backups, clients, jobs
 from gateway.resolvers.backups import COLLECTION, COLUMNS, BackupDraft
 from gateway.schema.connections import connection
 from gateway.schema.enums import BackupStatus
+from gateway.schema.fields import (
+    Node,
+    by_rest_id,
+    column,
+    mutation,
+    node,
+    to_one,
+    written,
+)
 from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.mutations import (
     DeleteInput,
@@ -18,9 +27,7 @@ from gateway.schema.mutations import (
     input_of,
     key_of,
     target,
-    written,
 )
-from gateway.schema.nodes import Info, Node, by_rest_id, leaf, node, one
 from gateway.schema.scalars import JSON, BigInt
 
 
@@ -28,46 +35,51 @@ from gateway.schema.scalars import JSON, BigInt
 class Backup(Node):
     """A view over a backup's row."""
 
-    backup_id: strawberry.ID = leaf(COLUMNS.id, "The id that REST clients know.")
-    project_id: strawberry.ID = leaf(COLUMNS.project_id, "The project it belongs to.")
-    user_id: strawberry.ID = leaf(COLUMNS.user_id, "Who registered it.")
-    user_name: str | None = leaf(COLUMNS.user_name, "The name of who registered it.")
-    status: BackupStatus | None = leaf(COLUMNS.status, "What has become of its data.", sort=True)
-    backup_name: str = leaf(COLUMNS.backup_name, "The name that its series shares.", sort=True)
-    hostname: str | None = leaf(COLUMNS.hostname, "The host that was backed up.", sort=True)
-    container: str | None = leaf(COLUMNS.container, "The container or folder it is in.", sort=True)
-    action: str | None = leaf(COLUMNS.action, "What the agent did: `backup`.")
-    mode: str | None = leaf(
+    backup_id: strawberry.ID = column(COLUMNS.id, "The id that REST clients know.")
+    project_id: strawberry.ID = column(COLUMNS.project_id, "The project it belongs to.")
+    user_id: strawberry.ID = column(COLUMNS.user_id, "Who registered it.")
+    user_name: str | None = column(COLUMNS.user_name, "The name of who registered it.")
+    status: BackupStatus | None = column(COLUMNS.status, "What has become of its data.", sort=True)
+    backup_name: str = column(COLUMNS.backup_name, "The name that its series shares.", sort=True)
+    hostname: str | None = column(COLUMNS.hostname, "The host that was backed up.", sort=True)
+    container: str | None = column(
+        COLUMNS.container, "The container or folder it is in.", sort=True
+    )
+    action: str | None = column(COLUMNS.action, "What the agent did: `backup`.")
+    mode: str | None = column(
         COLUMNS.mode, "What was backed up: `fs`, `mysql`, `mongo`, `cinder`, `nova`…", sort=True
     )
-    storage: str | None = leaf(
+    storage: str | None = column(
         COLUMNS.storage, "Where it went: `swift`, `local`, `s3`, `ssh`…", sort=True
     )
-    engine: str | None = leaf(COLUMNS.engine, "What wrote it: `tar`, `rsync`…")
-    level: int | None = leaf(
+    engine: str | None = column(COLUMNS.engine, "What wrote it: `tar`, `rsync`…")
+    level: int | None = column(
         COLUMNS.level, "0 for a full backup, then the place in the incremental chain.", sort=True
     )
-    max_level: int | None = leaf(COLUMNS.max_level, "The level after which a full one follows.")
-    time_stamp: datetime | None = leaf(
+    max_level: int | None = column(COLUMNS.max_level, "The level after which a full one follows.")
+    time_stamp: datetime | None = column(
         COLUMNS.time_stamp, "When it was made, by the agent's clock.", sort=COLUMNS.sort_time
     )
-    compressed_size: BigInt | None = leaf(
+    compressed_size: BigInt | None = column(
         COLUMNS.compressed_size, "Its size as stored, in bytes.", sort=True
     )
-    uncompressed_size: BigInt | None = leaf(
+    uncompressed_size: BigInt | None = column(
         COLUMNS.uncompressed_size, "The size of what was backed up, in bytes.", sort=True
     )
-    backup_uuid: strawberry.ID | None = leaf(COLUMNS.backup_uuid, "The agent's own id of it.")
-    job_id: strawberry.ID | None = leaf(COLUMNS.job_id, "The id of the job that made it.")
-    client_id: strawberry.ID | None = leaf(COLUMNS.client_id, "The id of the client it is of.")
-    metadata: JSON = leaf(COLUMNS.backup_metadata, "The agent's metadata, whole and as sent.")
-    version: int = leaf(COLUMNS.version, "Counts the changes since it was registered.")
-    created_at: datetime = leaf(COLUMNS.created_at, "When it was registered.", sort=True)
-    updated_at: datetime = leaf(COLUMNS.updated_at, "When it was last changed.", sort=True)
+    backup_uuid: strawberry.ID | None = column(COLUMNS.backup_uuid, "The agent's own id of it.")
+    job_id: strawberry.ID | None = column(COLUMNS.job_id, "The id of the job that made it.")
+    client_id: strawberry.ID | None = column(COLUMNS.client_id, "The id of the client it is of.")
+    metadata: JSON = column(COLUMNS.backup_metadata, "The agent's metadata, whole and as sent.")
+    version: int = column(COLUMNS.version, "Counts the changes since it was registered.")
+    created_at: datetime = column(COLUMNS.created_at, "When it was registered.", sort=True)
+    updated_at: datetime = column(COLUMNS.updated_at, "When it was last changed.", sort=True)
 
-    job = one("Job", jobs.COLLECTION, "job_id", "The job that made it, if it still exists.")
-    client = one(
-        "Client", clients.COLLECTION, "client_id", "The client it is of, if it is still registered."
+    job = to_one("jobs.Job", jobs.COLLECTION, "job_id", "The job that made it, if it still exists.")
+    client = to_one(
+        "clients.Client",
+        clients.COLLECTION,
+        "client_id",
+        "The client it is of, if it is still registered.",
     )
 
 
@@ -105,7 +117,7 @@ class BackupPayload:
     """What a mutation wrote."""
 
     key: strawberry.Private[ItemKey]
-    backup = written("Backup", "The backup.")
+    backup = written("backups.Backup", "The backup.")
 
 
 @strawberry.type
@@ -113,33 +125,39 @@ class Query:
     """What can be asked."""
 
     backups = connection(
-        "Backup", COLLECTION, backups.search, "Backups, by name and time unless ordered otherwise."
+        "backups.Backup",
+        COLLECTION,
+        backups.search,
+        "Backups, by name and time unless ordered otherwise.",
     )
-    backup = by_rest_id("Backup", COLLECTION, "backupId")
+    backup = by_rest_id("backups.Backup", COLLECTION, "backupId")
 
 
 @strawberry.type
 class Mutation:
     """What can be changed."""
 
-    @strawberry.mutation(description="Register a backup that an agent wrote.")
-    async def register_backup(self, info: Info, input: BackupDraft) -> BackupPayload | None:
+    @mutation("Register a backup that an agent wrote.")
+    @staticmethod
+    async def register_backup(ctx: Context, input: BackupDraft) -> BackupPayload | None:
         """Register."""
-        return BackupPayload(key=key_of(await backups.create(info.context, input)))
+        return BackupPayload(key=key_of(await backups.create(ctx, input)))
 
-    @strawberry.mutation(description="Change what is given of a backup.")
-    async def update_backup(self, info: Info, input: UpdateBackupInput) -> BackupPayload | None:
+    @mutation("Change what is given of a backup.")
+    @staticmethod
+    async def update_backup(ctx: Context, input: UpdateBackupInput) -> BackupPayload | None:
         """Patch."""
         row = await backups.update(
-            info.context,
-            target(info.context, input.id, "Backup"),
+            ctx,
+            target(ctx, input.id, "Backup"),
             given(input, "status", "metadata"),
             expected_version=input.expected_version,
         )
         return BackupPayload(key=key_of(row))
 
-    @strawberry.mutation(description="Forget a backup; its data is the agent's affair.")
-    async def delete_backup(self, info: Info, input: DeleteInput) -> DeletePayload | None:
+    @mutation("Forget a backup; its data is the agent's affair.")
+    @staticmethod
+    async def delete_backup(ctx: Context, input: DeleteInput) -> DeletePayload | None:
         """Delete."""
-        await backups.delete(info.context, target(info.context, input.id, "Backup"))
+        await backups.delete(ctx, target(ctx, input.id, "Backup"))
         return DeletePayload(deleted_id=input.id)

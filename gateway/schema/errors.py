@@ -1,5 +1,7 @@
 """Errors as GraphQL shows them: every one with a code, an unexpected one with nothing else."""
 
+from collections.abc import Iterable
+
 import structlog
 from graphql import GraphQLError
 from starlette.exceptions import HTTPException
@@ -15,8 +17,18 @@ MAX_MESSAGE = 1000
 MASK = "something went wrong on the server; its log has the details under the request's id"
 
 
-def show(error: GraphQLError) -> None:
-    """Give an error its code and the request's id; log an unexpected one whole, and mask it."""
+def show_all(errors: Iterable[GraphQLError]) -> None:
+    """Show each error; what caused several of them is logged once."""
+    logged: set[int] = set()
+    for error in errors:
+        show(error, logged)
+
+
+def show(error: GraphQLError, logged: set[int] | None = None) -> None:
+    """Give an error its code and the request's id; log an unexpected one whole, and mask it.
+
+    `logged` are the causes that are in the log already, by identity.
+    """
     cause = error.original_error
     while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error
@@ -29,7 +41,10 @@ def show(error: GraphQLError) -> None:
         # What graphql-core itself finds: syntax, validation, values of a wrong type.
         extensions["code"] = Code.BAD_USER_INPUT.value
     else:
-        log.error("unexpected error", path=error.path, exc_info=cause)
+        if logged is None or id(cause) not in logged:
+            log.error("unexpected error", path=error.path, exc_info=cause)
+        if logged is not None:
+            logged.add(id(cause))
         error.message = MASK
         extensions["code"] = Code.INTERNAL.value
     if len(error.message) > MAX_MESSAGE:

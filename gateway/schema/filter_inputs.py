@@ -126,8 +126,8 @@ def where_input(cls: type, **documents: str) -> Any:
     name = f"{cls.__name__}Where"
     members: list[tuple[str, Any, Any]] = [
         (name_, Optional[kind], _given(f"A condition on `{_camel(name_)}`."))
-        for name_, leaf in VIEWS[cls.__name__].own.items()
-        if (kind := _filter_of(leaf.kind)) and leaf.filtered
+        for name_, field in VIEWS[cls.__name__].own.items()
+        if (kind := _filter_of(field.kind)) and field.is_filtered
     ]
     members += (
         (name_, f"{type_}Where | None", _given(f"Conditions on `{name_}`."))
@@ -148,7 +148,7 @@ def where_input(cls: type, **documents: str) -> Any:
 def order_input(cls: type) -> Any:
     """Make the order input of a view, over the leaves that may be sorted by."""
     name = cls.__name__
-    sortable = [leaf for leaf, its in VIEWS[name].leaves.items() if its.sort is not None]
+    sortable = [key for key, field in VIEWS[name].all.items() if field.sort is not None]
     choices = Enum(  # type: ignore[misc]  # its members come from the view
         f"{name}OrderField", {leaf.upper(): leaf for leaf in sortable}, module=cls.__module__
     )
@@ -226,9 +226,9 @@ def _parts(view: View, name: str, value: Any) -> Iterable[Where]:
     elif name in view.parts:
         yield _whole(VIEWS[view.parts[name]], value)
     elif isinstance(value, list):
-        yield from (_held(view.leaves[name].column, item) for item in value)
+        yield from (_held(view.all[name].column, item) for item in value)
     else:
-        column = _raw(view.leaves[name].column)
+        column = _raw(view.all[name].column)
         for operator, (graphql, _) in OPERATORS.items():
             wanted = getattr(value, operator, strawberry.UNSET)
             if wanted is not strawberry.UNSET:
@@ -293,6 +293,6 @@ def sorting(view: View, collection: Collection, given: list[Any] | None) -> Orde
     """The order that is asked for, complete; the list's own where none is."""
     sorts: dict[str, Sort] = {}
     for item in given or []:
-        leaf = view.leaves[item.field.value]
-        sorts.setdefault(item.field.value, Sort(leaf.sort, item.direction is OrderDirection.DESC))  # type: ignore[arg-type]
+        by = view.all[item.field.value]
+        sorts.setdefault(item.field.value, Sort(by.sort, item.direction is OrderDirection.DESC))  # type: ignore[arg-type]
     return collection.sorted_by(*sorts.values())

@@ -1,35 +1,30 @@
 """GraphQL over HTTP: a request in, an operation, an answer out."""
 
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import orjson
-from cross_web.request._base import HTTPMethod
 from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
-from strawberry.exceptions import MissingQueryError
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
-from strawberry.types import ExecutionResult
-from strawberry.types.execution import PreExecutionError
-from strawberry.types.graphql import OperationType
 
-from gateway.catalogue import json_values, projections
-from gateway.context import Context, Contexts
+from gateway.catalogue import checks, json_values
+from gateway.context import Contexts
 from gateway.errors import BadInput, Code, GatewayError, Unavailable, shown
 from gateway.http_errors import headers_of, status_of
 from gateway.negotiation import weight_of, weights
 from gateway.schema import errors
-from gateway.schema.execution.operations import Plans
+from gateway.schema.execution.documents import MethodNotAllowed
+from gateway.schema.execution.operations import Executor, Result
 from gateway.schema.root import Schema
 from gateway.settings import Settings
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 
-_UNAVAILABLE = Unavailable("a dependency doesn't answer")
-"""The error whose status and headers an operation has that found nothing but outages."""
+_OUTAGE = Unavailable("a dependency doesn't answer")
+"""The error whose status and headers an operation has that found nothing because of outages."""
 
 
 class GraphQLApp:
@@ -37,7 +32,7 @@ class GraphQLApp:
 
     def __init__(self, schema: Schema, settings: Settings) -> None:
         self.schema = schema
-        self.plans = Plans(schema, settings)
+        self.executor = Executor(schema, settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -45,7 +40,7 @@ class GraphQLApp:
         await response(scope, receive, send)
 
     async def answer(self, request: Request) -> Response:
-        """Run the request's operation in the caller's context."""
+        """Return the answer to the request's operation, executed in the caller's context."""
         if request.method not in {"GET", "POST"}:
             return _refusal(request, 405, f"{request.method} is not a method of GraphQL over HTTP")
         media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -55,45 +50,19 @@ class GraphQLApp:
         contexts: Contexts = request.app.state.contexts
         try:
             ctx = await contexts.open(request.headers, request.scope["path"], method=request.method)
-            return await self._run(request, ctx, *await _operation(request))
+            text, variables, name = await _operation(request)
+            result = await self.executor.execute(
+                ctx, text, variables, name, queries_only=request.method == "GET"
+            )
         except GatewayError as error:
             return _failure(request, error)
-
-    async def _run(
-        self,
-        request: Request,
-        ctx: Context,
-        query: str,
-        variables: dict[str, Any],
-        name: str | None,
-    ) -> Response:
-        data = await self.plans.run(ctx, query, name, variables)
-        if data is not None:
-            return _respond(request, 200, {"data": data})
-        method = cast("HTTPMethod", request.method)
-        try:
-            result = await self.schema.execute(
-                query,
-                variables,
-                context_value=ctx,
-                operation_name=name,
-                allowed_operation_types=OperationType.from_http(method),
-            )
-        except (CannotGetOperationTypeError, MissingQueryError):
-            if name is None:
-                raise BadInput("'query' has no operation", field="query") from None
-            raise BadInput(f"no operation is named {shown(name)}", field="operationName") from None
-        except InvalidOperationTypeError:
+        except MethodNotAllowed:
             return _refusal(request, 405, "GET runs queries only: send mutations by POST")
-        if result.errors:
-            await ctx.settle()
-        else:
-            self.plans.admit(query, name)
         return _result(request, result)
 
 
 async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]:
-    """The request's document, variables and operation name. Raises BadInput."""
+    """Return the request's document, variables and operation name. Raises BadInput."""
     if request.method == "GET":
         given: Any = dict(request.query_params)
         if "variables" in given:
@@ -107,24 +76,23 @@ async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]
         raise BadInput(f"'query' must be a GraphQL document, not {shown(query)}", field="query")
     name = given.get("operationName") or None
     if name is not None:
-        projections.string("operationName", name)
+        checks.string("operationName", name)
     variables = given.get("variables")
-    return query, {} if variables is None else projections.mapping("variables", variables), name
+    return query, {} if variables is None else checks.mapping("variables", variables), name
 
 
-def _result(request: Request, result: ExecutionResult | PreExecutionError) -> Response:
-    body: dict[str, Any] = {}
+def _result(request: Request, result: Result) -> Response:
+    if not result.errors:
+        return _respond(request, 200, {"data": result.data})
+    body: dict[str, Any] = {"errors": [error.formatted for error in result.errors]}
     status, headers = 200, None
-    if result.errors:
-        body["errors"] = [error.formatted for error in result.errors]
-        codes = {(error.extensions or {}).get("code") for error in result.errors}
-        if isinstance(result, PreExecutionError):
-            media_type = _media_type(request.headers.get("accept", ""))
-            status = 400 if media_type == GRAPHQL_JSON else 200
-        if not any((result.data or {}).values()) and Code.UNAVAILABLE in codes:
-            status, headers = status_of(_UNAVAILABLE), headers_of(_UNAVAILABLE)
-    if not isinstance(result, PreExecutionError):
+    if result.is_executed:
         body["data"] = result.data
+    elif _media_type(request) == GRAPHQL_JSON:
+        status = 400
+    codes = {(error.extensions or {}).get("code") for error in result.errors}
+    if Code.UNAVAILABLE in codes and not any((result.data or {}).values()):
+        status, headers = status_of(_OUTAGE), headers_of(_OUTAGE)
     return _respond(request, status, body, headers)
 
 
@@ -145,12 +113,16 @@ def _refusal(request: Request, status: int, message: str) -> Response:
 def _respond(
     request: Request, status: int, body: dict[str, Any], headers: dict[str, str] | None = None
 ) -> Response:
-    media_type = f"{_media_type(request.headers.get('accept', ''))}; charset=utf-8"
+    media_type = f"{_media_type(request)}; charset=utf-8"
     return Response(orjson.dumps(body), status, headers, media_type=media_type)
 
 
+def _media_type(request: Request) -> str:
+    return _preferred(request.headers.get("accept", ""))
+
+
 @lru_cache(maxsize=256)
-def _media_type(accept: str) -> str:
+def _preferred(accept: str) -> str:
     """Return the newer media type if the header names and prefers it, else plain JSON."""
     ranges = weights(accept)
     weight = ranges.get(GRAPHQL_JSON, 0.0)

@@ -7,13 +7,24 @@ from typing import Any
 import strawberry
 from strawberry import Maybe
 
-from gateway.context import ItemKey
+from gateway.context import Context, ItemKey
 from gateway.resolvers import actions, backups, clients, job_actions, jobs, sessions
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.jobs import COLLECTION, COLUMNS, JobDraft
 from gateway.schema.actions import Action
 from gateway.schema.connections import Connection, Edge, connection
 from gateway.schema.enums import JobEvent, JobResult, JobStatus
+from gateway.schema.fields import (
+    Node,
+    by_rest_id,
+    column,
+    embedded,
+    fragment,
+    mutation,
+    node,
+    to_one,
+    written,
+)
 from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.mutations import (
     DeleteInput,
@@ -22,9 +33,7 @@ from gateway.schema.mutations import (
     key_of,
     present,
     target,
-    written,
 )
-from gateway.schema.nodes import Info, Node, by_rest_id, fragment, leaf, node, one, part
 from gateway.schema.scalars import JSON
 
 
@@ -32,30 +41,32 @@ from gateway.schema.scalars import JSON
 class JobSchedule:
     """A view over the columns that are projected from a job's schedule."""
 
-    interval: str | None = leaf(
+    interval: str | None = column(
         COLUMNS.schedule_interval, "`continuous`, or a number of weeks, days, hours…"
     )
-    date: str | None = leaf(COLUMNS.schedule_date, "The one time it runs at, ISO 8601.")
-    start_date: str | None = leaf(COLUMNS.schedule_start_date, "When it begins to run, ISO 8601.")
-    end_date: str | None = leaf(COLUMNS.schedule_end_date, "When it no longer runs, ISO 8601.")
-    year: str | None = leaf(COLUMNS.schedule_year, "The year it runs in, cron-like.")
-    month: str | None = leaf(COLUMNS.schedule_month, "The months it runs in, cron-like.")
-    day: str | None = leaf(COLUMNS.schedule_day, "The days of the month, cron-like.")
-    week: str | None = leaf(COLUMNS.schedule_week, "The weeks of the year, cron-like.")
-    day_of_week: str | None = leaf(COLUMNS.schedule_day_of_week, "The days of the week, cron-like.")
-    hour: str | None = leaf(COLUMNS.schedule_hour, "The hours, cron-like.")
-    minute: str | None = leaf(COLUMNS.schedule_minute, "The minutes, cron-like.")
-    second: str | None = leaf(COLUMNS.schedule_second, "The seconds, cron-like.")
-    status: JobStatus | None = leaf(COLUMNS.status, "Where the job stands.", filtered=False)
-    result: JobResult | None = leaf(COLUMNS.result, "How its last run ended.", filtered=False)
-    event: JobEvent | None = leaf(COLUMNS.event, "What is asked of it.", filtered=False)
-    time_created: datetime | None = leaf(COLUMNS.time_created, "When it was created.", sort=True)
-    time_started: datetime | None = leaf(
+    date: str | None = column(COLUMNS.schedule_date, "The one time it runs at, ISO 8601.")
+    start_date: str | None = column(COLUMNS.schedule_start_date, "When it begins to run, ISO 8601.")
+    end_date: str | None = column(COLUMNS.schedule_end_date, "When it no longer runs, ISO 8601.")
+    year: str | None = column(COLUMNS.schedule_year, "The year it runs in, cron-like.")
+    month: str | None = column(COLUMNS.schedule_month, "The months it runs in, cron-like.")
+    day: str | None = column(COLUMNS.schedule_day, "The days of the month, cron-like.")
+    week: str | None = column(COLUMNS.schedule_week, "The weeks of the year, cron-like.")
+    day_of_week: str | None = column(
+        COLUMNS.schedule_day_of_week, "The days of the week, cron-like."
+    )
+    hour: str | None = column(COLUMNS.schedule_hour, "The hours, cron-like.")
+    minute: str | None = column(COLUMNS.schedule_minute, "The minutes, cron-like.")
+    second: str | None = column(COLUMNS.schedule_second, "The seconds, cron-like.")
+    status: JobStatus | None = column(COLUMNS.status, "Where the job stands.", is_filtered=False)
+    result: JobResult | None = column(COLUMNS.result, "How its last run ended.", is_filtered=False)
+    event: JobEvent | None = column(COLUMNS.event, "What is asked of it.", is_filtered=False)
+    time_created: datetime | None = column(COLUMNS.time_created, "When it was created.", sort=True)
+    time_started: datetime | None = column(
         COLUMNS.time_started, "When its last run began.", sort=True
     )
-    time_ended: datetime | None = leaf(COLUMNS.time_ended, "When its last run ended.", sort=True)
-    current_pid: int | None = leaf(
-        jobs.CURRENT_PID, "The process that runs it, on the client.", filtered=False
+    time_ended: datetime | None = column(COLUMNS.time_ended, "When its last run ended.", sort=True)
+    current_pid: int | None = column(
+        jobs.CURRENT_PID, "The process that runs it, on the client.", is_filtered=False
     )
 
 
@@ -63,70 +74,67 @@ class JobSchedule:
 class JobActionEdge(Edge[Action]):
     """An edge that knows more than its cursor."""
 
-    @strawberry.field(description="The place in the job's list, from 0.")
-    def position(self) -> int:
-        """Read the link."""
-        return int(self.row.position)
+    position: int = strawberry.field(description="The place in the job's list, from 0.")
 
 
 @strawberry.type(description="A page of a job's actions, in the order they run in.")
 class JobActionConnection(Connection[Action]):
     """A connection whose edges know their places in the job."""
 
-    @strawberry.field(description="The actions, with their places in the job.")
-    async def edges(self) -> list[JobActionEdge]:
-        """Read the page."""
-        page = await self.slice.page()
-        return [JobActionEdge(page=page, row=row) for row in page.rows]
+    edges: list[JobActionEdge] = strawberry.field(  # type: ignore[assignment]  # of the same kind
+        description="The actions, with their places in the job."
+    )
 
 
 @node(COLLECTION, key="job_id", description="When and where a list of actions runs.")
 class Job(Node):
     """A view over a job's row."""
 
-    job_id: strawberry.ID = leaf(COLUMNS.id, "The id that REST clients know.")
-    project_id: strawberry.ID = leaf(COLUMNS.project_id, "The project it belongs to.")
-    user_id: strawberry.ID = leaf(COLUMNS.user_id, "Who created it.")
-    description: str = leaf(COLUMNS.description, "Its name; may be empty.", sort=True)
-    status: JobStatus | None = leaf(COLUMNS.status, "Where it stands.", sort=True)
-    result: JobResult | None = leaf(COLUMNS.result, "How its last run ended.", sort=True)
-    event: JobEvent | None = leaf(
+    job_id: strawberry.ID = column(COLUMNS.id, "The id that REST clients know.")
+    project_id: strawberry.ID = column(COLUMNS.project_id, "The project it belongs to.")
+    user_id: strawberry.ID = column(COLUMNS.user_id, "Who created it.")
+    description: str = column(COLUMNS.description, "Its name; may be empty.", sort=True)
+    status: JobStatus | None = column(COLUMNS.status, "Where it stands.", sort=True)
+    result: JobResult | None = column(COLUMNS.result, "How its last run ended.", sort=True)
+    event: JobEvent | None = column(
         COLUMNS.event, "What its scheduler is asked to do, and hasn't done yet.", sort=True
     )
-    client_id: strawberry.ID | None = leaf(COLUMNS.client_id, "The id of the client it runs on.")
-    session_id: strawberry.ID | None = leaf(COLUMNS.session_id, "The id of its session.")
-    session_tag: int | None = leaf(COLUMNS.session_tag, "The session's run that it last joined.")
-    schedule = part(JobSchedule, "When it runs, and how far it is.")
-    schedule_document: JSON = leaf(jobs.SCHEDULE, "The schedule, whole and as sent.")
-    version: int = leaf(COLUMNS.version, "Counts the changes since it was created.")
-    created_at: datetime = leaf(COLUMNS.created_at, "When it was created.", sort=True)
-    updated_at: datetime = leaf(COLUMNS.updated_at, "When it was last changed.", sort=True)
+    client_id: strawberry.ID | None = column(COLUMNS.client_id, "The id of the client it runs on.")
+    session_id: strawberry.ID | None = column(COLUMNS.session_id, "The id of its session.")
+    session_tag: int | None = column(COLUMNS.session_tag, "The session's run that it last joined.")
+    schedule = embedded(JobSchedule, "When it runs, and how far it is.")
+    schedule_document: JSON = column(jobs.SCHEDULE, "The schedule, whole and as sent.")
+    version: int = column(COLUMNS.version, "Counts the changes since it was created.")
+    created_at: datetime = column(COLUMNS.created_at, "When it was created.", sort=True)
+    updated_at: datetime = column(COLUMNS.updated_at, "When it was last changed.", sort=True)
 
     actions = connection(
-        "Action",
+        "actions.Action",
         job_actions.COLLECTION,
         actions.search,
         "What it does, in this order.",
         owner=job_actions.OF_JOB,
         key="job_id",
-        type_=JobActionConnection,
+        connection_type=JobActionConnection,
         extra=(job_actions.COLUMNS.position,),
     )
     backups = connection(
-        "Backup",
+        "backups.Backup",
         backups.COLLECTION,
         backups.search,
         "The backups that it made.",
         owner=backups.OF_JOB,
         key="job_id",
     )
-    client = one(
-        "Client",
+    client = to_one(
+        "clients.Client",
         clients.COLLECTION,
         "client_id",
         "The client it runs on, if it is still registered.",
     )
-    session = one("Session", sessions.COLLECTION, "session_id", "The session it belongs to.")
+    session = to_one(
+        "sessions.Session", sessions.COLLECTION, "session_id", "The session it belongs to."
+    )
 
 
 JobScheduleWhere = where_input(JobSchedule)
@@ -223,7 +231,7 @@ class JobPayload:
     """What a mutation wrote."""
 
     key: strawberry.Private[ItemKey]
-    job = written("Job", "The job.")
+    job = written("jobs.Job", "The job.")
 
 
 @strawberry.type(description="The job, and whether anything new was asked of its scheduler.")
@@ -232,7 +240,7 @@ class JobEventPayload:
 
     key: strawberry.Private[ItemKey]
     requested: bool = strawberry.field(description="No where the same had been asked already.")
-    job = written("Job", "The job.")
+    job = written("jobs.Job", "The job.")
 
 
 @strawberry.type
@@ -240,17 +248,18 @@ class Query:
     """What can be asked."""
 
     jobs = connection(
-        "Job", COLLECTION, jobs.search, "Jobs, by description unless ordered otherwise."
+        "jobs.Job", COLLECTION, jobs.search, "Jobs, by description unless ordered otherwise."
     )
-    job = by_rest_id("Job", COLLECTION, "jobId")
+    job = by_rest_id("jobs.Job", COLLECTION, "jobId")
 
 
 @strawberry.type
 class Mutation:
     """What can be changed."""
 
-    @strawberry.mutation(description="Create a job, and those of its actions that don't exist yet.")
-    async def create_job(self, info: Info, input: CreateJobInput) -> JobPayload | None:
+    @mutation("Create a job, and those of its actions that don't exist yet.")
+    @staticmethod
+    async def create_job(ctx: Context, input: CreateJobInput) -> JobPayload | None:
         """Create."""
         draft = JobDraft(
             actions=input.actions,
@@ -259,10 +268,11 @@ class Mutation:
             schedule=present(input.schedule.document()) if input.schedule else {},
             job_id=input.job_id,
         )
-        return JobPayload(key=key_of(await jobs.create(info.context, draft)))
+        return JobPayload(key=key_of(await jobs.create(ctx, draft)))
 
-    @strawberry.mutation(description="Change what is given of a job.")
-    async def update_job(self, info: Info, input: UpdateJobInput) -> JobPayload | None:
+    @mutation("Change what is given of a job.")
+    @staticmethod
+    async def update_job(ctx: Context, input: UpdateJobInput) -> JobPayload | None:
         """Patch."""
         changes = given(input, "description", "client_id", "schedule", "actions")
         if "schedule" in changes:
@@ -270,36 +280,40 @@ class Mutation:
         if changes.get("description", "") is None:
             changes["description"] = ""
         row = await jobs.update(
-            info.context,
-            target(info.context, input.id, "Job"),
+            ctx,
+            target(ctx, input.id, "Job"),
             changes,
             expected_version=input.expected_version,
         )
         return JobPayload(key=key_of(row))
 
-    @strawberry.mutation(description="Delete a job; its actions and its backups stay.")
-    async def delete_job(self, info: Info, input: DeleteInput) -> DeletePayload | None:
+    @mutation("Delete a job; its actions and its backups stay.")
+    @staticmethod
+    async def delete_job(ctx: Context, input: DeleteInput) -> DeletePayload | None:
         """Delete."""
-        await jobs.delete(info.context, target(info.context, input.id, "Job"))
+        await jobs.delete(ctx, target(ctx, input.id, "Job"))
         return DeletePayload(deleted_id=input.id)
 
-    @strawberry.mutation(description="Ask a job's scheduler to start it.")
-    async def start_job(self, info: Info, input: JobEventInput) -> JobEventPayload | None:
+    @mutation("Ask a job's scheduler to start it.")
+    @staticmethod
+    async def start_job(ctx: Context, input: JobEventInput) -> JobEventPayload | None:
         """Request a start."""
-        return await _request(info, input, JobEvent.START)
+        return await _request(ctx, input, JobEvent.START)
 
-    @strawberry.mutation(description="Ask a job's scheduler to take it off the schedule.")
-    async def stop_job(self, info: Info, input: JobEventInput) -> JobEventPayload | None:
+    @mutation("Ask a job's scheduler to take it off the schedule.")
+    @staticmethod
+    async def stop_job(ctx: Context, input: JobEventInput) -> JobEventPayload | None:
         """Request a stop."""
-        return await _request(info, input, JobEvent.STOP)
+        return await _request(ctx, input, JobEvent.STOP)
 
-    @strawberry.mutation(description="Ask a job's scheduler to end the run that is under way.")
-    async def abort_job(self, info: Info, input: JobEventInput) -> JobEventPayload | None:
+    @mutation("Ask a job's scheduler to end the run that is under way.")
+    @staticmethod
+    async def abort_job(ctx: Context, input: JobEventInput) -> JobEventPayload | None:
         """Request an abort."""
-        return await _request(info, input, JobEvent.ABORT)
+        return await _request(ctx, input, JobEvent.ABORT)
 
 
-async def _request(info: Info, input: JobEventInput, event: JobEvent) -> JobEventPayload:
-    job_id = target(info.context, input.id, "Job")
-    requested = await jobs.request(info.context, job_id, event)
-    return JobEventPayload(key=(info.context.project_id, job_id), requested=requested)
+async def _request(ctx: Context, input: JobEventInput, event: JobEvent) -> JobEventPayload:
+    job_id = target(ctx, input.id, "Job")
+    requested = await jobs.request(ctx, job_id, event)
+    return JobEventPayload(key=(ctx.project_id, job_id), requested=requested)

@@ -9,8 +9,7 @@ from strawberry import Some
 
 from gateway.context import Context, ItemKey
 from gateway.errors import NotFound
-from gateway.schema.nodes import Info, annotated, reference
-from gateway.schema.views import VIEWS, fetch, parse_id
+from gateway.schema.global_ids import decode
 
 
 def input_of(draft: type, name: str, about: str, /, **fields: str) -> None:
@@ -25,7 +24,7 @@ def target(ctx: Context, text: str, name: str, field: str = "id") -> str:
 
     Raises BadInput for what is no global id of this type, NotFound for another project's.
     """
-    _, (project_id, item_id) = parse_id(text, field, name)
+    _, (project_id, item_id) = decode(text, field, name)
     if project_id != ctx.project_id:
         raise NotFound(f"no {name.lower()} with the id '{text}' in this project", field=field)
     return item_id
@@ -39,21 +38,6 @@ def given(patch: Any, *names: str) -> dict[str, Any]:
 def present(document: Mapping[str, Any]) -> dict[str, Any]:
     """What a new document says: a null in it says nothing."""
     return {key: value for key, value in document.items() if value is not None}
-
-
-def written(view: str, description: str) -> Any:
-    """Declare the field of a payload that shows the item written; the payload has its `key`."""
-
-    async def resolve(root: Any, info: Any) -> Any:
-        row = await fetch(info, VIEWS[view], root.key)
-        if row is None:
-            raise NotFound(f"the {view.lower()} was deleted meanwhile")
-        return row
-
-    return strawberry.field(
-        resolver=annotated(resolve, root=Any, info=Info, returns=reference(view)),
-        description=description,
-    )
 
 
 def key_of(row: SQLModel) -> ItemKey:

@@ -5,11 +5,19 @@ from datetime import datetime
 import strawberry
 from strawberry import Maybe
 
-from gateway.context import ItemKey
+from gateway.context import Context, ItemKey
 from gateway.resolvers import jobs, sessions
 from gateway.resolvers.sessions import COLLECTION, COLUMNS, Outcome, SessionDraft
 from gateway.schema.connections import connection
 from gateway.schema.enums import JobResult
+from gateway.schema.fields import (
+    Node,
+    by_rest_id,
+    column,
+    mutation,
+    node,
+    written,
+)
 from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.jobs import ScheduleInput
 from gateway.schema.mutations import (
@@ -19,9 +27,7 @@ from gateway.schema.mutations import (
     key_of,
     present,
     target,
-    written,
 )
-from gateway.schema.nodes import Info, Node, by_rest_id, leaf, node
 from gateway.schema.scalars import JSON
 
 
@@ -29,28 +35,35 @@ from gateway.schema.scalars import JSON
 class Session(Node):
     """A view over a session's row."""
 
-    session_id: strawberry.ID = leaf(COLUMNS.id, "The id that REST clients know.")
-    project_id: strawberry.ID = leaf(COLUMNS.project_id, "The project it belongs to.")
-    user_id: strawberry.ID = leaf(COLUMNS.user_id, "Who created it.")
-    description: str = leaf(COLUMNS.description, "Its name.", sort=True)
-    status: str | None = leaf(COLUMNS.status, "`active`, `running` or `completed`.", sort=True)
-    result: JobResult | None = leaf(COLUMNS.result, "How its last run ended.", sort=True)
-    session_tag: int | None = leaf(COLUMNS.session_tag, "Counts its runs.")
-    hold_off: int | None = leaf(
+    session_id: strawberry.ID = column(COLUMNS.id, "The id that REST clients know.")
+    project_id: strawberry.ID = column(COLUMNS.project_id, "The project it belongs to.")
+    user_id: strawberry.ID = column(COLUMNS.user_id, "Who created it.")
+    description: str = column(COLUMNS.description, "Its name.", sort=True)
+    status: str | None = column(COLUMNS.status, "`active`, `running` or `completed`.", sort=True)
+    result: JobResult | None = column(COLUMNS.result, "How its last run ended.", sort=True)
+    session_tag: int | None = column(COLUMNS.session_tag, "Counts its runs.")
+    hold_off: int | None = column(
         COLUMNS.hold_off, "How long after its start jobs may join a run, in seconds."
     )
-    time_started: datetime | None = leaf(COLUMNS.time_start, "When its last run began.", sort=True)
-    time_ended: datetime | None = leaf(COLUMNS.time_end, "When its last run ended.", sort=True)
-    schedule: JSON = leaf(COLUMNS.schedule, "When its jobs run, whole and as sent.")
-    job_states: JSON = leaf(
+    time_started: datetime | None = column(
+        COLUMNS.time_start, "When its last run began.", sort=True
+    )
+    time_ended: datetime | None = column(COLUMNS.time_end, "When its last run ended.", sort=True)
+    schedule: JSON = column(COLUMNS.schedule, "When its jobs run, whole and as sent.")
+    job_states: JSON = column(
         COLUMNS.job_states, "What each of its jobs does in the current run, by the job's id."
     )
-    version: int = leaf(COLUMNS.version, "Counts the changes since it was created.")
-    created_at: datetime = leaf(COLUMNS.created_at, "When it was created.", sort=True)
-    updated_at: datetime = leaf(COLUMNS.updated_at, "When it was last changed.", sort=True)
+    version: int = column(COLUMNS.version, "Counts the changes since it was created.")
+    created_at: datetime = column(COLUMNS.created_at, "When it was created.", sort=True)
+    updated_at: datetime = column(COLUMNS.updated_at, "When it was last changed.", sort=True)
 
     jobs = connection(
-        "Job", jobs.COLLECTION, jobs.search, "Its jobs.", owner=jobs.OF_SESSION, key="session_id"
+        "jobs.Job",
+        jobs.COLLECTION,
+        jobs.search,
+        "Its jobs.",
+        owner=jobs.OF_SESSION,
+        key="session_id",
     )
 
 
@@ -117,7 +130,7 @@ class SessionPayload:
     """What a mutation wrote."""
 
     key: strawberry.Private[ItemKey]
-    session = written("Session", "The session.")
+    session = written("sessions.Session", "The session.")
 
 
 @strawberry.type(description="What became of a scheduler's wish.")
@@ -129,96 +142,101 @@ class SessionActionPayload:
         description="`success`, `hold-off` (wait for the next run) or `out-of-sync`."
     )
     session_tag: int = strawberry.field(description="The session's current run.")
-    session = written("Session", "The session.")
+    session = written("sessions.Session", "The session.")
 
 
 @strawberry.type
 class Query:
     """What can be asked."""
 
-    sessions = connection("Session", COLLECTION, sessions.search, "Sessions, by description.")
-    session = by_rest_id("Session", COLLECTION, "sessionId")
+    sessions = connection(
+        "sessions.Session", COLLECTION, sessions.search, "Sessions, by description."
+    )
+    session = by_rest_id("sessions.Session", COLLECTION, "sessionId")
 
 
 @strawberry.type
 class Mutation:
     """What can be changed."""
 
-    @strawberry.mutation(description="Create a session.")
-    async def create_session(self, info: Info, input: CreateSessionInput) -> SessionPayload | None:
+    @mutation("Create a session.")
+    @staticmethod
+    async def create_session(ctx: Context, input: CreateSessionInput) -> SessionPayload | None:
         """Create."""
         draft = SessionDraft(
             schedule=present(input.schedule.document()),
             description=input.description,
             hold_off=input.hold_off,
         )
-        return SessionPayload(key=key_of(await sessions.create(info.context, draft)))
+        return SessionPayload(key=key_of(await sessions.create(ctx, draft)))
 
-    @strawberry.mutation(description="Change what is given of a session.")
-    async def update_session(self, info: Info, input: UpdateSessionInput) -> SessionPayload | None:
+    @mutation("Change what is given of a session.")
+    @staticmethod
+    async def update_session(ctx: Context, input: UpdateSessionInput) -> SessionPayload | None:
         """Patch."""
         changes = given(input, "description", "hold_off", "schedule")
         if "schedule" in changes:
             changes["schedule"] = changes["schedule"].document()
         row = await sessions.update(
-            info.context,
-            target(info.context, input.id, "Session"),
+            ctx,
+            target(ctx, input.id, "Session"),
             changes,
             expected_version=input.expected_version,
         )
         return SessionPayload(key=key_of(row))
 
-    @strawberry.mutation(description="Delete a session; its jobs are free again.")
-    async def delete_session(self, info: Info, input: DeleteInput) -> DeletePayload | None:
+    @mutation("Delete a session; its jobs are free again.")
+    @staticmethod
+    async def delete_session(ctx: Context, input: DeleteInput) -> DeletePayload | None:
         """Delete."""
-        await sessions.delete(info.context, target(info.context, input.id, "Session"))
+        await sessions.delete(ctx, target(ctx, input.id, "Session"))
         return DeletePayload(deleted_id=input.id)
 
-    @strawberry.mutation(description="Take a job into a session; it gets the session's schedule.")
-    async def add_job_to_session(self, info: Info, input: SessionJobInput) -> SessionPayload | None:
+    @mutation("Take a job into a session; it gets the session's schedule.")
+    @staticmethod
+    async def add_job_to_session(ctx: Context, input: SessionJobInput) -> SessionPayload | None:
         """Add."""
-        session_id, job_id = _both(info, input)
-        await sessions.add_job(info.context, session_id, job_id)
-        return SessionPayload(key=(info.context.project_id, session_id))
+        session_id, job_id = _both(ctx, input)
+        await sessions.add_job(ctx, session_id, job_id)
+        return SessionPayload(key=(ctx.project_id, session_id))
 
-    @strawberry.mutation(
-        description="Take a job out of a session, and ask its scheduler to stop it."
-    )
+    @mutation("Take a job out of a session, and ask its scheduler to stop it.")
+    @staticmethod
     async def remove_job_from_session(
-        self, info: Info, input: SessionJobInput
+        ctx: Context, input: SessionJobInput
     ) -> SessionPayload | None:
         """Remove."""
-        session_id, job_id = _both(info, input)
-        await sessions.remove_job(info.context, session_id, job_id)
-        return SessionPayload(key=(info.context.project_id, session_id))
+        session_id, job_id = _both(ctx, input)
+        await sessions.remove_job(ctx, session_id, job_id)
+        return SessionPayload(key=(ctx.project_id, session_id))
 
-    @strawberry.mutation(description="Start a job with its session: each run starts exactly once.")
-    async def start_session(
-        self, info: Info, input: StartSessionInput
-    ) -> SessionActionPayload | None:
+    @mutation("Start a job with its session: each run starts exactly once.")
+    @staticmethod
+    async def start_session(ctx: Context, input: StartSessionInput) -> SessionActionPayload | None:
         """Start, or join."""
-        session_id, job_id = _both(info, input)
-        outcome = await sessions.start(info.context, session_id, job_id, input.current_tag)
-        return _acted(info, session_id, outcome)
+        session_id, job_id = _both(ctx, input)
+        outcome = await sessions.start(ctx, session_id, job_id, input.current_tag)
+        return _acted(ctx, session_id, outcome)
 
-    @strawberry.mutation(description="Record how a job's part of a session's run ended.")
-    async def end_session(self, info: Info, input: EndSessionInput) -> SessionActionPayload | None:
+    @mutation("Record how a job's part of a session's run ended.")
+    @staticmethod
+    async def end_session(ctx: Context, input: EndSessionInput) -> SessionActionPayload | None:
         """End."""
-        session_id, job_id = _both(info, input)
-        outcome = await sessions.end(info.context, session_id, job_id, input.result.value)
-        return _acted(info, session_id, outcome)
+        session_id, job_id = _both(ctx, input)
+        outcome = await sessions.end(ctx, session_id, job_id, input.result.value)
+        return _acted(ctx, session_id, outcome)
 
 
-def _both(info: Info, input: SessionJobInput | StartSessionInput | EndSessionInput) -> ItemKey:
+def _both(ctx: Context, input: SessionJobInput | StartSessionInput | EndSessionInput) -> ItemKey:
     return (
-        target(info.context, input.id, "Session"),
-        target(info.context, input.job_id, "Job", field="jobId"),
+        target(ctx, input.id, "Session"),
+        target(ctx, input.job_id, "Job", field="jobId"),
     )
 
 
-def _acted(info: Info, session_id: str, outcome: Outcome) -> SessionActionPayload:
+def _acted(ctx: Context, session_id: str, outcome: Outcome) -> SessionActionPayload:
     return SessionActionPayload(
-        key=(info.context.project_id, session_id),
+        key=(ctx.project_id, session_id),
         outcome=outcome.result,
         session_tag=outcome.session_tag,
     )

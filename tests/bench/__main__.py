@@ -14,17 +14,20 @@ from typing import Any
 
 from tests.compat import keystone
 
-from . import documentation, plot, postgres, report, scale, soak
+from . import comparison, documentation, plot, postgres, report, scale, soak
+from .comparison import CPU_GROWTH
 from .machine import Calm, cores, described
 from .measure import missing_tool
-from .peers import Peer, floor, freezer_api, gateway, postgraphile
+from .peers import Peer, baseline, floor, freezer_api, gateway, postgraphile
 from .progress import say
 from .rounds import Plan, measured, noting
 from .stage import Stage
 from .targets import verdicts
-from .workload import TITLES
+from .workload import COLD, TITLES
 
-PEERS: Mapping[str, Callable[[Stage], AbstractContextManager[Peer]]] = {
+Program = Callable[[Stage], AbstractContextManager[Peer]]
+
+PEERS: Mapping[str, Program] = {
     "gateway": gateway.on_postgres,
     "sqlite": gateway.on_sqlite,
     "keystone": gateway.with_keystone,
@@ -33,17 +36,23 @@ PEERS: Mapping[str, Callable[[Stage], AbstractContextManager[Peer]]] = {
     "freezer-api": freezer_api.running,
 }
 
+COLD_PEERS: Mapping[str, Program] = {"gateway": gateway.cold, "postgraphile": postgraphile.cold}
+"""The processes for the one request that would slow others down."""
+
 OUTPUT = Path(".cache/bench")
+BASELINE = "another checkout of this repository, whose gateway is measured beside this one's"
 PATIENCE = "how long to wait, in all, for the machine to be as quick as before (300)"
 
-EPILOG = """\
+EPILOG = f"""\
 Examples:
   python -m tests.bench                                    everything, about half an hour
   python -m tests.bench --quick                            a few minutes
   python -m tests.bench --quick --only Q1,Q2,R4 --peers gateway,floor
   python -m tests.bench --only Q2 --peers gateway --soak 600
+  python -m tests.bench --rounds 9 --only Q1,Q1C,R1 --peers gateway --baseline ../released
 
 With --only or --peers, catalogues of other sizes and the soak are left out unless asked for.
+With --baseline, it fails if a request takes over {CPU_GROWTH:g} % more CPU time than there.
 """
 
 
@@ -62,7 +71,7 @@ def listed(known: Mapping[str, Any]) -> Callable[[str], list[str]]:
 
 def options() -> argparse.Namespace:
     """Read the command line."""
-    requests = "\n".join(f"  {key}  {title}" for key, title in TITLES.items())
+    requests = "\n".join(f"  {key:<4} {title}" for key, title in TITLES.items())
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description=f"{sys.modules['tests.bench'].__doc__}\nRequests:\n{requests}",
@@ -73,6 +82,7 @@ def options() -> argparse.Namespace:
     add("--quick", action="store_true", help="fewer rounds, smaller sizes, no soak")
     add("--only", type=listed(TITLES), metavar="Q1,R4", help="these requests")
     add("--peers", type=listed(PEERS), metavar="A,B", help=f"of {','.join(PEERS)}")
+    add("--baseline", type=baseline.checkout, metavar="PATH", help=BASELINE)
     add("--rounds", type=int, help="how often each is measured (15; quick: 2)")
     add("--seconds", type=int, default=1, help="for how many seconds (1)")
     add("--patience", type=int, default=300, metavar="S", help=PATIENCE)
@@ -84,6 +94,8 @@ def options() -> argparse.Namespace:
     chosen = parser.parse_args()
     whole = not (chosen.only or chosen.peers)
     chosen.only, chosen.peers = chosen.only or list(TITLES), chosen.peers or list(PEERS)
+    if chosen.baseline and "gateway" not in chosen.peers:
+        parser.error("--baseline is for the peer gateway, which --peers doesn't name")
     if chosen.scale is None:
         chosen.scale = whole
     if chosen.soak is None:
@@ -101,7 +113,9 @@ def main() -> None:
     chosen.output.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="gateway-bench-") as folder:
         result = run(chosen, Path(folder))
+    result["changes"] = comparison.compared(result["cells"])
     result["targets"] = verdicts(result)
+    result["failures"] += comparison.regressions(result["changes"])
     (chosen.output / "result.json").write_text(json.dumps(result, indent=2) + "\n")
     plot.draw(result, chosen.output / "result.png")
     if chosen.write_docs:
@@ -129,8 +143,9 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
             say("starting Keystone")
             authority = stack.enter_context(keystone.running(folder / "authority"))
         stage = Stage(folder, where, chosen.jobs, database, authority)
-        peers = [started(name, stage, stack) for name in PEERS if name in chosen.peers]
-        cells = measured(peers, chosen.only, plan)
+        with ExitStack() as programs:
+            peers = [started(*each, stage, programs) for each in starting(chosen)]
+            cells = measured(peers, chosen.only, plan)
         result = {
             "date": datetime.now(UTC).isoformat(timespec="minutes"),
             "machine": described(),
@@ -152,9 +167,21 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return result
 
 
-def started(name: str, stage: Stage, stack: ExitStack) -> Peer:
-    """Start a program that runs until the stack is left."""
-    peer = stack.enter_context(PEERS[name](stage))
+def starting(chosen: argparse.Namespace) -> Iterator[tuple[str, Program]]:
+    """Yield the programs that are wanted, by name."""
+    other = chosen.baseline
+    yield from ((name, PEERS[name]) for name in PEERS if name in chosen.peers)
+    if other:
+        yield baseline.NAME, other.running
+    if COLD in chosen.only:
+        yield from ((name, COLD_PEERS[name]) for name in COLD_PEERS if name in chosen.peers)
+        if other:
+            yield baseline.NAME, other.cold
+
+
+def started(name: str, program: Program, stage: Stage, stack: ExitStack) -> Peer:
+    """Start a program that runs until the stack is left; return how to reach it."""
+    peer = stack.enter_context(program(stage))
     say(f"{name} is {peer.about}, at {peer.url}")
     return peer
 
@@ -163,6 +190,8 @@ def printed(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield the tables."""
     yield f"{result['date']}, {result['machine']}"
     yield report.measurements(result)
+    if result["changes"]:
+        yield report.changes(result)
     if "scale" in result:
         yield report.growth(result)
     yield report.targets(result)

@@ -49,12 +49,25 @@ Before anything is measured, every program's answer is checked: the right items,
 CPU is the server's own, per request; SQL counts the statements that its database saw, but for
 those that begin and end transactions; MB is the largest process, resident, after the last round.
 freezer-api has no deep page by marker: its R3 goes by offset.
+Q1 cold has processes of its own, whose caches fill with plans that are never used again; its MB
+are theirs.
 
 {legend}
 
 {measurements}
 
 {more}
+"""
+
+CHANGES = """\
+## Changes
+
+The gateway beside the baseline, another version of it on a database of its own:
+{baseline}.
+In each round both take a request's turn one right after the other; "by round" is the median of how
+much two such samples differ.
+
+{changes}
 """
 
 GROWTH = """\
@@ -83,6 +96,9 @@ def write(result: Mapping[str, Any]) -> None:
 def page(result: Mapping[str, Any]) -> str:
     """Return the page."""
     more = []
+    if result.get("changes"):
+        baseline = result["versions"]["baseline"]
+        more.append(CHANGES.format(baseline=baseline, changes=report.changes(result)))
     if result.get("scale"):
         more.append(GROWTH.format(growth=report.growth(result)))
     if result.get("soak"):

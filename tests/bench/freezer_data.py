@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway.catalogue.projections import CAPABILITIES
+from gateway.catalogue.vocabularies import CAPABILITIES
 
 from .catalogue import Catalogue
 from .mariadb import MariaDB

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -12,13 +11,19 @@ import asyncpg
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from gateway.catalogue import projections
+from gateway.catalogue import projections, vocabularies
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, source
+from tests.support.live import PROGRAM
 
 from .catalogue import MADE, Catalogue, Values, text
 
 CHUNK = 20_000
 """How many rows are held in memory at a time."""
+
+COLUMNS = """
+SELECT column_name FROM information_schema.columns
+WHERE table_schema = current_schema() AND table_name = $1
+"""
 
 TABLES: Sequence[type[SQLModel]] = (Client, Job, Action, JobAction, Backup)
 _DEFAULTS = {
@@ -28,26 +33,49 @@ _DEFAULTS = {
 } | {JobAction: {}}
 
 
-def upgrade(url: str) -> None:
-    """Give a database the gateway's present schema."""
-    command = [sys.executable, "-m", "gateway", "db", "upgrade"]
+class UnknownColumnsError(Exception):
+    """A database has columns that this checkout can't fill."""
+
+
+def upgrade(url: str, program: Sequence[str] = PROGRAM) -> None:
+    """Give a database the present schema of a gateway.
+
+    `program` begins its command line. Raises `subprocess.CalledProcessError`.
+    """
     environment = os.environ | {"GATEWAY_DATABASE_URL": url, "GATEWAY_LOG_LEVEL": "warning"}
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*program, "db", "upgrade"], env=environment, check=True, stdout=subprocess.DEVNULL
+    )
 
 
 async def fill_postgres(url: str, catalogues: Sequence[Catalogue]) -> None:
-    """Load the catalogues into an empty database, and let PostgreSQL look at them."""
+    """Load the catalogues into an empty database, and let PostgreSQL look at them.
+
+    The database may be another checkout's: columns that it lacks are left out. Raises
+    UnknownColumnsError where it has columns that this checkout knows nothing of.
+    """
     connection = await asyncpg.connect(url)
     try:
         for table in TABLES:
             stored = source(table)
-            names = [column.name for column in stored.c]
+            names = await _columns(connection, stored)
             for rows in _chunks(_rows(table, catalogues)):
                 records = [tuple(row[name] for name in names) for row in rows]
                 await connection.copy_records_to_table(stored.name, records=records, columns=names)
         await connection.execute("VACUUM ANALYZE")
     finally:
         await connection.close()
+
+
+async def _columns(connection: asyncpg.Connection, stored: sa.Table) -> list[str]:
+    """Return the columns of a table that both this checkout and the database have."""
+    rows = await connection.fetch(COLUMNS, stored.name)
+    present, known = {row["column_name"] for row in rows}, [column.name for column in stored.c]
+    if others := present - set(known):
+        raise UnknownColumnsError(
+            f"{stored.name} has {', '.join(sorted(others))}: what is in there?"
+        )
+    return [name for name in known if name in present]
 
 
 def fill_sqlite(url: str, catalogues: Sequence[Catalogue]) -> None:
@@ -68,7 +96,7 @@ def _rows(table: type[SQLModel], catalogues: Sequence[Catalogue]) -> Iterator[Va
 
 
 def _clients(catalogue: Catalogue) -> Iterator[Values]:
-    abilities = {key: json.dumps(all_) for key, all_ in projections.CAPABILITIES.items()}
+    abilities = {key: json.dumps(all_) for key, all_ in vocabularies.CAPABILITIES.items()}
     for name in catalogue.clients():
         hostname = name.partition("_")[2]
         yield abilities | {"id": name, "hostname": hostname, "user_id": catalogue.user_id}
@@ -83,7 +111,7 @@ def _jobs(catalogue: Catalogue) -> Iterator[Values]:
             "user_id": catalogue.user_id,
             "description": job["description"],
             "client_id": job["client_id"],
-            **projections.scheduled(schedule),
+            **projections.schedule_columns(schedule),
         }
 
 

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import httpx
 
-from .machine import Cores, cpu_seconds, on_core
+from .machine import Cores, cpu_seconds, on_core, settle
 from .peers import Peer
+from .workload import PLACEHOLDER
 
 CONNECTIONS = 16
 SLOW = 0.3
@@ -22,6 +24,8 @@ SLOW = 0.3
 PATIENCE = 600
 """Seconds that one answer may take."""
 LOAD = Path(__file__).parent / "load.lua"
+_PREFIXES = count(1)
+"""The first half of serial numbers: one for each run of wrk, and for each request sent without."""
 
 
 class LoadError(Exception):
@@ -30,7 +34,7 @@ class LoadError(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """What one measurement found: requests, and the seconds of wall time and of CPU they took."""
+    """One measurement: requests, and the seconds of wall time and of CPU they took."""
 
     requests: int
     seconds: float
@@ -52,7 +56,7 @@ class Sample:
 
 def first_answer(peer: Peer, key: str) -> tuple[bytes, float]:
     """Send the first request once; return the answer and its seconds. Raises LoadError."""
-    request = peer.requests[key][0]
+    request = peer.requests[key][0].with_serial_number(_prefix() + "0" * 8)
     content = {"Content-Type": "application/json"} if request.body else {}
     # Without certificates, which take longer to load than most answers to come.
     with httpx.Client(base_url=peer.url, timeout=PATIENCE, verify=False) as client:  # noqa: S501
@@ -98,9 +102,11 @@ def wrk(peer: Peer, keys: list[str], seconds: float, cores: Cores, folder: Path)
     command = [*on_core(where), "wrk", "--threads=1"]
     command += [f"--connections={CONNECTIONS}", f"--duration={max(1, round(seconds))}s"]
     command += ["--timeout=60s", f"--script={LOAD}", peer.url, "--", str(sent)]
+    command += [PLACEHOLDER, _prefix()]
     begun = cpu_seconds(peer.process)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     cpu = cpu_seconds(peer.process) - begun
+    settle(peer.process)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:
         raise LoadError(f"wrk failed: {done.stdout}{done.stderr}")
@@ -139,6 +145,11 @@ def one_by_one(peer: Peer, key: str, seconds: float) -> tuple[Sample, float | No
     p50 = statistics.median(times) * 1000
     sample = Sample(len(times), spent, cpu, p50, max(times) * 1000, statistics.mean(sizes))
     return sample, counted[0] / len(times) if counted else None
+
+
+def _prefix() -> str:
+    """Return eight digits that no other call has returned."""
+    return f"{next(_PREFIXES):08x}"
 
 
 @contextmanager

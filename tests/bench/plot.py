@@ -10,8 +10,11 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
+from .workload import name
+
 COLOURS = {
     "gateway": "#1f6feb",
+    "baseline": "#8957e5",
     "sqlite": "#79b8ff",
     "keystone": "#0b3d91",
     "floor": "#999999",
@@ -46,7 +49,7 @@ def draw(result: Mapping[str, Any], file: Path) -> None:
 def _throughput(axis: Any, result: Mapping[str, Any]) -> None:
     keys = list(dict.fromkeys(cell["key"] for cell in result["cells"]))
     present = {cell["peer"] for cell in result["cells"]}
-    peers = [name for name in COLOURS if name in present]
+    peers = [peer for peer in COLOURS if peer in present]
     width = 0.84 / len(peers)
     rates = {(cell["peer"], cell["key"]): cell["rate"] for cell in result["cells"]}
     for place, peer in enumerate(peers):
@@ -55,7 +58,7 @@ def _throughput(axis: Any, result: Mapping[str, Any]) -> None:
         places = [at + shift for at, _ in own]
         axis.bar(places, [rate for _, rate in own], width, label=peer, color=COLOURS[peer])
     axis.set_yscale("log")
-    axis.set_xticks(range(len(keys)), keys)
+    axis.set_xticks(range(len(keys)), [name(key) for key in keys])
     axis.set_ylabel("requests per second (median of rounds)")
     axis.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axis.yaxis.set_minor_formatter(NullFormatter())

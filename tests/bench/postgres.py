@@ -12,7 +12,7 @@ from uuid import uuid4
 import asyncpg
 import sqlalchemy as sa
 
-from tests.databases import Cluster
+from tests.support.databases import Cluster
 
 from .machine import pin
 
@@ -32,7 +32,7 @@ SETTINGS = {
     "jit": "off",
     "log_line_prefix": "'%d '",
 }
-"""What is set, beside PostgreSQL's defaults."""
+"""Settings that aren't PostgreSQL's defaults."""
 
 _STATEMENT = re.compile(r"^(\w+) LOG: +(?:statement|execute [^:]*):\s*(\w+)", re.MULTILINE)
 _TRANSACTION = {"BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "RESET"}
@@ -48,7 +48,7 @@ class Postgres:
 
     @cached_property
     def version(self) -> str:
-        """What it calls itself."""
+        """The server's name and version."""
         return f"PostgreSQL {self.run('SHOW server_version')[0][0]}"
 
     def create(self) -> str:

@@ -1,4 +1,4 @@
-"""What the benchmark says while it runs: one line at a time, with the time since it began."""
+"""Progress of the benchmark while it runs: one line at a time, with the time since it began."""
 
 import sys
 import time

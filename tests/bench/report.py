@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .workload import TITLES
+from .workload import TITLES, name
 
 Result = Mapping[str, Any]
 
@@ -31,7 +31,7 @@ def measurements(result: Result) -> str:
         ratio = f"{number(own['rate'] / cell['rate'])} x" if own and own is not cell else ""
         rows.append(
             (
-                f"{cell['key']} {cell['peer']}",
+                f"{name(cell['key'])} {cell['peer']}",
                 number(cell["rate"]),
                 ratio,
                 number(cell["p50_ms"]),
@@ -43,6 +43,23 @@ def measurements(result: Result) -> str:
         )
     head = ("request", "per second", "gateway is", "p50 ms", "p99 ms", "CPU µs", "SQL", "MB")
     return table(head, rows)
+
+
+def changes(result: Result) -> str:
+    """Write how the gateway's rate and CPU time differ from the baseline's."""
+    head = ["request"]
+    for measure in ("per second", "CPU µs"):
+        head += [measure, "baseline", "change", "by round"]
+    rows = [
+        [name(row["key"]), *_change(row["rate"]), *_change(row["cpu_us"])]
+        for row in result["changes"]
+    ]
+    return table(head, rows)
+
+
+def _change(measure: Mapping[str, float]) -> list[str]:
+    figures = [number(measure[who]) for who in ("gateway", "baseline")]
+    return figures + [f"{measure[which]:+.1f} %" for which in ("change", "by_round")]
 
 
 def targets(result: Result) -> str:
@@ -78,7 +95,7 @@ def growth(result: Result) -> str:
 
 def legend(keys: Iterable[str]) -> str:
     """Say what the requests are."""
-    return "\n".join(f"- {key}: {TITLES[key]}" for key in keys)
+    return "\n".join(f"- {name(key)}: {TITLES[key]}" for key in keys)
 
 
 def number(value: float) -> str:

@@ -5,7 +5,6 @@ import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,13 @@ from .machine import Calm, Cores, resident_mb
 from .measure import SLOW, LoadError, Sample, first_answer, one_by_one, statements, wrk
 from .peers import Peer
 from .progress import say
-from .workload import WrongAnswerError, check, expected
+from .workload import COLD, WrongAnswerError, check, expected
 
 Cell = tuple[str, str]
 WARM_UP = 1.0
 """Seconds of load before the first round, which don't count."""
+COLD_WARM_UP = 10.0
+"""The same where every request is planned: Node.js compiles its planner only after hundreds."""
 VERY_SLOW = 4.0
 """Seconds for one answer, from which on one round is all there is."""
 SHORTER = 0.9
@@ -55,14 +56,15 @@ class Course:
 
     @property
     def finished(self) -> bool:
-        """Whether it is so slow that what there is must do."""
+        """True if it is so slow that the one sample it has must do."""
         return self.took > VERY_SLOW and bool(self.samples)
 
     def prepare(self, plan: Plan) -> None:
         """Count its statements and warm it up, where that takes no time to speak of."""
         if self.took < SLOW:
             self.statements = statements(self.peer, self.key)
-            wrk(self.peer, [self.key], WARM_UP, plan.cores, plan.folder)
+            seconds = COLD_WARM_UP if self.key == COLD else WARM_UP
+            wrk(self.peer, [self.key], seconds, plan.cores, plan.folder)
 
     def measure(self, plan: Plan) -> Sample:
         """Take a sample. Raises LoadError, also for answers that aren't what they should be."""
@@ -92,10 +94,7 @@ def measured(peers: Sequence[Peer], keys: Sequence[str], plan: Plan) -> dict[Cel
                 with noting(plan):
                     courses.append(_begun(peer, key, plan))
     for number in range(1, plan.rounds + 1):
-        turns = [course for course in courses if not course.finished]
-        # Nobody always follows who leaves a database busy. In the same order in every run.
-        random.Random(number).shuffle(turns)  # noqa: S311 - no secret
-        for course in turns:
+        for course in turns(courses, number):
             courses.remove(course)
             plan.calm.wait()
             with noting(plan):
@@ -105,9 +104,27 @@ def measured(peers: Sequence[Peer], keys: Sequence[str], plan: Plan) -> dict[Cel
                     f"round {number}/{plan.rounds}  {course.key}  {course.peer.name:<13}"
                     f"{sample.rate:>11,.2f} /s  {sample.cpu_us:>12,.0f} µs CPU"
                 )
-    order = {(peer.name, key): place for place, (key, peer) in enumerate(product(keys, peers))}
-    courses.sort(key=lambda course: order[course.peer.name, course.key])
+    names = [peer.name for peer in peers]
+    courses.sort(key=lambda course: (keys.index(course.key), names.index(course.peer.name)))
     return {(course.peer.name, course.key): _medians(course) for course in courses}
+
+
+def turns(courses: Sequence[Course], number: int) -> list[Course]:
+    """Return those courses that aren't finished, in the order of a round.
+
+    The order is shuffled, but the same in every run: nobody always follows who leaves a database
+    busy. Of a pair of programs one comes right after the other, each first in every other round.
+    """
+    ordered = [course for course in courses if not course.finished]
+    random.Random(number).shuffle(ordered)  # noqa: S311 - no secret
+    for course in [each for each in ordered if each.peer.paired_with]:
+        pair = (course.peer.paired_with, course.key)
+        places = [at for at, each in enumerate(ordered) if (each.peer.name, each.key) == pair]
+        if places:
+            other = ordered[places[0]]
+            ordered.remove(course)
+            ordered.insert(ordered.index(other) + number % 2, course)
+    return ordered
 
 
 @contextmanager
@@ -141,6 +158,7 @@ def _medians(course: Course) -> dict[str, Any]:
     names = ("rate", "cpu_us", "p50_ms", "p99_ms", "answer_bytes")
     return {name: median(name) for name in names} | {
         "rates": [sample.rate for sample in samples],
+        "cpu_times_us": [sample.cpu_us for sample in samples],
         "statements": course.statements,
         "resident_mb": resident_mb(course.peer.process),
     }

@@ -1,4 +1,4 @@
-"""What the programs of a run share: the folder, the cores, the database and the data."""
+"""The things that the programs of a run share: the folder, the cores, the database and the data."""
 
 import asyncio
 from dataclasses import dataclass

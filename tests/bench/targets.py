@@ -1,11 +1,14 @@
-"""What the gateway is meant to reach, as data: each row compares two medians of one run."""
+"""The targets of the gateway, as data: each row compares two medians of one run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .comparison import CPU_GROWTH
+from .workload import name
+
 Cells = Mapping[tuple[str, str], Mapping[str, Any]]
-"""What was measured, by program and request."""
+"""Measured medians, by program and request."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Target:
 
 def _against(peer: str, *rows: tuple[str, float, float], title: str) -> list[Target]:
     return [
-        Target(f"{key} against {title}", ("gateway", key), (peer, key), least, stretch)
+        Target(f"{name(key)} against {title}", ("gateway", key), (peer, key), least, stretch)
         for key, least, stretch in rows
     ]
 
@@ -35,6 +38,7 @@ TARGETS = (
     *_against(
         "postgraphile",
         ("Q1", 2.5, 4),
+        ("Q1C", 3, 3),
         ("Q2", 3, 4.5),
         ("Q3", 1.5, 2.5),
         ("Q4", 3, 4.5),
@@ -81,6 +85,7 @@ def verdicts(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     cells = {(cell["peer"], cell["key"]): cell for cell in result["cells"]}
     return [
         *(_row(target, _ratio(target, cells)) for target in TARGETS),
+        *_changes(result.get("changes") or ()),
         *_growth(result.get("scale") or ()),
         *_memory(result.get("soak")),
     ]
@@ -91,6 +96,12 @@ def _ratio(target: Target, cells: Cells) -> float | None:
         return None
     mine, theirs = (cells[cell][target.measure] for cell in (target.measured, target.against))
     return float(mine / theirs) if theirs else None
+
+
+def _changes(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        title = f"growth of {name(row['key'])}'s CPU time over the baseline's, %"
+        yield _row(_most(title, CPU_GROWTH), row["cpu_us"]["by_round"])
 
 
 def _growth(scale: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

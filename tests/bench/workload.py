@@ -1,7 +1,7 @@
 """The requests that are measured, by their short names, and what their answers must hold."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +9,7 @@ from .catalogue import BACKUPS_PER_JOB, POLLED_SHARE, Catalogue
 
 TITLES = {
     "Q1": "GraphQL: first 50 jobs by name, with schedule and actions",
+    "Q1C": "GraphQL: as Q1, each time with an operation name that no request had before",
     "Q2": "GraphQL: first 100 backups by name, with metadata",
     "Q3": "GraphQL: one backup by its global id",
     "Q4": "GraphQL: 100 backups after 90% of the list",
@@ -28,8 +29,22 @@ MOST_POLL_PAGES = 100
 SINGLE = 4
 """One in so many of the backups is the one that is asked for."""
 
+COLD = "Q1C"
+"""The request that pays for parsing, validation and planning each time.
+
+Programs keep what they made of it, hundreds of times, which slows them down at other requests: so
+each has a process of its own for it.
+"""
+PLACEHOLDER = "number_goes_here"
+"""The part of a request, of 16 characters, for which every sending has a number of its own."""
+
 Item = tuple[str, int]
-"""What tells an item of an answer: a backup's uuid or a job's name, and how many actions it has."""
+"""An item of an answer: a backup's uuid or a job's name, and how many actions it has."""
+
+
+def name(key: str) -> str:
+    """Return what the tables call a request."""
+    return "Q1 cold" if key == COLD else key
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,10 @@ class Request:
         if self.body:
             head += ["Content-Type: application/json", f"Content-Length: {len(self.body)}"]
         return "\r\n".join([*head, "", ""]).encode() + self.body
+
+    def with_serial_number(self, serial: str) -> "Request":
+        """Return the request with a serial number, of 16 characters, for its placeholder."""
+        return replace(self, body=self.body.replace(PLACEHOLDER.encode(), serial.encode()))
 
 
 def deep(catalogue: Catalogue) -> int:
@@ -74,6 +93,7 @@ def expected(key: str, catalogue: Catalogue) -> Sequence[Item]:
     """Return what the first answer must hold, in this order."""
     jobs = {
         "Q1": range(JOBS_PAGE),
+        "Q1C": range(JOBS_PAGE),
         "R2": range(PAGE),
         "R4": range(0, POLL_PAGE * POLLED_SHARE, POLLED_SHARE),
     }

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from live import LiveGateway
 
 from gateway.playground import build as building
+from tests.support.live import LiveGateway
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-from live import LiveGateway
+
+from tests.support.live import LiveGateway
 
 from .ledger import Cost, keep
 from .operations import document

@@ -3,7 +3,8 @@
 from typing import Any, Self
 
 import httpx
-from live import LiveGateway
+
+from tests.support.live import LiveGateway
 
 from .keystone import Keystone
 

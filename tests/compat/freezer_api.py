@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from live import LiveGateway
+
+from tests.support.live import LiveGateway
 
 from .environments import installed, program
 from .keystone import PASSWORD, Keystone, free_port

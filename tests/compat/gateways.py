@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx
-from databases import Postgres
-from live import LiveGateway, command, live
 
 from gateway import migrations
 from gateway.app import create_app
 from gateway.db.database import Database
+from tests.support.databases import Postgres
+from tests.support.live import LiveGateway, command, live
 
 from .conftest import keystone_settings
 from .keystone import PASSWORD, Keystone

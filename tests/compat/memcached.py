@@ -4,7 +4,7 @@ import socketserver
 import time
 from contextlib import AbstractContextManager
 
-from threads import serving
+from tests.support.threads import serving
 
 
 class Memcached(socketserver.ThreadingTCPServer):

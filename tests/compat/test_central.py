@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live import LiveGateway
+
+from tests.support.live import LiveGateway
 
 from . import scheduler
 from .catalogue import Catalogue

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from live import LiveGateway
 
-from gateway.schema.views import global_id
+from gateway.schema.global_ids import global_id
+from tests.support.live import LiveGateway
 
 from . import freezer_api, gateways, scheduler
 from .costs import Request, add_up, answered, measured, requests

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from browser import TIMEOUT, artefacts, chromium, profile
 from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.support.browser import TIMEOUT, artefacts, chromium, profile
 
 from . import horizon
 from .estate import Estate

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from databases import Server
-from observed.cases import CASES
-from observed.scenario import Outcome, judge, run
+
+from tests.observed.cases import CASES
+from tests.observed.scenario import Outcome, judge, run
+from tests.support.databases import Server
 
 from .gateways import in_this_process
 from .keystone import Keystone

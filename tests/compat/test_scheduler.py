@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from live import LiveGateway
+
+from tests.support.live import LiveGateway
 
 from . import scheduler
 from .catalogue import Catalogue

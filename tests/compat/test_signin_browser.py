@@ -7,9 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from browser import RUN, Visit, artefacts, chromium, profile
-from live import LiveGateway
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.support.browser import RUN, Visit, artefacts, chromium, profile
+from tests.support.live import LiveGateway
 
 from .gateways import serving
 from .keystone import PASSWORD, Keystone

@@ -6,7 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from live import LiveGateway
+
+from tests.support.live import LiveGateway
 
 from .gateways import serving
 from .keystone import PASSWORD, Keystone

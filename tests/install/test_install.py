@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from live import LiveGateway, live
 
 from gateway import __version__
+from tests.support.live import LiveGateway, live
 
 ROOT = Path(__file__).parents[2]
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Encoding": "br"}

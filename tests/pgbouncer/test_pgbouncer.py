@@ -16,13 +16,13 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-from apps import opened
-from databases import Postgres
 
 from gateway import migrations
 from gateway.app import create_app
 from gateway.db.database import Database
 from gateway.settings import load
+from tests.support.apps import opened
+from tests.support.databases import Postgres
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import MakeClient
+
+from tests.support.apps import MakeClient
 
 from .conftest import Ask, asking
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeClient
-from recorder import QueryRecorder
 from sqlmodel import SQLModel
 
 from gateway.catalogue.tables import Action, Backup, Job, JobAction
 from gateway.context import Context
 from gateway.rest_compat.documents import JOB
+from tests.support.apps import MakeClient
+from tests.support.recorder import QueryRecorder
 
 from .conftest import Ask, asking
 

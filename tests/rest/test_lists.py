@@ -9,10 +9,10 @@ from uuid import UUID
 import httpx
 import pytest
 import sqlalchemy as sa
-from conftest import MakeClient
 
 from gateway.catalogue.tables import Action, Backup, Job, JobAction, columns
 from gateway.context import Context
+from tests.support.apps import MakeClient
 
 from .conftest import Ask, asking
 

@@ -5,10 +5,10 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from conftest import MakeClient
 
 from gateway.catalogue.tables import Client
 from gateway.context import Context
+from tests.support.apps import MakeClient
 
 from .conftest import Ask, asking
 

@@ -19,7 +19,6 @@ from graphql import (
     get_named_type,
     value_from_ast_untyped,
 )
-from strawberry.extensions import SchemaExtension
 
 from gateway.catalogue.tables import INT64
 from gateway.errors import BadInput
@@ -30,46 +29,28 @@ Sets = tuple[tuple[GraphQLNamedType, SelectionSetNode], ...]
 """Selections on the same item, each with the type it is on."""
 
 
-class Limits(SchemaExtension):
-    """Refuse an operation that is nested too deep, has too many aliases, or too many nodes."""
+def check_shape(
+    settings: Settings,
+    operation: OperationDefinitionNode,
+    fragments: Mapping[str, FragmentDefinitionNode],
+) -> None:
+    """Pass, or raise GraphQLError for an operation too deep, or with too many aliases.
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    def on_execute(self) -> Iterator[None]:
-        """Count, now that the variables are known, and fragments are known to have no cycles."""
-        context = self.execution_context
-        document = context.graphql_document
-        if document is None:
-            raise AssertionError("an operation is executed after it is parsed")
-        schema: GraphQLSchema = context.schema._schema  # noqa: SLF001
-        fragments, operations = {}, {}
-        for definition in document.definitions:
-            if isinstance(definition, FragmentDefinitionNode):
-                fragments[definition.name.value] = definition
-            elif isinstance(definition, OperationDefinitionNode):
-                operations[definition.name and definition.name.value] = definition
-        if len(operations) > 1 and context._provided_operation_name is None:  # noqa: SLF001
-            # Strawberry would run the first, where the specification wants to be told.
-            message = f"'operationName' must be one of {', '.join(map(repr, operations))}"
-            raise GraphQLError(message, original_error=BadInput(message, field="operationName"))
-        operation = operations[context.operation_name]
-        settings = self.settings
-        depth, aliases = Shape(fragments).of(operation.selection_set)
-        _refuse("is nested", depth, "levels deep", settings.graphql_max_depth)
-        _refuse("has", aliases, "aliases", settings.graphql_max_aliases)
-        refuse_many(settings, schema, fragments, operation, context.variables or {})
-        yield
+    It must be valid: fragments have no cycles.
+    """
+    depth, aliases = SelectionMetrics(fragments).of(operation.selection_set)
+    _refuse("is nested", depth, "levels deep", settings.graphql_max_depth)
+    _refuse("has", aliases, "aliases", settings.graphql_max_aliases)
 
 
-def refuse_many(
+def check_nodes(
     settings: Settings,
     schema: GraphQLSchema,
     fragments: Mapping[str, FragmentDefinitionNode],
     operation: OperationDefinitionNode,
     variables: Mapping[str, Any],
 ) -> None:
-    """Raise GraphQLError for an operation that could return too many nodes by these variables."""
+    """Pass, or raise GraphQLError for an operation that could return too many nodes."""
     root = schema.get_root_type(operation.operation)
     given = _defaults(operation) | dict(variables)
     counter = Counter(schema, fragments, given, settings.default_limit)
@@ -85,7 +66,7 @@ def _refuse(verb: str, count: int, what: str, most: int, advice: str = "") -> No
         raise GraphQLError(message, original_error=BadInput(message))
 
 
-class Shape:
+class SelectionMetrics:
     """Tells how deep a selection is and how many aliases it has; looks at each fragment once."""
 
     def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:

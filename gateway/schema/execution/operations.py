@@ -1,22 +1,15 @@
-"""Operations that have run before: each is planned once, and its plan answers from then on."""
+"""Operations: planned at first sight, kept while they come again, and run by their plans."""
 
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
-    DirectiveNode,
-    DocumentNode,
-    FragmentDefinitionNode,
     GraphQLError,
     GraphQLID,
     GraphQLString,
-    OperationDefinitionNode,
-    VariableNode,
-    Visitor,
+    OperationType,
     get_nullable_type,
-    parse,
-    visit,
 )
 from graphql.execution.get_variable_signature import (
     GraphQLVariableSignature,
@@ -25,93 +18,141 @@ from graphql.execution.get_variable_signature import (
 from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
 
 from gateway.context import Context
-from gateway.errors import GatewayError, Unavailable
-from gateway.schema.execution.limits import refuse_many
+from gateway.schema.errors import show_all
+from gateway.schema.execution import documents
+from gateway.schema.execution.documents import Document, MethodNotAllowed, RequestError
+from gateway.schema.execution.failures import Execution
+from gateway.schema.execution.limits import check_nodes
 from gateway.schema.execution.plan import Plan
+from gateway.schema.execution.plan_cache import PlanCache
 from gateway.schema.execution.planner import Planner
-from gateway.schema.execution.shapes import NotPlannableError
 from gateway.settings import Settings
 
-MOST_KNOWN, LONGEST_KNOWN = 512, 20_000
-"""How many operations are remembered, and of how many characters at most."""
-MOST_VARIANTS = 64
-"""How many plans of one operation are remembered, and how many page lengths that it may ask for."""
+MAX_CHECKED = 64
+"""The number of combinations of page lengths that an operation remembers to have passed."""
 
 
-class Plans:
-    """The operations that have run without errors, each planned when it comes again.
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer to an operation: its data and errors; without data, it was never executed."""
 
-    What an operation must pass before it runs (syntax, validation, depth, aliases, tokens) it
-    passed when it was admitted, and its text is the same. What depends on variables is checked at
-    every run.
+    data: Mapping[str, Any] | None
+    errors: Sequence[GraphQLError] = ()
+    is_executed: bool = True
+
+
+class Executor:
+    """Executes every operation: reads it, finds or makes its plan, and runs that.
+
+    Its limits, its validity and its plan are worked out once; everything that depends on variables
+    or on the caller is checked at every run.
     """
 
     def __init__(self, schema: Any, settings: Settings) -> None:
         self.schema = schema
         self.settings = settings
-        self.hits = 0
-        """How many operations a plan has answered."""
-        self._known: OrderedDict[tuple[str, str | None], Prepared | None] = OrderedDict()
+        self.cache = PlanCache()
+        self.planned = 0
+        """The number of plans that have been made."""
 
-    def admit(self, query: str, name: str | None) -> None:
-        """Remember an operation that ran without errors."""
-        if len(query) > LONGEST_KNOWN:
-            return
-        self._known.setdefault((query, name), None)
-        if len(self._known) > MOST_KNOWN:
-            self._known.popitem(last=False)
+    async def execute(
+        self,
+        ctx: Context,
+        text: str,
+        variables: Mapping[str, Any],
+        name: str | None = None,
+        *,
+        queries_only: bool = False,
+    ) -> Result:
+        """Return the answer to the operation of this name in a document, or to its only one.
 
-    async def run(
-        self, ctx: Context, query: str, name: str | None, variables: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """The operation's data, or None where it has to run the ordinary way.
-
-        Raises Unavailable; any other failure is left to the ordinary way to find and show.
+        Raises MethodNotAllowed for a mutation where there may be queries only, and BadInput for an
+        operation that isn't there.
         """
-        key = (query, name)
-        if key not in self._known:
-            return None
-        self._known.move_to_end(key)
-        prepared = self._known[key]
-        if prepared is None:
-            prepared = self._known[key] = Prepared(self.schema, self.settings, query, name)
         try:
-            coerced = prepared.coerced(variables)
-            plan = prepared.plan(coerced)
-            if plan is None:
-                return None
-            prepared.check(variables)
-            data = await plan.run(ctx, coerced)
-        except Unavailable:
-            raise
-        except (GatewayError, GraphQLError, NotPlannableError):
-            return None
-        self.hits += 1
-        return data
+            plan, coerced = self.prepare(text, variables, name, queries_only=queries_only)
+        except RequestError as error:
+            show_all(error.errors)
+            return Result(None, error.errors, is_executed=False)
+        except VariablesError as error:
+            show_all(error.errors)
+            return Result(None, error.errors)
+        data, errors = await plan.run(Execution(ctx, coerced))
+        if errors:
+            show_all(errors)
+        return Result(data, errors)
+
+    def prepare(
+        self,
+        text: str,
+        variables: Mapping[str, Any],
+        name: str | None = None,
+        *,
+        queries_only: bool = False,
+    ) -> tuple[Plan, VariableValues]:
+        """Return an operation's plan, and its variables' values, which the plan holds for.
+
+        Raises RequestError, VariablesError, and as `execute` does.
+        """
+        key = (text, name)
+        operation: PreparedOperation | None = self.cache.get(key)
+        if operation is None:
+            read = documents.read(
+                self.schema.core, self.settings, text, name, queries_only=queries_only
+            )
+            operation = PreparedOperation(self.schema, self.settings, read)
+            self.cache.put(key, operation, len(text))
+        elif queries_only and operation.is_mutation:
+            raise MethodNotAllowed
+        operation.check(variables)
+        coerced = operation.coerce(variables)
+        if (plan := operation.plan) is not None:
+            return plan, coerced
+        # Of an operation with directives, each combination of their variables has a plan.
+        values = tuple(coerced.coerced.get(one) for one in operation.directive_variables)
+        plan = self.cache.get((*key, values)) if values else None
+        if plan is None:
+            plan = operation.make_plan(coerced)
+            self.planned += 1
+            if values:
+                self.cache.put((*key, values), plan, len(text))
+            else:
+                operation.plan = plan
+        return plan, coerced
 
 
-class Prepared:
-    """One operation: its syntax tree, and its plans by the directives that hold."""
+class VariablesError(Exception):
+    """Values that the operation's variables can't have."""
 
-    def __init__(self, schema: Any, settings: Settings, query: str, name: str | None) -> None:
+    def __init__(self, errors: Sequence[GraphQLError]) -> None:
+        super().__init__(*errors)
+        self.errors = errors
+
+
+class PreparedOperation:
+    """One valid operation, with what has been worked out of it."""
+
+    def __init__(self, schema: Any, settings: Settings, document: Document) -> None:
         self.schema = schema
         self.settings = settings
-        self.document = parse(query, no_location=True)
-        self.fragments: dict[str, FragmentDefinitionNode] = {}
-        for definition in self.document.definitions:
-            if isinstance(definition, FragmentDefinitionNode):
-                self.fragments[definition.name.value] = definition
-            elif isinstance(definition, OperationDefinitionNode) and (
-                name is None or (definition.name and definition.name.value == name)
-            ):
-                self.operation = definition
-        self._switches = _switches(self.document)
+        self.operation = document.operation
+        self.fragments = document.fragments
+        self.is_mutation = document.operation.operation is not OperationType.QUERY
+        self.directive_variables = document.directive_variables
+        self.plan: Plan | None = None
+        """Its plan, where that depends on no variable."""
         self._texts = self._text_variables()
-        self._plans: dict[tuple[Any, ...], Plan | None] = {}
         self._checked: set[tuple[Any, ...]] = set()
 
-    def coerced(self, variables: dict[str, Any]) -> VariableValues:
-        """The variables' values. Raises GraphQLError."""
+    def make_plan(self, coerced: VariableValues) -> Plan:
+        """Return the plan under these variables. Raises RequestError."""
+        try:
+            return Planner(self.schema, self.fragments, self.operation, coerced).plan()
+        except GraphQLError as error:
+            raise RequestError(error) from None
+
+    def coerce(self, variables: Mapping[str, Any]) -> VariableValues:
+        """Return the variables' values. Raises VariablesError."""
         texts = self._texts
         if texts is not None and all(type(variables.get(name)) is str for name in texts):
             # Most operations are given ids and cursors, which are what they become.
@@ -119,19 +160,19 @@ class Prepared:
             sources = {name: VariableValueSource(texts[name], values[name]) for name in texts}
             return VariableValues(sources, values)
         found = get_variable_values(
-            self.schema._schema,  # noqa: SLF001 - graphql-core's own
+            self.schema.core,
             self.operation.variable_definitions or (),
-            variables,
+            dict(variables),
         )
         if isinstance(found, list):
-            raise found[0]
+            raise VariablesError(found)
         return found
 
     def _text_variables(self) -> Mapping[str, GraphQLVariableSignature] | None:
-        """The variables, if all of them are texts."""
+        """Return the variables, if all of them are texts."""
         signatures = {}
         for node in self.operation.variable_definitions or ():
-            signature = get_variable_signature(self.schema._schema, node)  # noqa: SLF001
+            signature = get_variable_signature(self.schema.core, node)
             if isinstance(signature, GraphQLError):
                 return None
             if get_nullable_type(signature.type) not in {GraphQLID, GraphQLString}:
@@ -139,43 +180,19 @@ class Prepared:
             signatures[signature.name] = signature
         return signatures
 
-    def plan(self, variables: VariableValues) -> Plan | None:
-        """The plan under these variables; None for an operation that has none."""
-        key = tuple(variables.coerced.get(name) for name in self._switches)
-        if key not in self._plans:
-            planner = Planner(self.schema, self.fragments, self.operation, variables)
-            if len(self._plans) >= MOST_VARIANTS:
-                self._plans.clear()
-            try:
-                self._plans[key] = planner.plan()
-            except NotPlannableError:
-                self._plans[key] = None
-        return self._plans[key]
-
-    def check(self, variables: dict[str, Any]) -> None:
-        """Raise GraphQLError for more nodes than an operation may return."""
+    def check(self, variables: Mapping[str, Any]) -> None:
+        """Pass, or raise RequestError for more nodes than an operation may return."""
         lengths = tuple(
             (name, len(value) if isinstance(value, list) else value)
             for name, value in variables.items()
             if isinstance(value, int | float | list)
         )
-        if lengths not in self._checked:
-            graphql_schema = self.schema._schema  # noqa: SLF001 - graphql-core's own
-            refuse_many(self.settings, graphql_schema, self.fragments, self.operation, variables)
-            if len(self._checked) >= MOST_VARIANTS:
-                self._checked.clear()
-            self._checked.add(lengths)
-
-
-def _switches(document: DocumentNode) -> list[str]:
-    """The variables that `@skip` and `@include` depend on."""
-    names: set[str] = set()
-
-    class Directives(Visitor):
-        def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
-            for argument in node.arguments or ():
-                if isinstance(argument.value, VariableNode):
-                    names.add(argument.value.name.value)
-
-    visit(document, Directives())
-    return sorted(names)
+        if lengths in self._checked:
+            return
+        try:
+            check_nodes(self.settings, self.schema.core, self.fragments, self.operation, variables)
+        except GraphQLError as error:
+            raise RequestError(error) from None
+        if len(self._checked) >= MAX_CHECKED:
+            self._checked.clear()
+        self._checked.add(lengths)

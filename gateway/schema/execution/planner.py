@@ -4,36 +4,52 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graphql import (
+    DocumentNode,
     FragmentDefinitionNode,
+    GraphQLError,
     GraphQLField,
+    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
+    SelectionSetNode,
+    execute,
     get_named_type,
+    print_ast,
 )
-from graphql.execution.collect_fields import (
-    FragmentDetails,
-    collect_fields,
-    collect_subfields,
-)
+from graphql.execution.collect_fields import FragmentDetails, collect_fields, collect_subfields
 from graphql.execution.values import VariableValues
 
-from gateway.schema.execution.outlines import Outline
+from gateway.schema.execution.arguments import Arguments
+from gateway.schema.execution.connection_output import ConnectionOutput
+from gateway.schema.execution.failures import Execution, Group, OutputField
+from gateway.schema.execution.output import LevelPlan, ObjectOutput
 from gateway.schema.execution.plan import (
-    Arguments,
-    ById,
-    ByIds,
-    Constant,
-    Group,
-    Leaves,
+    ByGlobalIdPlan,
+    ByRestIdPlan,
+    ComputedPlan,
+    ConnectionPlan,
+    ConstantPlan,
+    IntrospectionPlan,
+    MutationPlan,
     Plan,
-    Root,
-    ToMany,
-    ToOne,
+    RootPlan,
+    ToOnePlan,
 )
-from gateway.schema.execution.shapes import NotPlannableError, Rows, Shape
-from gateway.schema.views import SPEC, VIEWS, ByGlobalId, ByRestId, Leaf, List, Reference, Told
+from gateway.schema.views import (
+    DESCRIPTION,
+    VIEWS,
+    ByGlobalIdField,
+    ByRestIdField,
+    ColumnField,
+    ComputedField,
+    ConnectionField,
+    EmbeddedField,
+    MutationField,
+    ToOneField,
+    WrittenField,
+)
 
 
 class Planner:
@@ -47,120 +63,207 @@ class Planner:
         variables: VariableValues,
     ) -> None:
         self.strawberry = schema
-        self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - graphql-core's own
+        self.schema: GraphQLSchema = schema.core
         self.operation = operation
         self.variables = variables
         self.fragments = {name: FragmentDetails(node) for name, node in fragments.items()}
 
     def plan(self) -> Plan:
-        """Plan the operation. Raises NotPlannableError."""
-        root = self.schema.query_type
-        if self.operation.operation is not OperationType.QUERY or root is None:
-            raise NotPlannableError
+        """Return the operation's plan. Raises GraphQLError for a kind of operation there isn't."""
+        kind = self.operation.operation
+        root = self.schema.get_root_type(kind)
+        if root is None:
+            message = f"Schema is not configured to execute {kind.value} operation."
+            raise GraphQLError(message, self.operation)
         collected = collect_fields(
             self.schema, self.fragments, self.variables, root, self.operation
         )
-        groups = collected.grouped_field_set
-        return Plan(tuple((key, self._root(root, group)) for key, group in groups.items()))
+        fields = [
+            self._root(root, key, group) for key, group in collected.grouped_field_set.items()
+        ]
+        return Plan(fields, is_mutation=kind is OperationType.MUTATION)
 
-    def rows(self, name: str, group: Group) -> Rows:
-        """Plan a selection on rows that are read by their keys."""
-        shape = self._shape(name, group)
-        return Rows(VIEWS[name], [shape], base=2)
-
-    def _root(self, root: GraphQLObjectType, group: Group) -> Root:
+    def _root(
+        self, root: GraphQLObjectType, key: str, group: Group
+    ) -> tuple[OutputField, RootPlan]:
         name = group[0].node.name.value
         if name == "__typename":
-            return Constant(root.name)
-        definition, spec = self._field(root, name)
+            return OutputField(key, group, is_nullable=False), ConstantPlan(root.name)
+        if name.startswith("__"):
+            return OutputField(key, group, is_nullable=True), self._introspection(key, group)
+        definition = root.fields[name]
+        field = _output_field(key, group, definition)
         arguments = Arguments(self.strawberry, definition, group)
-        if isinstance(spec, List):
-            return self._many(definition, spec, group)
-        if isinstance(spec, ByRestId):
-            return ById(spec, arguments, self.rows(spec.view, group))
-        if isinstance(spec, ByGlobalId):
-            return ByIds(spec, arguments, lambda kind: self.rows(kind, group))
-        if isinstance(spec, Told):
-            return Leaves(spec, list(self._leaves(get_named_type(definition.type), group)))
-        raise NotPlannableError
+        plan: RootPlan
+        match _spec(definition):
+            case ConnectionField() as spec:
+                plan = self._connection(field, definition, spec, group)
+            case ByRestIdField() as spec:
+                level = self._level(spec.view, group)
+                field.inner = level.outputs[0].fields
+                plan = ByRestIdPlan(spec, arguments, level)
+            case ByGlobalIdField() as spec:
+                field.are_items_nullable = spec.many
+                plan = ByGlobalIdPlan(spec, arguments, lambda view: self._level(view, group))
+            case ComputedField() as spec:
+                parts = list(self._plain(get_named_type(definition.type), group))
+                plan = ComputedPlan(spec, [part for _, part in parts])
+            case MutationField() as spec:
+                plan = self._mutation(field, definition, spec, group)
+            case spec:
+                raise AssertionError(f"{root.name}.{name} has no plan: {spec!r}")
+        return field, plan
 
-    def _leaves(self, kind: Any, group: Group) -> Iterator[tuple[str, str, str | None]]:
-        for key, name, _ in self._below(kind, group):
-            if name == "__typename":
-                yield key, name, kind.name
+    def _introspection(self, key: str, group: Group) -> IntrospectionPlan:
+        """Have graphql-core execute this one field."""
+        selections = SelectionSetNode(selections=tuple(one.node for one in group))
+        # Only these can stand in it, and are the same before and after they are coerced.
+        variables = tuple(
+            node
+            for node in self.operation.variable_definitions or ()
+            if print_ast(node.type).rstrip("!") in {"Boolean", "String"}
+        )
+        operation = OperationDefinitionNode(
+            operation=OperationType.QUERY,
+            variable_definitions=variables,
+            selection_set=selections,
+        )
+        fragments = [details.definition for details in self.fragments.values()]
+        document = DocumentNode(definitions=(operation, *fragments))
+
+        def run(execution: Execution) -> Any:
+            result: Any = execute(
+                self.schema, document, variable_values=dict(execution.variables.coerced)
+            )
+            for error in result.errors or ():
+                raise error
+            return result.data[key]
+
+        return IntrospectionPlan(run)
+
+    def _mutation(
+        self, field: OutputField, definition: GraphQLField, spec: MutationField, group: Group
+    ) -> MutationPlan:
+        payload: Any = get_named_type(definition.type)
+        parts, items, fields = [], [], []
+        for inner, part in self._plain(payload, group):
+            fields.append(inner)
+            if isinstance(part, LevelPlan):
+                inner.inner = part.outputs[0].fields
+                items.append((inner.key, part))
             else:
-                yield key, kind.fields[name].extensions["strawberry-definition"].python_name, None
+                parts.append(part)
+        field.inner = fields
+        arguments = Arguments(self.strawberry, definition, group)
+        return MutationPlan(spec, arguments, parts, items, [inner.key for inner in fields])
 
-    def _many(self, definition: GraphQLField, spec: List, group: Group) -> ToMany:
+    def _plain(self, kind: Any, group: Group) -> Iterator[tuple[OutputField, Any]]:
+        """Yield the parts of an object that isn't a row: see `plain_values`, or an item's level."""
+        for field, name, definition, below in self._below(kind, group):
+            if definition is None:
+                yield field, (field.key, name, kind.name)
+            elif isinstance(spec := _spec(definition), WrittenField):
+                yield field, self._level(spec.view, below)
+            else:
+                yield field, (field.key, _python_name(definition), None)
+
+    def _level(self, name: str, group: Group) -> LevelPlan:
+        """Plan a selection on rows that are read by their keys."""
+        return LevelPlan(VIEWS[name], [self._object(name, group)], base=2)
+
+    def _connection(
+        self, field: OutputField, definition: GraphQLField, spec: ConnectionField, group: Group
+    ) -> ConnectionPlan:
         kind: Any = get_named_type(definition.type)
-        outline = Outline()
-        for key, name, below in self._below(kind, group):
-            if name == "__typename":
-                outline.constant(key, kind.name)
-            elif name == "totalCount":
-                outline.count(key)
-            elif name == "nodes":
-                outline.nodes(key, self._shape(spec.view, below))
-            elif name == "edges":
-                outline.edges(key, list(self._edge(kind, spec, below)))
-            elif name == "pageInfo":
-                info: Any = get_named_type(kind.fields[name].type)
-                parts = [(part, what, info.name) for part, what, _ in self._below(info, below)]
-                outline.page_info(key, parts)
-            else:
-                raise NotPlannableError
-        rows = Rows(VIEWS[spec.view], outline.shapes, base=2 if spec.owner else 0)
-        return ToMany(spec, Arguments(self.strawberry, definition, group), outline, rows)
+        output = ConnectionOutput()
+        for part, name, inner, below in self._below(kind, group):
+            match name:
+                case "__typename":
+                    output.constant(part, kind.name)
+                case "totalCount":
+                    output.total(part)
+                case "nodes":
+                    output.nodes(part, self._object(spec.view, below))
+                case "edges":
+                    output.edges(part, list(self._edge(_type(inner), spec, below)))
+                case "pageInfo":
+                    info = _type(inner)
+                    facts = [(one, fact, info.name) for one, fact, _, _ in self._below(info, below)]
+                    output.page_info(part, facts)
+        field.inner = output.fields
+        level = LevelPlan(VIEWS[spec.view], output.outputs, base=2 if spec.owner else 0)
+        return ConnectionPlan(spec, Arguments(self.strawberry, definition, group), output, level)
 
-    def _edge(self, kind: Any, spec: List, group: Group) -> Any:
-        edge: Any = get_named_type(kind.fields["edges"].type)
-        for key, name, below in self._below(edge, group):
-            if name == "node":
-                yield key, name, self._shape(spec.view, below)
-            elif name == "__typename":
-                yield key, "constant", edge.name
+    def _edge(
+        self, edge: Any, spec: ConnectionField, group: Group
+    ) -> Iterator[tuple[OutputField, str, Any]]:
+        for field, name, definition, below in self._below(edge, group):
+            if definition is None:
+                yield field, "constant", edge.name
+            elif name == "node":
+                yield field, name, self._object(spec.view, below)
             else:
                 # An edge's own fields are called as the columns that the connection adds.
-                yield key, name, name
+                yield field, name, _python_name(definition)
 
-    def _shape(self, name: str, group: Group) -> Shape:
+    def _object(self, name: str, group: Group) -> ObjectOutput:
         view = VIEWS[name]
-        kind = self.schema.type_map[name]
-        shape = Shape(view)
-        for key, name_, below in self._below(kind, group):
-            if name_ == "__typename":
-                shape.constant(key, name)
+        output = ObjectOutput(view)
+        for field, graphql_name, definition, below in self._below(
+            self.schema.type_map[name], group
+        ):
+            if definition is None:
+                output.constant(field, name)
                 continue
-            if name_ == "id" and view.key:
-                shape.id(key)
-                continue
-            definition, spec = self._field(kind, name_)
-            if isinstance(spec, Leaf):
-                python_name = definition.extensions["strawberry-definition"].python_name
-                shape.leaf(key, python_name, get_named_type(definition.type))
-            elif isinstance(spec, List):
-                shape.child(key, str(spec.key), self._many(definition, spec, below))
-            elif isinstance(spec, Reference):
-                rows = self.rows(spec.view, below)
-                shape.child(key, spec.key, ToOne(spec, rows))
-            elif name_ in view.parts:
-                shape.part(key, self._shape(view.parts[name_], below))
-            else:
-                raise NotPlannableError
-        return shape
+            match _spec(definition):
+                case ColumnField():
+                    type_ = get_named_type(definition.type)
+                    output.column(field, _python_name(definition), type_)
+                case ConnectionField() as spec:
+                    plan = self._connection(field, definition, spec, below)
+                    output.child(field, str(spec.key), plan)
+                case ToOneField() as spec:
+                    level = self._level(spec.view, below)
+                    field.inner = level.outputs[0].fields
+                    output.child(field, spec.key, ToOnePlan(spec, level))
+                case EmbeddedField() as spec:
+                    part = self._object(spec.view, below)
+                    field.inner = part.fields
+                    output.part(field, part)
+                case None if graphql_name == "id":
+                    output.id(field)
+                case spec:
+                    raise AssertionError(f"{name}.{graphql_name} has no plan: {spec!r}")
+        return output
 
-    def _below(self, kind: Any, group: Group) -> Any:
-        """The fields selected on an object: the response's key, the field's name, its nodes."""
+    def _below(
+        self, kind: Any, group: Group
+    ) -> Iterator[tuple[OutputField, str, GraphQLField | None, Group]]:
+        """Yield the fields selected on an object: with names, definitions and nodes.
+
+        `__typename` has no definition.
+        """
         collected = collect_subfields(
             self.schema, self.fragments, self.variables, self.operation, kind, group
         )
         for key, below in collected.grouped_field_set.items():
-            yield key, below[0].node.name.value, below
+            name = below[0].node.name.value
+            definition = kind.fields.get(name)
+            yield _output_field(key, below, definition), name, definition, below
 
-    @staticmethod
-    def _field(kind: Any, name: str) -> tuple[GraphQLField, Any]:
-        definition = kind.fields.get(name)
-        if definition is None:
-            raise NotPlannableError
-        field = definition.extensions["strawberry-definition"]
-        return definition, field.metadata.get(SPEC)
+
+def _output_field(key: str, group: Group, definition: GraphQLField | None) -> OutputField:
+    nullable = definition is not None and not isinstance(definition.type, GraphQLNonNull)
+    return OutputField(key, group, nullable)
+
+
+def _spec(definition: GraphQLField) -> Any:
+    return definition.extensions["strawberry-definition"].metadata.get(DESCRIPTION)
+
+
+def _python_name(definition: GraphQLField) -> str:
+    return str(definition.extensions["strawberry-definition"].python_name)
+
+
+def _type(definition: GraphQLField | None) -> Any:
+    return get_named_type(definition.type) if definition else None

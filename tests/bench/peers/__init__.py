@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.bench.catalogue import Catalogue
 from tests.bench.workload import Item, Request
@@ -14,7 +14,8 @@ class Peer:
 
     `requests` are those of each short name, to be sent in turn; `read` finds the items in an
     answer; `counting` counts SQL statements, where the database can tell. `cores` is where it may
-    run; `about` names its version and settings.
+    run; `about` names its version and settings. `paired_with` names the program that takes
+    its turns right before or after.
     """
 
     name: str
@@ -26,3 +27,12 @@ class Peer:
     about: str
     counting: Callable[[], AbstractContextManager[list[int]]] | None = None
     processes: int = 1
+    paired_with: str | None = None
+
+    def only(self, *keys: str) -> "Peer":
+        """Return it with no other requests than these."""
+        return replace(self, requests={key: self.requests[key] for key in keys})
+
+    def without(self, key: str) -> "Peer":
+        """Return it without one of its requests."""
+        return self.only(*(each for each in self.requests if each != key))

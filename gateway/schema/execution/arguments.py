@@ -1,0 +1,88 @@
+"""Arguments: from the nodes and variables of a field to what its resolver or plan is given."""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from graphql import (
+    GraphQLField,
+    ListValueNode,
+    ObjectValueNode,
+    ValueNode,
+    VariableNode,
+)
+from graphql.execution.values import VariableValues, get_argument_values
+from strawberry.schema.name_converter import NameConverter
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
+
+from gateway.schema.execution.failures import Execution, Group
+
+
+class Arguments:
+    """A field's arguments, worked out as far as they depend on no variable."""
+
+    def __init__(self, schema: Any, definition: GraphQLField, group: Group) -> None:
+        self.schema = schema
+        self.definition = definition
+        self.node = group[0].node
+        self.field = definition.extensions["strawberry-definition"]
+        nodes = self.node.arguments or ()
+        names = _python_names(self.field) if nodes else {}
+        self._variables = {
+            names[node.name.value]: node.value.name.value
+            for node in nodes
+            if isinstance(node.value, VariableNode)
+        }
+        """The arguments that are variables themselves, and which."""
+        self._varies = _has_variables(
+            node.value for node in nodes if not isinstance(node.value, VariableNode)
+        )
+        constant = not (self._variables or self._varies)
+        self.constant = self._values(None) if constant else None
+        """Their values, where no variable stands in them."""
+        self._last: dict[str, Any] | None = None
+
+    def of(self, execution: Execution) -> Mapping[str, Any]:
+        """Return their values in this run. Raises GraphQLError and BadInput."""
+        if self.constant is not None:
+            return self.constant
+        coerced = execution.variables.coerced
+        given = {name: coerced.get(variable) for name, variable in self._variables.items()}
+        if self._last is None or not all(type(value) in {str, int} for value in given.values()):
+            values = self._values(execution.variables)
+            self._last = None if self._varies else values
+            return values
+        # They are what the variables are, and the others what they were.
+        return self._last | given
+
+    def _values(self, variables: VariableValues | None) -> dict[str, Any]:
+        values = get_argument_values(self.definition, self.node, variables)
+        if all(value is None or isinstance(value, (str, int)) for value in values.values()):
+            # Nothing that becomes an object of Strawberry's.
+            names = _python_names(self.field)
+            return {names[name]: value for name, value in values.items()}
+        converter = self.schema.schema_converter
+        return convert_arguments(
+            values, self.field.arguments, converter.scalar_registry, self.schema.config
+        )
+
+
+@lru_cache(maxsize=1024)
+def _python_names(field: StrawberryField) -> Mapping[str, str]:
+    """Return the names of a field's arguments in Python, by those in GraphQL."""
+    name = NameConverter().from_argument
+    return {name(one): str(one.python_name) for one in field.arguments}
+
+
+def _has_variables(values: Iterable[ValueNode]) -> bool:
+    """Return True if a variable stands in one of the values, however deep."""
+    return any(
+        isinstance(value, VariableNode)
+        or (isinstance(value, ListValueNode) and _has_variables(value.values))
+        or (
+            isinstance(value, ObjectValueNode)
+            and _has_variables(field.value for field in value.fields)
+        )
+        for value in values
+    )

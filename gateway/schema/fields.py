@@ -1,0 +1,206 @@
+"""Declarations: how the fields and types of views are written down in the entities' modules."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+from types import UnionType
+from typing import (
+    Annotated,
+    Any,
+    Optional,
+    TypeVar,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+)
+
+import sqlalchemy as sa
+import strawberry
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.arguments import StrawberryArgument
+
+from gateway.resolvers.collection import Collection, Column
+from gateway.schema.scalars import Epoch, Int32, Vocabulary
+from gateway.schema.views import (
+    DESCRIPTION,
+    VIEWS,
+    ByRestIdField,
+    ColumnField,
+    ConnectionField,
+    EmbeddedField,
+    MutationField,
+    ToOneField,
+    View,
+    WrittenField,
+)
+
+Item = TypeVar("Item")
+
+
+@strawberry.interface(description="An object with an id of its own in the whole catalogue.")
+class Node:
+    """Relay's Node."""
+
+    id: strawberry.ID = strawberry.field(
+        description="Global id: it names the type, the project and the item."
+    )
+
+
+def declare(
+    spec: object, type_: Any, description: str, arguments: Mapping[str, Any] | None = None
+) -> Any:
+    """Return a field of a type that plans read by `spec`; graphql-core never resolves it.
+
+    `arguments` are the types of its arguments by their names in Python, or such a type and a
+    default.
+    """
+    field = strawberry.field(
+        graphql_type=type_, description=description, metadata={DESCRIPTION: spec}
+    )
+    field.init = False
+    field.arguments = [_argument(name, given) for name, given in (arguments or {}).items()]
+    return field
+
+
+def _argument(name: str, given: Any) -> StrawberryArgument:
+    type_, *default = given if isinstance(given, tuple) else (given,)
+    annotation = StrawberryAnnotation(type_)
+    if not default:
+        return StrawberryArgument(name, None, annotation)
+    return StrawberryArgument(name, None, annotation, default=default[0])
+
+
+def column(
+    source: Column,
+    description: str,
+    *,
+    sort: bool | Column = False,
+    is_filtered: bool = True,
+) -> Any:
+    """Return a field that is a column.
+
+    `sort` makes it a field to order by, with another column where that one sorts better.
+    """
+    by = source if sort is True else None if sort is False else sort
+    spec = ColumnField(source, by, is_filtered)
+    return strawberry.field(description=description, metadata={DESCRIPTION: spec})
+
+
+def embedded(type_: type, description: str) -> Any:
+    """Return a field that groups more columns of the same row under a type of their own."""
+    name = type_.__strawberry_definition__.name  # type: ignore[attr-defined]
+    return declare(EmbeddedField(name), type_, description)
+
+
+def to_one(type_: str, collection: Collection, key: str, description: str) -> Any:
+    """Return a relation to one: its type as `module.Type`, and the column field with its id."""
+    spec = ToOneField(type_name(type_), collection, key)
+    return declare(spec, Optional[reference(type_)], description)
+
+
+def by_rest_id(type_: str, collection: Collection, argument: str) -> Any:
+    """Return the root field that finds one item by the id that REST clients know."""
+    name = type_name(type_)
+    about = strawberry.argument(name=argument, description="The id in the current project.")
+    return declare(
+        ByRestIdField(name, collection, argument),
+        Optional[reference(type_)],
+        f"The {name.lower()} that REST clients know by this id; null if there is none.",
+        {"item_id": Annotated[strawberry.ID, about]},
+    )
+
+
+def written(type_: str, description: str) -> Any:
+    """Return the field of a payload that shows the item written; the payload has its `key`."""
+    return declare(WrittenField(type_name(type_)), reference(type_), description)
+
+
+def mutation(description: str) -> Callable[[Any], Any]:
+    """Return the decorator of a static method `(ctx, input) -> payload` that makes it a field."""
+
+    def decorate(method: Any) -> Any:
+        function = method.__func__
+        annotations = function.__annotations__
+        arguments = {
+            name: annotations[name] for name in annotations if name not in {"ctx", "return"}
+        }
+        return declare(MutationField(function), annotations["return"], description, arguments)
+
+    return decorate
+
+
+def reference(type_: str) -> Any:
+    """Return a reference to a type that another module of the schema declares: `module.Type`."""
+    module, _, name = type_.partition(".")
+    return Annotated[name, strawberry.lazy(f"gateway.schema.{module}")]
+
+
+def type_name(type_: str) -> str:
+    """Return the type's own name, of `module.Type`."""
+    return type_.partition(".")[2]
+
+
+@dataclass_transform()
+def node(collection: Collection, key: str, description: str) -> Callable[[type[Item]], type[Item]]:
+    """Return the decorator of a view whose items have ids.
+
+    `key` is the column field that holds the REST id.
+    """
+
+    def decorate(cls: type[Item]) -> type[Item]:
+        decorated = strawberry.type(cls, description=description)
+        _register(decorated, collection, key)
+        return decorated
+
+    return decorate
+
+
+@dataclass_transform()
+def fragment(description: str) -> Callable[[type[Item]], type[Item]]:
+    """Return the decorator of a type that is a part of a row."""
+
+    def decorate(cls: type[Item]) -> type[Item]:
+        decorated = strawberry.type(cls, description=description)
+        _register(decorated, None, "")
+        return decorated
+
+    return decorate
+
+
+def _register(cls: type, collection: Collection | None, key: str) -> None:
+    definition = cls.__strawberry_definition__  # type: ignore[attr-defined]
+    own: dict[str, ColumnField] = {}
+    inner: dict[str, ColumnField] = {}
+    parts: dict[str, str] = {}
+    for field in definition.fields:
+        match field.metadata.get(DESCRIPTION):
+            case ColumnField() as spec:
+                kind = _kind(cls.__annotations__[field.python_name])
+                shown = _as(spec.column, kind).label(field.python_name)
+                own[field.python_name] = replace(spec, column=shown, kind=kind)
+            case EmbeddedField(view):
+                parts[field.python_name] = view
+                inner |= VIEWS[view].all
+            case ToOneField() | ConnectionField():
+                pass
+    VIEWS[definition.name] = View(definition.name, key, collection, own, inner | own, parts)  # type: ignore[arg-type]
+
+
+def _kind(annotation: Any) -> Any:
+    """Return the type of a field without its `| None`."""
+    if get_origin(annotation) in {Union, UnionType}:
+        return next(a for a in get_args(annotation) if a is not type(None))
+    return annotation
+
+
+def _as(column: Column, kind: Any) -> Column:
+    """Return the column with the conversion that the field's type asks for."""
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return sa.type_coerce(column, Vocabulary(kind))
+    if kind is datetime and isinstance(column.type, sa.BigInteger):
+        return sa.type_coerce(column, Epoch())
+    if kind is int and isinstance(column.type, sa.BigInteger):
+        return sa.type_coerce(column, Int32())
+    return column

@@ -1,0 +1,1 @@
+"""The tests: a room for each subject, and `support` with the helpers."""

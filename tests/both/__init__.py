@@ -1,0 +1,1 @@
+"""What both surfaces have in common, and the service layer below them."""

@@ -1,0 +1,1 @@
+"""The database: migrations, pools, statements, outages and the sample data."""

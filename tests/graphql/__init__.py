@@ -1,0 +1,1 @@
+"""GraphQL over the catalogue: queries, mutations, filters, connections, plans and limits."""

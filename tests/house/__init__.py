@@ -1,0 +1,1 @@
+"""The house itself: its layout, command line, settings, schema's history and documents."""

@@ -1,0 +1,242 @@
+"""The house's layout, read from the code: who imports whom, which libraries, and how long."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+import gateway
+
+ROOT = Path(gateway.__file__).parent
+
+EVERYTHING = {"*"}
+
+RULES: dict[str, set[str]] = {
+    # A room, and which others it may import.
+    "__init__": set(),
+    "__main__": {
+        *("app", "auth", "db", "demo", "errors", "logs", "migrations", "origins", "rest_compat"),
+        *("schema", "settings"),
+    },
+    "app": EVERYTHING,
+    "auth": {"catalogue", "errors", "origins", "settings"},
+    "catalogue": {"errors"},
+    "codegen": set(),
+    "context": {"auth", "db", "errors", "logs"},
+    "db": {"catalogue", "errors", "settings"},
+    "demo": {"catalogue", "db"},
+    "errors": set(),
+    "http_errors": {"errors"},
+    "logs": set(),
+    "middleware": {"db", "errors", "logs", "migrations", "origins"},
+    "migrations": {"catalogue", "db", "errors"},
+    "negotiation": set(),
+    "origins": {"errors", "settings"},
+    "playground": {"negotiation"},
+    "query": {"catalogue", "codegen", "db", "errors"},
+    "resolvers": {"catalogue", "context", "db", "errors", "query"},
+    "rest_compat": {
+        *("catalogue", "codegen", "context", "db", "errors", "http_errors", "negotiation"),
+        *("origins", "query", "resolvers", "settings"),
+    },
+    "schema": {
+        *("catalogue", "codegen", "context", "db", "errors", "http_errors", "logs"),
+        *("negotiation", "query", "resolvers", "settings"),
+    },
+    "settings": set(),
+}
+
+HOMES = {
+    # A library, and the rooms that may use it; every library in use is here.
+    "aiosqlite": {"db"},
+    "alembic": {"migrations"},
+    "asyncpg": {"db"},
+    "cachetools": {"auth", "db", "schema"},
+    "graphql": {"schema"},
+    "keystoneauth1": {"auth"},
+    "keystonemiddleware": {"auth"},
+    "orjson": {"catalogue", "logs", "query", "resolvers", "rest_compat", "schema"},
+    "oslo_config": {"auth"},
+    "oslo_policy": {"auth"},
+    "pydantic": {"settings", "__main__"},
+    "pydantic_settings": {"settings"},
+    "sqlalchemy": {
+        *("catalogue", "db", "demo", "migrations", "query", "resolvers", "rest_compat", "schema"),
+        *("__main__", "settings"),
+    },
+    "sqlmodel": {"catalogue", "db", "demo", "migrations", "resolvers", "schema"},
+    "starlette": {
+        *("app", "auth", "http_errors", "middleware", "origins", "playground", "rest_compat"),
+        "schema",
+    },
+    "strawberry": {"schema"},
+    "structlog": {"__main__", "auth", "db", "logs", "middleware", "migrations", "schema"},
+    "typer": {"__main__"},
+    "uvicorn": {"__main__"},
+    "webob": {"auth"},
+}
+
+MAX_MODULE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "services", "repositories", "misc"}
+
+
+def modules() -> list[Path]:
+    found = sorted(ROOT.rglob("*.py"))
+    return [
+        path for path in found if "node_modules" not in path.parts and ".node" not in path.parts
+    ]
+
+
+def part(path: Path) -> str:
+    """Return the module of the house that a file belongs to."""
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the full name of everything that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+
+
+def ours(name: str) -> str | None:
+    """Return which module of the house is imported; None: no module of it."""
+    package, _, rest = name.partition(".")
+    first = rest.split(".")[0]
+    if package != "gateway" or first.startswith("__"):
+        return None
+    return first
+
+
+def libraries(path: Path) -> set[str]:
+    """Return the third-party packages that a file imports, by the names they are imported by."""
+    first = {name.split(".")[0] for name in imported(path)}
+    return first - sys.stdlib_module_names - {"gateway"}
+
+
+def normalized(name: str) -> str:
+    """Return a distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def room(module: str) -> str:
+    """Return the room of a module, by its full name."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def imports() -> dict[str, set[str]]:
+    """Return which other modules of the house each module imports, inside of functions, too.
+
+    A package's `__init__` counts where something of it is named.
+    """
+    paths = {module_name(path): path for path in modules()}
+    found = {}
+    for module, path in paths.items():
+        named = {name if name in paths else name.rpartition(".")[0] for name in imported(path)}
+        found[module] = named & paths.keys() - {module}
+    return found
+
+
+def cycle(graph: Mapping[str, set[str]]) -> Sequence[str]:
+    """Return the nodes of a cycle, the first of them again at the end; none: there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        nodes: Sequence[str] = error.args[1]
+        return nodes
+    return []
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports(path: Path) -> None:
+    me = part(path)
+    assert me in RULES, f"{me} isn't in the table of who may import whom"
+    allowed = RULES[me] | {me}
+    wrong = {name for name in imported(path) if ours(name) and ours(name) not in allowed}
+    assert not wrong or "*" in allowed, f"{me} may not import {wrong}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_libraries_stay_at_home(path: Path) -> None:
+    for library in libraries(path):
+        assert library in HOMES, f"{library} isn't in the table of where libraries may be used"
+        assert part(path) in HOMES[library], f"{library} doesn't belong here"
+
+
+def test_every_library_is_a_declared_dependency() -> None:
+    used = {library for path in modules() for library in libraries(path)}
+    assert used == set(HOMES)
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
+    names = (re.split(r"[^\w.-]", dependency)[0] for dependency in project["dependencies"])
+    declared = {normalized(name) for name in names}
+    distributions = packages_distributions()
+    undeclared = {
+        library for library in used if declared.isdisjoint(map(normalized, distributions[library]))
+    }
+    assert not undeclared
+
+
+def test_no_module_is_part_of_a_cycle() -> None:
+    assert cycle(imports()) == []
+
+
+def test_no_room_is_part_of_a_cycle() -> None:
+    rooms: dict[str, set[str]] = {}
+    for importer, others in imports().items():
+        mine = room(importer)
+        rooms.setdefault(mine, set()).update({room(other) for other in others} - {mine})
+    assert cycle(rooms) == []
+
+
+def test_no_module_is_too_long() -> None:
+    lines = {path: len(path.read_text().splitlines()) for path in modules()}
+    assert {path: count for path, count in lines.items() if count > MAX_MODULE_LINES} == {}
+
+
+def test_no_function_is_too_long() -> None:
+    lines = {
+        f"{path}: {node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert {name: count for name, count in lines.items() if count > MAX_FUNCTION_LINES} == {}
+
+
+def test_the_table_is_about_what_there_is() -> None:
+    assert {part(path) for path in modules()} == set(RULES)
+
+
+def test_migrations_stand_alone() -> None:
+    for path in (ROOT / "migrations" / "versions").glob("*.py"):
+        assert [name for name in imported(path) if name.startswith("gateway")] == []
+
+
+def test_every_module_says_what_it_knows() -> None:
+    for path in modules():
+        assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def test_no_room_for_odds_and_ends() -> None:
+    for path in modules():
+        assert not FORBIDDEN_NAMES & {path.stem, path.parent.name}
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                assert not node.name.startswith("Base"), f"{path}: {node.name}"

@@ -1,0 +1,1 @@
+"""Tokens, sign-in and trusts, with stand-ins for Keystone."""

@@ -1,0 +1,166 @@
+"""By which trusts jobs of central clients work: one for each user of a project, while in use."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from gateway.auth.identity import Identity
+from gateway.catalogue.tables import Job
+from gateway.context import Context
+from gateway.errors import GatewayError, NotFound, Unavailable
+from gateway.resolvers import clients, jobs
+from gateway.resolvers.actions import ActionDraft
+from gateway.resolvers.clients import ClientDraft
+from gateway.resolvers.jobs import JobDraft
+from tests.support.apps import MakeContext
+
+pytestmark = pytest.mark.anyio
+
+
+class Keystone:
+    """The trusts that there are, each with its project and who made it."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.made = 0
+        self.trusts: dict[str, tuple[str, str]] = {}
+
+    def of(self, ctx: Context, user: str) -> Context:
+        """Return the context of a member of the same project."""
+        identity = Identity(user, user, ctx.project_id, frozenset({"member"}))
+        return replace(ctx, identity=identity, trusts=Trusts(self, user))
+
+
+class Trusts:
+    """One user's trusts."""
+
+    def __init__(self, keystone: Keystone, user: str) -> None:
+        """Make and delete trusts of this user there."""
+        self.keystone = keystone
+        self.user = user
+
+    async def create(self, project_id: str) -> Mapping[str, str]:
+        """Make a trust."""
+        self.keystone.made += 1
+        trust_id = f"t{self.keystone.made}"
+        self.keystone.trusts[trust_id] = (project_id, self.user)
+        return {"trust_id": trust_id, "trustor_user_id": self.user}
+
+    async def delete(self, trust_id: str) -> None:
+        """Delete a trust."""
+        del self.keystone.trusts[trust_id]
+
+
+@pytest.fixture
+def keystone() -> Keystone:
+    """Return a Keystone without trusts."""
+    return Keystone()
+
+
+@pytest.fixture
+async def alice(keystone: Keystone, make_ctx: MakeContext) -> Context:
+    """Return a user of a project that a central client of another one serves."""
+    await clients.create(make_ctx("p2"), ClientDraft("central", is_central=True))
+    await clients.create(make_ctx("p1"), ClientDraft("own"))
+    await clients.create(make_ctx("p1"), ClientDraft("other"))
+    return keystone.of(make_ctx("p1"), "alice")
+
+
+def job(client_id: str | None = "central", **given: str) -> JobDraft:
+    return JobDraft(actions=[], client_id=client_id, **given)
+
+
+def by(row: Job) -> tuple[str, str] | None:
+    """Return a job's trust and its trustor."""
+    if row.user_credentials is None:
+        assert row.trust_id is None
+        return None
+    credentials = orjson.loads(row.user_credentials)
+    assert credentials.keys() == {"trust_id", "trustor_user_id"}
+    assert credentials["trust_id"] == row.trust_id
+    return credentials["trust_id"], credentials["trustor_user_id"]
+
+
+async def test_one_trust_for_each_user_until_the_last_job_is_gone(
+    alice: Context, keystone: Keystone
+) -> None:
+    bob = keystone.of(alice, "bob")
+    first, second = await jobs.create(alice, job()), await jobs.create(alice, job())
+    third = await jobs.create(bob, job())
+    assert by(first) == by(second) == ("t1", "alice")
+    assert by(third) == ("t2", "bob")
+    assert keystone.trusts == {"t1": ("p1", "alice"), "t2": ("p1", "bob")}
+    await jobs.delete(alice, first.id)
+    assert keystone.trusts.keys() == {"t1", "t2"}
+    await jobs.delete(alice, second.id)
+    assert keystone.trusts.keys() == {"t2"}
+    assert by(await jobs.create(alice, job())) == ("t3", "alice")
+
+
+async def test_each_project_has_its_own(
+    alice: Context, keystone: Keystone, make_ctx: MakeContext
+) -> None:
+    elsewhere = keystone.of(make_ctx("p3"), "alice")
+    assert by(await jobs.create(alice, job())) == ("t1", "alice")
+    assert by(await jobs.create(elsewhere, job())) == ("t2", "alice")
+    assert keystone.trusts == {"t1": ("p1", "alice"), "t2": ("p3", "alice")}
+
+
+@pytest.mark.parametrize("client_id", ["own", None])
+async def test_other_clients_need_none(
+    alice: Context, keystone: Keystone, client_id: str | None
+) -> None:
+    assert by(await jobs.create(alice, job(client_id))) is None
+    assert keystone.made == 0
+
+
+async def test_a_job_that_moves(alice: Context, keystone: Keystone) -> None:
+    row = await jobs.create(alice, job("own"))
+    assert by(await jobs.update(alice, row.id, {"client_id": "central"})) == ("t1", "alice")
+    same = await jobs.update(alice, row.id, {"client_id": "central", "description": "same"})
+    assert by(same) == ("t1", "alice")
+    assert by(await jobs.update(alice, row.id, {"client_id": "other"})) is None
+    assert keystone.trusts == {}
+
+
+async def test_a_job_that_is_replaced(alice: Context, keystone: Keystone) -> None:
+    row = await jobs.create(alice, job())
+    assert by(await jobs.replace(alice, row.id, job())) == ("t1", "alice")
+    assert by(await jobs.replace(keystone.of(alice, "bob"), row.id, job())) == ("t2", "bob")
+    assert keystone.trusts == {"t2": ("p1", "bob")}
+    assert by(await jobs.replace(alice, row.id, job("own"))) is None
+    assert keystone.trusts == {}
+
+
+async def test_a_job_that_is_not_stored_leaves_no_trust(alice: Context, keystone: Keystone) -> None:
+    unknown = [ActionDraft(action_id="unknown")]
+    row = await jobs.create(alice, job("own"))
+    for attempt in (
+        jobs.create(alice, JobDraft(actions=unknown, client_id="central")),
+        jobs.create(alice, job(job_id=row.id)),
+        jobs.replace(alice, row.id, JobDraft(actions=unknown, client_id="central")),
+        jobs.update(alice, row.id, {"client_id": "central", "actions": unknown}),
+        jobs.update(alice, row.id, {"client_id": "central"}, expected_version=9),
+    ):
+        with pytest.raises(GatewayError):
+            await attempt
+        assert keystone.trusts == {}
+    assert keystone.made == 5
+    # One that another job works by stays.
+    kept = await jobs.create(alice, job())
+    with pytest.raises(GatewayError):
+        await jobs.create(alice, JobDraft(actions=unknown, client_id="central"))
+    assert keystone.trusts == {kept.trust_id: ("p1", "alice")}
+
+
+async def test_no_job_without_its_trust(alice: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_self: Trusts, _project_id: str) -> Mapping[str, str]:
+        raise Unavailable("Keystone doesn't answer")
+
+    monkeypatch.setattr(Trusts, "create", fail)
+    with pytest.raises(Unavailable):
+        await jobs.create(alice, job(job_id="j"))
+    with pytest.raises(NotFound):
+        await jobs.delete(alice, "j")

@@ -1,0 +1,1 @@
+"""Through PgBouncer, in transaction mode: `make test-pgbouncer`."""
