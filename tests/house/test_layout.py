@@ -49,7 +49,7 @@ RULES: dict[str, set[str]] = {
         *("catalogue", "codegen", "context", "db", "errors", "http_errors", "logs"),
         *("negotiation", "query", "resolvers", "settings"),
     },
-    "settings": set(),
+    "settings": {"errors"},
 }
 
 HOMES = {
