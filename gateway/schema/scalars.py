@@ -134,7 +134,7 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     datetime: strawberry.scalar(
         name="DateTime",
-        description="A point in time, ISO 8601, in UTC. On input any offset is accepted; without one "
+        description="A point in time, ISO 8601, in UTC. On input any offset is taken; without one "
         "it is UTC.",
         serialize=datetime.isoformat,
         parse_value=_moment,
