@@ -88,7 +88,7 @@ def _result(request: Request, result: Result) -> Response:
     status, headers = 200, None
     if result.is_executed:
         body["data"] = result.data
-    elif _media_type(request.headers.get("accept", "")) == GRAPHQL_JSON:
+    elif _media_type(request) == GRAPHQL_JSON:
         status = 400
     codes = {(error.extensions or {}).get("code") for error in result.errors}
     if Code.UNAVAILABLE in codes and not any((result.data or {}).values()):
