@@ -8,6 +8,7 @@ error, never a skip.
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,10 +27,23 @@ from tests.support.databases import OWN_SERVER, Cluster, Postgres, Server, Sqlit
 from tests.support.live import LiveGateway, live
 from tests.support.recorder import QueryRecorder
 
+HOUSE = Path(__file__).parent / "house"
+
 for variable in [name for name in os.environ if name.startswith("GATEWAY_")]:
     # The suite tests the defaults, and what it sets itself.
     if not variable.startswith("GATEWAY_TEST_"):
         del os.environ[variable]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the house first, except for those that ask a database of each kind."""
+    items.sort(key=lambda item: HOUSE not in item.path.parents or "server" in fixtures(item))
+
+
+def fixtures(item: pytest.Item) -> list[str]:
+    """Return the names of all fixtures that a test stands on."""
+    return item.fixturenames if isinstance(item, pytest.Function) else []
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ import pytest
 from gateway.auth.identity import Identity
 from gateway.context import Context
 from gateway.schema import create_schema
+from gateway.schema.execution.operations import Executor
+from gateway.settings import load
 from tests.support.queries import JOBS, estate
 
 pytestmark = pytest.mark.anyio
@@ -74,12 +76,12 @@ async def test_all_projects(graphql: GraphQL, make_ctx: Callable[[str], Context]
     assert foreign["backups"] == {"totalCount": 1, "nodes": [{"projectId": "p2"}]}
     # A global id says whose it is: `node` asks only whether the caller may look there.
     look_up = "query ($id: ID!) { node(id: $id) { id ... on Job { client { projectId } } } }"
-    schema, local = create_schema(), make_ctx("p1")
+    executor, local = Executor(create_schema(), load()), make_ctx("p1")
     for role, seen in (("member", False), ("admin", True)):
         caller = Identity("somebody", "somebody", "p1", frozenset({role}))
         asking = Context(caller, "p1", local.db, local.policy)
-        result = await schema.execute(look_up, {"id": foreign["id"]}, context_value=asking)
-        assert result.errors is None
+        result = await executor.execute(asking, look_up, {"id": foreign["id"]})
+        assert not result.errors
         shown = {"id": foreign["id"], "client": {"projectId": "p2"}} if seen else None
         assert result.data == {"node": shown}
     # Where nobody is authenticated, projects are kept apart all the same.

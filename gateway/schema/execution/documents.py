@@ -19,7 +19,7 @@ from graphql import (
     specified_rules,
     validate,
 )
-from graphql.language.parser import Parser
+from graphql.language.parser import Parser, nested_too_deeply_error
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
@@ -98,7 +98,7 @@ def read(
         if name is None:
             raise BadInput("'query' has no operation", field="query")
         raise BadInput(f"no operation is named {shown(name)}", field="operationName")
-    if queries_only and operation.operation is not OperationType.QUERY:
+    if queries_only and operation.operation is OperationType.MUTATION:
         raise MethodNotAllowed
     if errors := validate(schema, document, RULES):
         raise RequestError(*errors)
@@ -115,12 +115,13 @@ def read(
 
 
 def _parse(text: str, max_tokens: int) -> DocumentNode:
+    parser = _Parser(Source(text), max_tokens=max_tokens)
     try:
-        return _Parser(Source(text), max_tokens=max_tokens).parse_document()
+        return parser.parse_document()
     except GraphQLError as error:
         raise RequestError(error) from None
     except RecursionError:
-        raise RequestError(GraphQLError("Syntax Error: Document is nested too deeply.")) from None
+        raise RequestError(nested_too_deeply_error(parser)) from None
 
 
 def _directive_variables(selections: SelectionSetNode | None) -> set[str]:

@@ -137,7 +137,7 @@ class PreparedOperation:
         self.settings = settings
         self.operation = document.operation
         self.fragments = document.fragments
-        self.is_mutation = document.operation.operation is not OperationType.QUERY
+        self.is_mutation = document.operation.operation is OperationType.MUTATION
         self.directive_variables = document.directive_variables
         self.plan: Plan | None = None
         """Its plan, where that depends on no variable."""
