@@ -1,1 +1,1 @@
-"""The catalogue itself: its tables, its vocabularies, and how documents become columns."""
+"""The catalogue: its tables and vocabularies, and the projections of documents to columns."""

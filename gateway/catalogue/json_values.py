@@ -1,4 +1,4 @@
-"""JSON as the gateway takes it: what it refuses, and why both databases can hold the rest."""
+"""JSON values that both databases can hold: parsing, checking, writing and merging."""
 
 import json
 import math
@@ -14,21 +14,22 @@ from gateway.errors import BadInput, shown
 
 MAX_DEPTH = 100
 
-# Numbers that orjson would read in another way than is promised here, or might: integers beyond
-# 64 bits, numbers beyond the largest, a negative zero. Each is looked for after what a number may
-# follow: a text holds any digits, as cursors do.
+# Numbers that orjson reads, or may read, in another way than `parse` promises: integers beyond 64
+# bits, numbers beyond the largest float, and a negative zero. Only after a character that a number
+# may follow: texts hold any digits, as cursors do.
 _DELICATE = re.compile(rb"[\[:,\s](?:-0(?![0-9])|-?[0-9](?:[0-9]{18}|[0-9.]*[eE][+-]?[0-9]{3}))")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def parse(body: bytes | str, *, what: str = "the body") -> Any:
-    """Parse a JSON text; the last of duplicate keys wins, keys keep their order.
+    """Return the value of a JSON text; keys keep their order, of duplicate keys the last one wins.
 
-    Raises BadInput, naming the value, for text that isn't JSON or UTF-8, NaN and infinities,
-    integers beyond 64 bits, NUL, lone surrogates and nesting beyond `MAX_DEPTH`.
+    `what` names the text in errors. Raises BadInput, naming the value, for text that isn't JSON or
+    UTF-8, NaN, infinities, integers beyond 64 bits, NUL, lone surrogates, and nesting beyond
+    `MAX_DEPTH`.
     """
     if isinstance(body, bytes) and _is_plain(body):
-        # Most bodies are; what is wrong with one is found out below.
+        # The fast path of most bodies; the slow one below finds what is wrong with a text.
         with suppress(orjson.JSONDecodeError):
             return orjson.loads(body)
     try:
@@ -42,51 +43,57 @@ def parse(body: bytes | str, *, what: str = "the body") -> Any:
         ) from None
     except RecursionError:
         raise BadInput(f"{what} is nested deeper than {MAX_DEPTH} levels") from None
-    return value if not isinstance(value, (str, list, dict)) else checked(value, what=what)
+    return value if not isinstance(value, (str, list, dict)) else check(value, what=what)
 
 
 def _is_plain(body: bytes) -> bool:
-    """Whether it is an object or a list that orjson reads as is promised here."""
+    """Return True for an object or array that orjson reads as `parse` promises."""
     deep = body.count(b"{") + body.count(b"[") > MAX_DEPTH
-    # Escaped, there may be surrogates and NUL.
+    # An escape may be a lone surrogate or NUL.
     delicate = deep or b"\\u" in body or _DELICATE.search(body) is not None
     return body.startswith((b"{", b"[")) and not delicate
 
 
-def checked(value: Any, *, what: str = "the value") -> Any:
-    """Return a parsed JSON value that both databases can hold; raise BadInput for any other."""
+def check(value: Any, *, what: str = "the value") -> Any:
+    """Return a parsed JSON value that both databases can hold; raise BadInput for any other.
+
+    `what` names the value in errors.
+    """
     dump(value, what=what)
     return value
 
 
 def dump(value: Any, *, what: str = "the value") -> str:
-    """Write a JSON value as compact text; BadInput as for `parse`."""
-    # The encoder itself finds surrogates, large integers and deep nesting, at no extra cost; only
-    # then is it worth looking where they are. What it lets pass is looked for in its output.
+    """Return a JSON value as compact text.
+
+    `what` names the value in errors. Raises BadInput as `parse` does.
+    """
+    # orjson itself refuses surrogates, large integers and deep nesting, at no extra cost; only then
+    # is the value searched for them. NUL, NaN and nesting that it accepts show in its output.
     try:
         text = orjson.dumps(value)
     except (TypeError, RecursionError) as error:
-        _blame(value, what, str(error))
+        _raise_not_json(value, what, str(error))
     if _NUL.search(text) or b"null" in text or text.count(b"{") + text.count(b"[") > MAX_DEPTH:
-        _look(value, what)
+        _check_parts(value, what)
     return text.decode()
 
 
-def _blame(value: Any, what: str, reason: str) -> NoReturn:
-    _look(value, what)
+def _raise_not_json(value: Any, what: str, reason: str) -> NoReturn:
+    _check_parts(value, what)
     raise BadInput(f"{what} is not JSON: {reason}")
 
 
-def _look(value: Any, what: str) -> None:
+def _check_parts(value: Any, what: str) -> None:
     for path, depth, item in _walk(value):
         fault = _fault(item) if depth <= MAX_DEPTH else f"nested deeper than {MAX_DEPTH} levels"
         if fault:
-            where = f"{what} at {path}" if path else what
-            raise BadInput(f"{where} is {fault}", field=path.split(".")[0] or None)
+            subject = f"{what} at {path}" if path else what
+            raise BadInput(f"{subject} is {fault}", field=path.split(".")[0] or None)
 
 
 def _walk(value: Any) -> Iterator[tuple[str, int, Any]]:
-    """Every value and every key, with its path; without recursion, whatever the depth."""
+    """Yield the path, depth and value of every value and key, without recursion."""
     waiting: list[tuple[str, int, Any]] = [("", 0, value)]
     while waiting:
         path, depth, item = waiting.pop()
@@ -117,7 +124,7 @@ def _fault(item: Any) -> str | None:
 
 
 def _integer(digits: str) -> int:
-    # Before int(): Python itself refuses thousands of digits, with an error that names nothing.
+    # Checked before int(), which refuses thousands of digits with an error that names no value.
     if len(digits) > 20 or not -INT64 <= (value := int(digits)) < INT64:  # noqa: PLR2004
         raise BadInput(f"an integer is beyond 64 bits: {shown(digits)[1:-1]}")
     return value
@@ -134,15 +141,18 @@ def _constant(name: str) -> NoReturn:
     raise BadInput(f"{name} is not a number that JSON has")
 
 
-def merged(document: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """Apply a merge patch (RFC 7396): objects merge, other values replace, null removes a key."""
+def merge_patch(document: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with a merge patch (RFC 7396) applied.
+
+    Objects merge, other values replace, null removes a key.
+    """
     result = dict(document)
     for key, value in patch.items():
         if value is None:
             result.pop(key, None)
         elif isinstance(value, dict):
             old = result.get(key)
-            result[key] = merged(old if isinstance(old, dict) else {}, value)
+            result[key] = merge_patch(old if isinstance(old, dict) else {}, value)
         else:
             result[key] = value
     return result

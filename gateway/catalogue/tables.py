@@ -1,4 +1,4 @@
-"""The stored shape of the catalogue: the only place where a column is declared."""
+"""The tables of the catalogue: the only place where a column is declared."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,14 +20,14 @@ INT64 = 2**63
 class JSONText(sa.types.UserDefinedType[str]):
     """A JSON document that travels as text: never decoded on reading, never encoded on writing.
 
-    `json` rather than `jsonb` on PostgreSQL: the document is passed through as it was sent,
-    with its keys in their order, and costs half as much to fetch.
+    `json` rather than `jsonb` on PostgreSQL: documents are passed through as they were sent, with
+    their keys in order, and cost half as much to fetch.
     """
 
     cache_ok = True
 
     def get_col_spec(self, **_: object) -> str:
-        """Name the type, which both databases have."""
+        """Return the name of the type, which both databases have."""
         return "JSON"
 
 
@@ -39,56 +39,56 @@ class UTCDateTime(sa.TypeDecorator[datetime]):
 
     @property
     def python_type(self) -> type[datetime]:
-        """What its values are, which a decorator doesn't tell by itself."""
+        """The type of the values, which TypeDecorator doesn't report by itself."""
         return datetime
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
-        """Store in UTC."""
+        """Return the time in UTC, to be stored."""
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
-        """Read as UTC."""
+        """Return a stored time as an aware one; SQLite's have no time zone, and are UTC."""
         return value and value.replace(tzinfo=value.tzinfo or UTC)
 
 
 def new_id() -> str:
-    """A fresh id: 32 hexadecimal characters, as OpenStack's services write them."""
+    """Return a new id: 32 hexadecimal characters, as OpenStack's services write them."""
     return uuid4().hex
 
 
 def now() -> datetime:
-    """The present, aware and in UTC."""
+    """Return the current time, aware and in UTC."""
     return datetime.now(UTC)
 
 
-# Compared byte by byte, so that both databases sort alike and cursors stay where they were.
+# Compared byte by byte, so that both databases sort alike and cursors survive a new collation.
 _text = sa.String(collation="C").with_variant(sa.String(collation="BINARY"), "sqlite")
 
 
 def text(max_bytes: int, **column: Any) -> Any:
-    """A column of short text, at most `max_bytes` long in UTF-8 (checked by `projections`)."""
+    """Return a column of short text, at most `max_bytes` long in UTF-8; `checks` enforces it."""
     default = {"default": column.pop("default")} if "default" in column else {}
     info = {"max_bytes": max_bytes}
     return Field(sa_type=_text, sa_column_kwargs={"info": info}, **default, **column)
 
 
 def document(**column: Any) -> Any:
-    """A column that holds an open JSON document as text."""
+    """Return a column of an open JSON document, stored as text."""
     return Field(sa_type=JSONText, **column)
 
 
 def bigint(**column: Any) -> Any:
-    """A column of 64-bit integers."""
+    """Return a column of 64-bit integers."""
     return Field(sa_type=sa.BigInteger, **column)
 
 
 def timestamp(**column: Any) -> Any:
-    """A column that holds a point in time, by default that of writing."""
+    """Return a column of a point in time, by default the time of writing."""
     return Field(sa_type=UTCDateTime, default_factory=now, **column)
 
 
 class Backup(SQLModel, table=True):
-    """What an agent wrote: its metadata, whole, and the columns projected from it."""
+    """A backup that an agent wrote: its metadata, and the columns projected from it."""
 
     __tablename__ = "backups"
     __table_args__ = (
@@ -121,7 +121,7 @@ class Backup(SQLModel, table=True):
     compressed_size: int | None = bigint(default=None)
     uncompressed_size: int | None = bigint(default=None)
     time_stamp: int | None = bigint(default=None)
-    # time_stamp with 0 for an absent one: the contract's sort key, never null.
+    # time_stamp, or 0 for an absent one: the contract's sort key, which must not be null.
     sort_time: int = bigint(default=0)
 
     version: int = 0
@@ -130,7 +130,7 @@ class Backup(SQLModel, table=True):
 
 
 class Job(SQLModel, table=True):
-    """When and where a list of actions runs."""
+    """A list of actions, with the client and the schedule it runs on."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -147,7 +147,7 @@ class Job(SQLModel, table=True):
     session_id: str | None = text(ID_BYTES, default=None)
     session_tag: int = bigint(default=0)
     job_schedule: str = document()
-    # The trust by which a central client works for the project, and who gave it.
+    # The Keystone trust by which a central client works for the project, and its trustor.
     user_credentials: str | None = document(default=None, nullable=True)
     trust_id: str | None = text(ID_BYTES, default=None)
 
@@ -177,7 +177,7 @@ class Job(SQLModel, table=True):
 
 
 class Action(SQLModel, table=True):
-    """One thing an agent does: back up, restore, prune, run a command."""
+    """A task for an agent: a backup, a restore, a clean-up, a command."""
 
     __tablename__ = "actions"
 
@@ -195,7 +195,7 @@ class Action(SQLModel, table=True):
     engine: str | None = text(NAME_BYTES, default=None)
     backup_name: str | None = text(NAME_BYTES, default=None)
     container: str | None = text(NAME_BYTES, default=None)
-    # May be longer than an index takes: it is shown and filtered, not sorted by.
+    # Without a limit: paths may be longer than an index takes, and are never sorted by.
     path_to_backup: str | None = Field(sa_type=_text, default=None)
     timeout: int | None = bigint(default=None)
     priority: int | None = bigint(default=None)
@@ -206,7 +206,7 @@ class Action(SQLModel, table=True):
 
 
 class JobAction(SQLModel, table=True):
-    """The place of an action in a job's list."""
+    """The position of an action in a job's list."""
 
     __tablename__ = "job_actions"
     __table_args__ = (
@@ -258,7 +258,7 @@ class Client(SQLModel, table=True):
 
 
 class Session(SQLModel, table=True):
-    """Jobs on several hosts that start together."""
+    """A group of jobs on several hosts that start together."""
 
     __tablename__ = "sessions"
     __table_args__ = (sa.Index("ix_sessions_description", "project_id", "description", "id"),)
@@ -285,7 +285,7 @@ class Session(SQLModel, table=True):
 
 
 class Revision(SQLModel, table=True):
-    """Which state of a project's catalogue is the present one: a random number."""
+    """The revision of a project's catalogue: a random number that changes with every write."""
 
     __tablename__ = "revisions"
 
@@ -294,12 +294,12 @@ class Revision(SQLModel, table=True):
 
 
 def columns(table: type[SQLModel]) -> ReadOnlyColumnCollection[str, sa.Column[Any]]:
-    """The table's columns, for building statements: `columns(Backup).time_stamp > 0`."""
+    """Return a table's columns, for building statements: `columns(Backup).time_stamp > 0`."""
     return source(table).c
 
 
 def source(table: type[SQLModel]) -> sa.Table:
-    """The table itself, to select from."""
+    """Return SQLAlchemy's table of a table class, to select from."""
     declared: sa.Table = sa.inspect(table).local_table
     return declared
 

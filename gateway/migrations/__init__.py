@@ -1,4 +1,4 @@
-"""The schema's history: brings a database up to the tables of this gateway, and tells if it is."""
+"""Migrations: checks a database's schema revision, and upgrades or downgrades it."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -12,25 +12,26 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db.database import Database
 
-_LOCK = 0x667265657A6572  # "freezer": the advisory lock of whoever migrates
+_LOCK = 0x667265657A6572  # "freezer": the advisory lock that a migration holds
 
 
 @dataclass(frozen=True)
 class State:
-    """Which revision a database is at (None: none yet), and which one this gateway needs."""
+    """The schema revision of a database, and the one that this gateway needs."""
 
     current: str | None
+    """None for a database without a schema."""
     head: str
     known: bool = True
-    """Whether this gateway has heard of the current revision; a newer gateway may have made it."""
+    """False if the current revision is unknown here, as a newer gateway's is."""
 
     @property
     def is_current(self) -> bool:
-        """Whether the gateway can serve this database."""
+        """True if the gateway can serve this database."""
         return self.current == self.head
 
     def __str__(self) -> str:
-        """Say it in a sentence, and what to do about it."""
+        """Return the state as a sentence, with the remedy."""
         if self.is_current:
             return f"the database's schema is current, at revision {self.head}"
         if not self.known:
@@ -46,15 +47,15 @@ class State:
 
 
 async def check(database: Database) -> State:
-    """Compare the database's revision with this gateway's. Raises Unavailable."""
+    """Return the state of a database. Raises Unavailable."""
     async with database.transaction() as connection:
         return await connection.run_sync(_state)
 
 
 async def prepare(database: Database) -> State:
-    """Make ready to serve: an embedded file is upgraded, any other database only looked at.
+    """Return the state of a database to be served; upgrade it first if it is an SQLite file.
 
-    Others may be using a server's database, so upgrading it is its operator's decision. Raises
+    Upgrading a server's database is its operator's decision: others may be using it. Raises
     Unavailable.
     """
     state = await check(database)
@@ -62,10 +63,10 @@ async def prepare(database: Database) -> State:
 
 
 async def upgrade(database: Database, revision: str = "head") -> State:
-    """Bring the database to a revision: all of the way in one transaction, or not at all.
+    """Upgrade the database to a revision in one transaction, and return its state.
 
-    Of several processes that upgrade at once, one does and the others wait. A database that is
-    newer than this gateway is left alone. Raises Unavailable.
+    Of several processes that upgrade at once, one does and the others wait. A database of a newer
+    gateway is left alone. Raises Unavailable.
     """
     async with database.transaction() as connection:
         await _lock(connection)
@@ -77,7 +78,10 @@ async def upgrade(database: Database, revision: str = "head") -> State:
 
 
 async def downgrade(database: Database, revision: str) -> State:
-    """Take the database back to an earlier revision, with what later ones added. As `upgrade`."""
+    """Downgrade the database to a revision in one transaction, and return its state.
+
+    Drops what later revisions added, data included. Raises Unavailable.
+    """
     async with database.transaction() as connection:
         await _lock(connection)
         await connection.run_sync(lambda sync: command.downgrade(_config(sync), revision))
@@ -85,7 +89,7 @@ async def downgrade(database: Database, revision: str) -> State:
 
 
 async def _lock(connection: AsyncConnection) -> None:
-    # SQLite's transactions take the whole file from their beginning.
+    # SQLite needs no lock: its transactions lock the whole file when they begin.
     if connection.dialect.name == "postgresql":
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
@@ -98,13 +102,13 @@ def _state(connection: sa.Connection) -> State:
 
 @cache
 def _revisions() -> tuple[str, ...]:
-    """Every revision that this gateway knows, the newest first."""
+    """Return every revision that this gateway knows, the newest first."""
     scripts = ScriptDirectory.from_config(_config())
     return tuple(script.revision for script in scripts.walk_revisions())
 
 
 def _config(connection: sa.Connection | None = None) -> Config:
-    """What `env.py` reads; there is no alembic.ini."""
+    """Return Alembic's configuration, in place of an alembic.ini; `env.py` reads the connection."""
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", "gateway:migrations")
     return config

@@ -1,4 +1,4 @@
-"""How Alembic runs a migration: on the connection, and in the transaction, that it is given."""
+"""Alembic's environment: runs migrations on the given connection, in its transaction."""
 
 from alembic import context
 from sqlmodel import SQLModel
@@ -8,7 +8,7 @@ import gateway.catalogue.tables  # noqa: F401 - declares the tables
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=SQLModel.metadata,
-    # SQLite alters a table by making it anew.
+    # SQLite can't alter most columns: Alembic copies the table instead.
     render_as_batch=True,
 )
 context.run_migrations()

@@ -1,1 +1,1 @@
-"""Conditions, orders and pages, as SQL."""
+"""Queries: conditions, orders and pages, as SQL."""

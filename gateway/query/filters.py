@@ -1,4 +1,4 @@
-"""Conditions on columns: an operator is a row of data, and everything compiles to SQL."""
+"""Conditions on columns and documents, compiled to SQL; `OPERATORS` has the operators."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from gateway.catalogue.tables import JSONText
 
 Column = sa.ColumnElement[Any]
 Bind = Callable[[Column, Any], Column]
-"""Makes of a value what stands for it in a statement that compares it with a column."""
+"""Makes the SQL expression of a value that is compared with a column, such as a parameter."""
 
 
 def as_is(column: Column, value: Any) -> Column:
-    """Let the value stand for itself."""
+    """Return the value itself as a parameter, which can't be shared between requests."""
     return sa.bindparam(None, value, type_=column.type, unique=True)
 
 
 class position_of(GenericFunction[int]):  # noqa: N801 - a function's name in SQL
-    """Where a text first holds another, from 1; 0 if it doesn't. Bytewise, case and all."""
+    """The position of a text in another, from 1, or 0 if it isn't there; case matters."""
 
     type = sa.Integer()
     inherit_cache = True
@@ -42,12 +42,12 @@ def _instr(element: position_of, compiler: Any, **options: Any) -> str:
 
 
 def _starts_with(column: Column, value: Any) -> Column:
-    # The first comparison lets an index find where to begin.
+    # The first comparison lets an index be used.
     return sa.and_(column >= value, sa.func.substr(column, 1, sa.func.length(value)) == value)
 
 
 def _lowered(text: str) -> str:
-    # As both databases do under a byte-wise collation: ASCII letters only.
+    # ASCII letters only, as both databases do under a byte-wise collation.
     return text.translate({upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)})
 
 
@@ -68,17 +68,17 @@ OPERATORS: Mapping[str, Callable[[Column, Any], Column]] = {
 
 # Each kind of condition has two methods:
 #
-# `sql` makes an SQL expression of it, in which `bind` says what stands for each value. `cache_key`
-# tells what the expression looks like whatever the values are, and appends these to a list, in the
-# order in which `sql` binds them; None where it can't be shared. What has the same key
-# is the same statement.
+# `sql` returns its SQL expression, with `bind` called for each value. `cache_key` appends the
+# values to a list, in the order in which `sql` binds them, and returns a key that is equal for
+# conditions whose expressions differ in nothing but these values; None if it can't be shared.
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`column operator value`; a value of `in` is a tuple. `None` is null: `eq None` finds it.
+    """A comparison: `column operator value`.
 
-    The value of `icontains` is in lower case.
+    The value of `in` is a tuple, that of `icontains` is in lower case; None is null, and `eq None`
+    is true for null.
     """
 
     column: Column
@@ -86,7 +86,7 @@ class Condition:
     value: Any
 
     def sql(self, bind: Bind = as_is) -> Column:
-        """As an SQL expression."""
+        """Return the SQL expression."""
         column, operator, value = self.column, self.operator, self.value
         if isinstance(value, tuple):
             return OPERATORS[operator](column, [bind(column, one) for one in value])
@@ -97,7 +97,7 @@ class Condition:
         return OPERATORS[operator](column, bind(column, value))
 
     def cache_key(self, values: list[Any]) -> Hashable:
-        """The column and the operator, and which values are no values."""
+        """Return the column and the operator, and the number of values or a null."""
         if isinstance(self.value, tuple):
             values += self.value
             return self.column, self.operator, len(self.value)
@@ -109,61 +109,61 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class All:
-    """Every part must hold; of no parts, true."""
+    """A conjunction; true for no parts."""
 
     parts: tuple[Where, ...]
 
     def sql(self, bind: Bind = as_is) -> Column:
-        """As an SQL expression."""
+        """Return the SQL expression."""
         return sa.and_(sa.true(), *(part.sql(bind) for part in self.parts))
 
     def cache_key(self, values: list[Any]) -> Hashable:
-        """Those of the parts."""
+        """Return the keys of the parts; None if one has none."""
         return _cache_keys(All, self.parts, values)
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """At least one part must hold; of no parts, false."""
+    """A disjunction; false for no parts."""
 
     parts: tuple[Where, ...]
 
     def sql(self, bind: Bind = as_is) -> Column:
-        """As an SQL expression."""
+        """Return the SQL expression."""
         return sa.or_(sa.false(), *(part.sql(bind) for part in self.parts))
 
     def cache_key(self, values: list[Any]) -> Hashable:
-        """Those of the parts."""
+        """Return the keys of the parts; None if one has none."""
         return _cache_keys(AnyOf, self.parts, values)
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The part must not hold; what compares with null doesn't hold, so its opposite does."""
+    """A negation; true also for a part that is null."""
 
     part: Where
 
     def sql(self, bind: Bind = as_is) -> Column:
-        """As an SQL expression."""
+        """Return the SQL expression."""
         return sa.not_(sa.func.coalesce(self.part.sql(bind), sa.false()))
 
     def cache_key(self, values: list[Any]) -> Hashable:
-        """That of the part."""
+        """Return the key of the part."""
         return _cache_keys(Not, (self.part,), values)
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """Any SQL expression that is true, false or null."""
+    """An SQL expression that is true, false or null, with values of its own."""
 
     expression: Column
 
-    def sql(self, bind: Bind = as_is) -> Column:  # noqa: ARG002 - it has values of its own
-        """As an SQL expression."""
+    def sql(self, bind: Bind = as_is) -> Column:  # noqa: ARG002 - its values are bound
+        """Return the SQL expression."""
         return self.expression
 
     def cache_key(self, values: list[Any]) -> None:
-        """None: its values are a part of it."""
+        """Return None: the values are a part of the expression."""
 
 
 def _cache_keys(kind: type, parts: Iterable[Where], values: list[Any]) -> Hashable:
@@ -175,7 +175,7 @@ Where = Condition | All | AnyOf | Not | Expression
 
 
 class without_key(GenericFunction[str]):  # noqa: N801 - a function's name in SQL
-    """A JSON document without one of its keys; PostgreSQL may put the others in another order."""
+    """A JSON document without one of its keys; PostgreSQL may reorder the others."""
 
     type = JSONText()
     inherit_cache = True
@@ -194,15 +194,15 @@ def _minus(element: without_key, compiler: Any, **options: Any) -> str:
 
 
 EXISTS: Any = object()
-"""In place of a value in `JSONContains`: the key is there, whatever its value."""
+"""A value for `JSONContains`: true for any value under the key."""
 
 
 class JSONContains(sa.ColumnElement[bool]):
-    """Whether a JSON document holds a value under a key, compared with its JSON type.
+    """A predicate: a JSON document has this value, of the same JSON type, under a key.
 
-    `keys` is the way there from the document's root, through objects; with `anywhere` it is one
-    key, looked for at any depth. The value is a string, number, boolean, None for a null, or
-    `EXISTS`; an array or object is equal to nothing.
+    `keys` is the path to the value from the document's root, through objects; with `anywhere` it is
+    one key, at any depth. The value is a string, number, boolean, None for null, or `EXISTS`;
+    arrays and objects are equal to nothing.
     """
 
     type = sa.Boolean()
@@ -223,16 +223,16 @@ class JSONContains(sa.ColumnElement[bool]):
         return list(self.document._from_objects)  # noqa: SLF001 - part of SQLAlchemy's protocol
 
     def on_postgresql(self) -> Column:
-        """As a path expression: `strict`, so that arrays aren't opened to look into them."""
-        way = "".join(f".{json.dumps(key)}" for key in self.keys)
+        """Return a path expression; `strict`, so that it doesn't descend into arrays."""
+        steps = "".join(f".{json.dumps(key)}" for key in self.keys)
         test = "" if self.value is EXISTS else f" ? (@ == {json.dumps(self.value)})"
-        path = f"strict ${'.**' if self.anywhere else ''} ? (exists (@{way}{test}))"
+        path = f"strict ${'.**' if self.anywhere else ''} ? (exists (@{steps}{test}))"
         return sa.func.jsonb_path_exists(
             sa.cast(self.document, JSONB), sa.cast(path, JSONPATH), sa.cast({}, JSONB), sa.true()
         )
 
     def on_sqlite(self) -> Column:
-        """As a subquery over the document's values, joined with those in the value above."""
+        """Return a subquery that joins the values of each level with those of the level above."""
         within, tables = self.document, []
         conditions: list[Column] = []
         for depth, key in enumerate(self.keys):
@@ -243,15 +243,15 @@ class JSONContains(sa.ColumnElement[bool]):
                 .alias(f"v{depth}")
             )
             tables.append(values)
-            # Array elements have numbers for keys, which equal no text.
+            # Elements of arrays have integer keys, which equal no text.
             conditions.append(values.c.key == key)
             within = sa.case((values.c.type == "object", values.c.value), else_="{}")
         if self.value is not EXISTS:
             conditions.append(self._is_value(values.c.type, values.c.atom))
-        found: sa.Select[Any] = (
+        query: sa.Select[Any] = (
             sa.select(sa.literal_column("1")).select_from(*tables).where(*conditions)
         )
-        return found.correlate_except(*tables).exists()
+        return query.correlate_except(*tables).exists()
 
     def _is_value(self, kind: Column, atom: Column) -> Column:
         match self.value:
@@ -277,7 +277,7 @@ def _on_sqlite(element: JSONContains, compiler: Any, **options: Any) -> str:
 
 
 def search(text: str, ids: Iterable[Column], names: Iterable[Column]) -> Where:
-    """Look for a text: an id exactly, or anywhere in a name, whatever the case of ASCII letters."""
+    """Return the condition of a free text: equal to an id, or part of a name in any ASCII case."""
     return AnyOf(
         (
             *(Condition(column, "eq", text) for column in ids),

@@ -90,7 +90,7 @@ async def update(
         values = dict(changes)
         if "freezer_action" in values:
             patch = checks.mapping("freezer_action", values.pop("freezer_action"))
-            document = json_values.merged(document, patch)
+            document = json_values.merge_patch(document, patch)
         text = json_values.dump(document, what="'freezer_action'")
         values |= {"freezer_action": text, **projections.action(document)}
         await update_row(transaction, row, **values)

@@ -91,7 +91,7 @@ async def update(
         metadata = orjson.loads(row.backup_metadata)
         if "metadata" in changes:
             patch = checks.mapping("metadata", changes["metadata"])
-            metadata = json_values.merged(metadata, patch)
+            metadata = json_values.merge_patch(metadata, patch)
         await update_row(
             transaction,
             row,

@@ -145,7 +145,9 @@ async def update(
             await sessions.release(ctx, transaction, job_id, keep=values["session_id"])
         row = await get_for_update(ctx, transaction, Job, job_id, expected_version)
         if "schedule" in changes:
-            schedule = json_values.merged(orjson.loads(row.job_schedule), changes["schedule"] or {})
+            schedule = json_values.merge_patch(
+                orjson.loads(row.job_schedule), changes["schedule"] or {}
+            )
             values |= projections.schedule_columns(schedule)
         moved = values.get("client_id", row.client_id) != row.client_id
         trust_id = row.trust_id

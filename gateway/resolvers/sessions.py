@@ -107,7 +107,9 @@ async def update(
         if "schedule" in values:
             patch = values.pop("schedule") or {}
             values["schedule"] = _scheduled(
-                json_values.merged(orjson.loads(row.schedule), checks.mapping("schedule", patch))
+                json_values.merge_patch(
+                    orjson.loads(row.schedule), checks.mapping("schedule", patch)
+                )
             )
         await update_row(transaction, row, **values)
     return row

@@ -21,7 +21,7 @@ class Changes:
 
 
 def compare(old: str, new: str) -> Changes:
-    """Return the changes from one schema to another, both in SDL. Raises BadInput for other text."""
+    """Return the changes from one SDL schema to another. Raises BadInput for any other text."""
     try:
         before = build_schema(old)
     except (GraphQLError, TypeError) as error:

@@ -97,7 +97,7 @@ class DocumentFilter:
     """A path into a document, and what must be there."""
 
     path: list[str] = strawberry.field(
-        description='The keys from the document\'s root, such as `["ssh_port"]`; arrays have no keys.'
+        description='The keys from the root down, such as `["ssh_port"]`; arrays have no keys.'
     )
     eq: JSON | None = strawberry.field(
         description="A string, number, boolean, or null, which also matches an absent key."

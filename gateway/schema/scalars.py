@@ -91,11 +91,11 @@ def _text(value: str) -> orjson.Fragment:
 
 
 def _document(value: Any) -> Any:
-    return json_values.checked(value)
+    return json_values.check(value)
 
 
 def _literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
-    return json_values.checked(value_from_ast_untyped(node, variables))
+    return json_values.check(value_from_ast_untyped(node, variables))
 
 
 def _big_integer(value: object) -> int:
@@ -134,8 +134,8 @@ SCALARS: dict[object, ScalarDefinition] = {
     ),
     datetime: strawberry.scalar(
         name="DateTime",
-        description="A point in time, ISO 8601, in UTC. On input any offset is accepted, and UTC is "
-        "assumed without one.",
+        description="A point in time, ISO 8601, in UTC. On input any offset is taken; without one "
+        "it is UTC.",
         serialize=datetime.isoformat,
         parse_value=_moment,
     ),

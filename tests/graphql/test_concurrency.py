@@ -78,7 +78,7 @@ async def test_what_nobody_waits_for_any_more_is_not_written(ctx: Context) -> No
 
         async def write(written: asyncio.Event) -> None:
             async with ctx.write() as transaction:
-                await transaction.insert(actions.draw(ctx, actions.ActionDraft({})))
+                await transaction.insert(actions.build_row(ctx, actions.ActionDraft({})))
                 written.set()
                 await asyncio.Event().wait()
 
