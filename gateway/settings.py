@@ -22,6 +22,10 @@ PREFIX = "GATEWAY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 """The variable with the path of the TOML file."""
 
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+"""The defaults of `default_limit` and `max_limit`, also for contexts made without settings."""
+
 Names = Annotated[tuple[str, ...], NoDecode]
 
 DRIVERS = {
@@ -164,10 +168,10 @@ class Settings(BaseSettings):
         "`freezer-gateway policy sample` prints. Reloaded when it changes.",
     )
     default_limit: int = Field(
-        100, ge=1, description="Page length of requests without `limit` or `first`."
+        DEFAULT_LIMIT, ge=1, description="Page length of requests without `limit` or `first`."
     )
     max_limit: int = Field(
-        1000,
+        MAX_LIMIT,
         ge=1,
         description="Maximum page length. REST lowers a larger `limit` to it; GraphQL refuses a "
         "larger `first`.",

@@ -28,7 +28,7 @@ RULES: dict[str, set[str]] = {
     "auth": {"catalogue", "errors", "origins", "settings"},
     "catalogue": {"errors"},
     "codegen": set(),
-    "context": {"auth", "db", "errors", "logs"},
+    "context": {"auth", "db", "errors", "logs", "settings"},
     "db": {"catalogue", "errors", "settings"},
     "demo": {"catalogue", "db"},
     "errors": set(),
