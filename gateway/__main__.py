@@ -5,10 +5,9 @@ import gc
 import os
 import socket
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, NoReturn, TypeVar
@@ -16,14 +15,14 @@ from typing import Annotated, NoReturn, TypeVar
 import structlog
 import typer
 import uvicorn
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from gateway import __version__, demo, logs, migrations, settings
 from gateway.app import create_app
 from gateway.auth import policy as rules
 from gateway.db.database import Database
-from gateway.errors import BadInput, GatewayError, Unavailable, shown
+from gateway.errors import BadInput, GatewayError, Unavailable
 from gateway.origins import is_loopback
 from gateway.rest_compat import routes
 from gateway.schema import changes, create_schema
@@ -33,13 +32,11 @@ log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
-CONFIG_VARIABLE = "GATEWAY_CONFIG"
-
 Config = Annotated[
     Path | None,
     typer.Option(
-        help="A TOML file with settings, such as `port = 9191`; variables come first.",
-        envvar=CONFIG_VARIABLE,
+        help="TOML file of settings, such as `port = 9191`; variables override it.",
+        envvar=settings.CONFIG_VARIABLE,
         metavar="FILE.toml",
     ),
 ]
@@ -52,9 +49,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-db = typer.Typer(no_args_is_help=True, help="The database's schema: `upgrade` and `check`.")
-policy = typer.Typer(no_args_is_help=True, help="The rules: who may do what.")
-schema = typer.Typer(no_args_is_help=True, help="The GraphQL schema, as a text.")
+db = typer.Typer(no_args_is_help=True, help="Upgrade or check the database's schema.")
+policy = typer.Typer(no_args_is_help=True, help="Print the authorization rules.")
+schema = typer.Typer(
+    no_args_is_help=True, help="Print the GraphQL schema, or compare it with an earlier one."
+)
 app.add_typer(db, name="db")
 app.add_typer(schema, name="schema")
 app.add_typer(policy, name="policy")
@@ -90,7 +89,7 @@ def options(
     *,
     version: Annotated[
         bool,
-        typer.Option("--version", help="Say the version.", callback=_version, is_eager=True),
+        typer.Option("--version", help="Print the version.", callback=_version, is_eager=True),
     ] = False,
 ) -> None:
     """Serve OpenStack Freezer's backup catalogue over GraphQL and REST v2."""
@@ -110,17 +109,17 @@ def serve(
         bool,
         typer.Option(
             "--insecure-no-auth",
-            help="With `GATEWAY_AUTH=none`, listen on any address: whoever reaches it may read and "
-            "change everything.",
+            help="With `GATEWAY_AUTH=none`, listen on any address: everybody who reaches it can "
+            "read and change everything.",
         ),
     ] = False,
     config: Config = None,
 ) -> None:
     """Serve the catalogue, until interrupted.
 
-    An SQLite file is made, or brought up to date, by itself. Any other database must be: if its
-    schema is behind or ahead, `serve` says what to run, and ends. If the database doesn't answer,
-    `serve` starts all the same, and answers 503 until it does.
+    An SQLite file is created or upgraded automatically. For any other database, `serve` exits with
+    the command to run if its schema isn't current. If the database doesn't answer, `serve` starts
+    anyway, and answers 503 until it does.
     """
     chosen = _settings(config, host=host, port=port)
     if chosen.auth == "none":
@@ -155,7 +154,7 @@ def serve(
 
 @db.command("upgrade")
 def db_upgrade(config: Config = None) -> None:
-    """Bring the database's schema up to this version of the gateway; nothing, if it is.
+    """Upgrade the database's schema to this version of the gateway, if it is older.
 
     Safe to run on several machines at once, and while an earlier version serves.
     """
@@ -166,7 +165,7 @@ def db_upgrade(config: Config = None) -> None:
 
 @db.command("check")
 def db_check(config: Config = None) -> None:
-    """Say whether the database's schema is that of this gateway; if not, fail."""
+    """Exit with 1 unless the database's schema is that of this version of the gateway."""
     state = _run(_settings(config), migrations.check)
     typer.echo(state)
     raise typer.Exit(0 if state.is_current else 1)
@@ -176,7 +175,7 @@ def db_check(config: Config = None) -> None:
 def schema_print(
     output: Annotated[Path | None, typer.Option(help="Write to this file instead.")] = None,
 ) -> None:
-    """Print the GraphQL schema, in GraphQL's own language."""
+    """Print the GraphQL schema, in SDL."""
     text = f"{create_schema().as_str()}\n"
     if output is None:
         typer.echo(text, nl=False)
@@ -199,17 +198,17 @@ def schema_check(
     changelog: Annotated[
         Path | None,
         typer.Option(
-            help="Let pass what the first section of this file announces.",
+            help="Accept the breaking changes announced in the first section of this file.",
             metavar="CHANGELOG.md",
             exists=True,
             dir_okay=False,
         ),
     ] = None,
 ) -> None:
-    """List what has changed since an earlier schema and could harm those who use it.
+    """List the changes since an earlier schema that could break its clients.
 
-    **Breaking** changes make documents fail that worked. If there are any, so does this command:
-    all but those whose line here stands, word for word, in the change log's first section.
+    **Breaking** changes make valid documents fail. The command exits with 1 if there are any but
+    those whose line is quoted word for word in the first section of the change log.
     **Dangerous** ones, such as a new value of an enum, may surprise a program.
     """
     try:
@@ -222,7 +221,7 @@ def schema_check(
     for change in found.dangerous:
         typer.echo(f"dangerous: {change}")
     if not (found.breaking or found.dangerous):
-        typer.echo("nothing that could harm anybody has changed")
+        typer.echo("no breaking or dangerous changes")
     if any(change not in said for change in found.breaking):
         raise typer.Exit(1)
 
@@ -235,11 +234,11 @@ def policy_sample() -> None:
 
 @app.command("demo")
 def load_demo(config: Config = None) -> None:
-    """Fill the database with a believable estate to try things on.
+    """Load sample data: a believable estate to try the gateway on.
 
-    Twelve clients, forty jobs and a year of backups in the project `demo`, a smaller second
-    project, and the examples of the REST documentation in a third. Nothing that is there already
-    is changed, and a second time adds nothing.
+    It has twelve clients, forty jobs and a year of backups in the project `demo`, a smaller second
+    project, and the examples of the REST documentation in a third. Existing data stays as it is;
+    running the command again adds nothing.
     """
 
     async def load(database: Database) -> demo.Summary:
@@ -254,11 +253,11 @@ def load_demo(config: Config = None) -> None:
 @app.command("settings")
 def print_settings(
     *,
-    markdown: Annotated[bool, typer.Option("--markdown", help="As the README's table.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the README's table.")] = False,
 ) -> None:
-    """List every setting: its variable, its default and what it is for."""
+    """List every setting: its variable, its default and its purpose."""
     if markdown:
-        typer.echo("| variable | default | what for |\n|---|---|---|")
+        typer.echo("| variable | default | purpose |\n|---|---|---|")
     for variable, default, description in settings.described():
         if markdown:
             shown_default = f"`{default}`" if default else ""
@@ -268,12 +267,12 @@ def print_settings(
 
 
 class _Server(uvicorn.Server):
-    """Says where to click as soon as it answers."""
+    """Uvicorn's server, which logs its addresses as soon as it answers."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # What there is by now stays for good. The collector takes a tenth of a second for it, and
-        # needn't look again; nor often at answers, which are thousands of objects without a circle.
+        # Objects allocated by now stay for good, and collecting them takes a tenth of a second.
+        # Answers are thousands of objects without cycles, so collections may be rare.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)
@@ -285,24 +284,26 @@ class _Server(uvicorn.Server):
 
 def _guard(chosen: Settings, *, insecure: bool) -> None:
     if insecure:
-        log.warning("nobody is authenticated: whoever reaches this address may change everything")
+        log.warning(
+            "nobody is authenticated: everybody who reaches this address can change everything"
+        )
     elif not is_loopback(chosen.host):
         _fail(
             f"with auth = none the gateway listens on loopback only, not on {chosen.host}: set "
-            "GATEWAY_AUTH, or add --insecure-no-auth if everybody who reaches this address may "
+            "GATEWAY_AUTH, or pass --insecure-no-auth to let everybody who reaches this address "
             "read and change everything",
         )
 
 
 async def _ready(database: Database) -> None:
-    """Bring an embedded file up to date; fail if any other database isn't. Raises Unavailable."""
+    """Upgrade an embedded file; exit if any other database isn't current. Raises Unavailable."""
     state = await migrations.prepare(database)
     if not state.is_current:
         _fail(str(state), code=1)
 
 
 async def _ready_if_it_answers(database: Database) -> None:
-    """Do the same, but let a server that doesn't answer be: the gateway waits for it."""
+    """Do the same, but tolerate a server that doesn't answer: the gateway waits for it."""
     try:
         await _ready(database)
     except Unavailable:
@@ -311,7 +312,7 @@ async def _ready_if_it_answers(database: Database) -> None:
 
 
 def _run(chosen: Settings, job: Callable[[Database], Awaitable[Result]]) -> Result:
-    """Do something with the database, and fail with what it says went wrong."""
+    """Run a job on the database and return its result; exit with the message of its failure."""
 
     async def run() -> Result:
         database = Database(chosen)
@@ -333,7 +334,7 @@ def _run(chosen: Settings, job: Callable[[Database], Awaitable[Result]]) -> Resu
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """Take the address before anything else is done, so that it is sure to be free."""
+    """Return a listening socket; exit if the address is taken."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=2048)
@@ -342,49 +343,18 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 def _settings(config: Path | None, **given: object) -> Settings:
-    """Read the settings, and log as they say; or fail, with a line for each that is wrong."""
+    """Return the settings and configure logging; exit with a line for each invalid setting."""
     given = {name: value for name, value in given.items() if value is not None}
     try:
         chosen = settings.load(config, **given)
     except ValidationError as error:
-        _fail("\n".join(_faults(error)))
+        _fail("\n".join(settings.faults(error)))
     except (OSError, TOMLDecodeError) as error:
         _fail(f"{config}: {error}")
     logs.configure(chosen.log_level, chosen.log_format)
-    _warn_of_unknown_variables()
+    for name, meant in settings.unknown_variables(os.environ):
+        log.warning("unknown variable", name=name, meant=meant or None)
     return chosen
-
-
-def _faults(error: ValidationError) -> Iterator[str]:
-    for fault in error.errors(include_url=False, include_context=False):
-        name = ".".join(str(part) for part in fault["loc"])
-        message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        if not name:
-            yield message
-        elif fault["type"] == "extra_forbidden":
-            yield f"there is no setting '{name}'{_meant(name, Settings.model_fields)}"
-        else:
-            secret = Settings.model_fields[name].annotation is SecretStr
-            yield f"{settings.variable(name)} {message}" + ("" if secret else _not(fault["input"]))
-
-
-def _not(given: object) -> str:
-    return f", not {shown(given)}"
-
-
-def _meant(name: str, names: Iterable[str]) -> str:
-    """Guess which of the names it is meant to be."""
-    close = get_close_matches(name, names, 1)
-    return f": '{close[0]}' perhaps?" if close else ""
-
-
-def _warn_of_unknown_variables() -> None:
-    names = [CONFIG_VARIABLE, *(name for name, _, _ in settings.described())]
-    for name in os.environ:
-        if name.startswith(f"{settings.PREFIX}TEST_"):
-            continue  # the test suite's own
-        if name.startswith(settings.PREFIX) and name not in names:
-            log.warning("unknown variable", name=name, meant=_meant(name, names) or None)
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:

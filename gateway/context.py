@@ -10,6 +10,7 @@ from gateway.auth.identity import Authenticator, Headers, Identity, check_projec
 from gateway.auth.policy import Policy
 from gateway.db.database import Database
 from gateway.db.transactions import Transaction
+from gateway.settings import DEFAULT_LIMIT, MAX_LIMIT
 
 ItemKey = tuple[str, str]
 """The project and the id of an item."""
@@ -36,8 +37,8 @@ class Context:
     project_id: str
     db: Database
     policy: Policy
-    default_limit: int = 100
-    max_limit: int = 1000
+    default_limit: int = DEFAULT_LIMIT
+    max_limit: int = MAX_LIMIT
     trusts: Trusts | None = None
     """None where nobody is authenticated."""
 
@@ -59,8 +60,8 @@ class Contexts:
     db: Database
     policy: Policy
     authenticator: Authenticator
-    default_limit: int = 100
-    max_limit: int = 1000
+    default_limit: int = DEFAULT_LIMIT
+    max_limit: int = MAX_LIMIT
     trusts: Callable[[Headers, Identity], Trusts] | None = None
     """Returns the caller's trusts, which hold the caller's token."""
 

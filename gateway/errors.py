@@ -1,14 +1,14 @@
-"""What can go wrong, in the gateway's own words; each surface renders it in its own way.
+"""Errors in the gateway's own terms; each surface renders them in its own way.
 
 GatewayError
-├── BadInput            a value the caller sent can't be used        BAD_USER_INPUT
-├── Unauthenticated     nobody, or a token that isn't valid          UNAUTHENTICATED
-├── Forbidden           somebody who may not do this                 FORBIDDEN
+├── BadInput            an invalid value in the request              BAD_USER_INPUT
+│   └── TooLarge        a body over the limit                        BAD_USER_INPUT
+├── Unauthenticated     no token, or an invalid one                  UNAUTHENTICATED
+├── Forbidden           the policy doesn't let the caller do this    FORBIDDEN
 ├── NotFound            no such item in the caller's project         NOT_FOUND
 ├── Conflict            the item exists already, or clashes          CONFLICT
 │   └── StaleVersion    the item changed since the caller read it    CONFLICT
-├── Unprocessable       well-formed, but refers to what isn't there  UNPROCESSABLE
-├── TooLarge            more bytes than the gateway takes            BAD_USER_INPUT
+├── Unprocessable       well-formed, but refers to a missing item    UNPROCESSABLE
 └── Unavailable         a dependency doesn't answer                  UNAVAILABLE
 """
 
@@ -16,7 +16,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """Machine-readable kinds of error: `extensions.code` in GraphQL, a status in REST."""
+    """Machine-readable kinds of error: `extensions.code` in GraphQL."""
 
     BAD_USER_INPUT = "BAD_USER_INPUT"
     UNAUTHENTICATED = "UNAUTHENTICATED"
@@ -29,9 +29,9 @@ class Code(StrEnum):
 
 
 class GatewayError(Exception):
-    """An expected failure: its message is meant for the caller, and names the value at fault.
+    """An expected failure, with a message for the caller that names the value at fault.
 
-    `field` is the name of the one input that is to blame, as the caller spells it, or None.
+    `field` is the name of the one input at fault, as the caller spells it, or None.
     """
 
     code: Code = Code.INTERNAL
@@ -43,19 +43,19 @@ class GatewayError(Exception):
 
 
 class BadInput(GatewayError):
-    """A value that can't be used, whatever the catalogue holds."""
+    """A value that is invalid whatever the catalogue holds."""
 
     code = Code.BAD_USER_INPUT
 
 
 class TooLarge(BadInput):
-    """A body longer than the gateway takes."""
+    """A body over the limit."""
 
 
 class Unauthenticated(GatewayError):
-    """No token, or one that isn't valid.
+    """No token, or an invalid one.
 
-    `uri` is where to get a token, for the header `WWW-Authenticate: Keystone uri="…"`.
+    `uri` is the address to get a token from, for `WWW-Authenticate: Keystone uri="…"`.
     """
 
     code = Code.UNAUTHENTICATED
@@ -66,7 +66,7 @@ class Unauthenticated(GatewayError):
 
 
 class Forbidden(GatewayError):
-    """The caller is known, and may not do this."""
+    """The caller is known, but not allowed to do this."""
 
     code = Code.FORBIDDEN
 
@@ -88,15 +88,15 @@ class StaleVersion(Conflict):
 
 
 class Unprocessable(GatewayError):
-    """A well-formed request that refers to something missing or unfit."""
+    """A well-formed request that refers to something missing or unsuitable."""
 
     code = Code.UNPROCESSABLE
 
 
 class Unavailable(GatewayError):
-    """A dependency (the database, Keystone) doesn't answer; worth trying again.
+    """A dependency (the database, Keystone) doesn't answer.
 
-    `retry_after` is the number of seconds to wait before doing so.
+    `retry_after` is the number of seconds to wait before trying again.
     """
 
     code = Code.UNAVAILABLE
@@ -104,6 +104,6 @@ class Unavailable(GatewayError):
 
 
 def shown(value: object, length: int = 100) -> str:
-    """The value as an error message quotes it: one line, printable, at most `length` characters."""
+    """Return a value as error messages quote it: one printable line of `length` characters."""
     text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
     return text if len(text) <= length else f"{text[:length]}…"

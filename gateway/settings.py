@@ -1,10 +1,11 @@
-"""Every setting, with its default and what it is for; nobody imports an instance."""
+"""Every setting, with its default and its purpose. There is no global instance."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -15,7 +16,15 @@ from pydantic_settings import (
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from gateway.errors import shown
+
 PREFIX = "GATEWAY_"
+CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+"""The variable with the path of the TOML file."""
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+"""The defaults of `default_limit` and `max_limit`, also for contexts made without settings."""
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -31,10 +40,10 @@ DRIVERS = {
 class Settings(BaseSettings):
     """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.
 
-    Raises `pydantic.ValidationError`, which names the setting, on a value that can't be used.
+    Raises `pydantic.ValidationError`, which names the setting, on an invalid value.
     """
 
-    # What a message about a bad setting would quote may hold a password.
+    # The input that an error would quote may hold a password.
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
     )
@@ -43,18 +52,17 @@ class Settings(BaseSettings):
     port: int = Field(9090, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     public_url: str = Field(
         "",
-        description="Where clients reach the gateway, for `Link`, `Location` and the versions "
-        "document; empty: as the request says.",
+        description="The gateway's address for clients, in `Link`, `Location` and the versions "
+        "document; empty: the one in the request.",
     )
     trusted_proxies: Names = Field(
         (),
-        description="Addresses or networks whose `X-Forwarded-For` and `-Proto` are believed, "
-        "comma-separated.",
+        description="Addresses or networks of proxies whose `X-Forwarded-For` and `-Proto` are "
+        "trusted, comma-separated.",
     )
     cors_origins: Names = Field(
         (),
-        description="Origins of browser dashboards that may call the gateway, comma-separated; "
-        "none by default.",
+        description="Origins of browser dashboards that may call the gateway, comma-separated.",
     )
     database_url: SecretStr = Field(
         SecretStr("sqlite:///freezer-gateway.sqlite3"),
@@ -65,10 +73,10 @@ class Settings(BaseSettings):
         10,
         ge=1,
         le=1000,
-        description="Most connections to the database that read, per process, and most that write.",
+        description="Maximum of database connections per process, for reads and for writes each.",
     )
     database_timeout: float = Field(
-        30, gt=0, description="Seconds to wait for an answer of the database's server."
+        30, gt=0, description="Seconds before a statement on the database server times out."
     )
     database_prepared_statements: bool = Field(
         default=True,
@@ -77,30 +85,29 @@ class Settings(BaseSettings):
     )
     auth: Literal["none", "keystone"] = Field(
         "none",
-        description="Who may call: `none` serves everybody on loopback, for local use; `keystone` "
-        "whoever has a token.",
+        description="Authentication: `none` serves everybody on loopback, for local use; "
+        "`keystone` requires a Keystone token.",
     )
     project_id: str = Field(
         "demo",
         min_length=1,
-        description="With `auth = none`, the project of GraphQL requests that name none in "
-        "`X-Project-Id`.",
+        description="With `auth = none`, the project of GraphQL requests without `X-Project-Id`.",
     )
     keystone_auth_url: str = Field(
-        "", description="Keystone's address; needed with `auth = keystone`."
+        "", description="Keystone's address; required with `auth = keystone`."
     )
     keystone_www_authenticate_uri: str = Field(
         "",
-        description="Keystone's address for clients, told to those who come without a valid "
-        "token; empty: `keystone_auth_url`.",
+        description="Keystone's address for clients, in the `WWW-Authenticate` of a 401; empty: "
+        "`keystone_auth_url`.",
     )
     keystone_username: str = Field(
-        "", description="The gateway's own user, who must have the role `service`."
+        "", description="The gateway's own user, which must have the role `service`."
     )
     keystone_password: SecretStr = Field(SecretStr(""), description="That user's password.")
-    keystone_project_name: str = Field("service", description="The project that user works in.")
-    keystone_user_domain_name: str = Field("Default", description="The domain of that user.")
-    keystone_project_domain_name: str = Field("Default", description="The domain of that project.")
+    keystone_project_name: str = Field("service", description="That user's project.")
+    keystone_user_domain_name: str = Field("Default", description="That user's domain.")
+    keystone_project_domain_name: str = Field("Default", description="That project's domain.")
     keystone_application_credential_id: str = Field(
         "", description="An application credential of that user, instead of name and password."
     )
@@ -111,16 +118,16 @@ class Settings(BaseSettings):
         "", description="The region whose Keystone validates tokens; empty: the first in its list."
     )
     keystone_interface: Literal["public", "internal", "admin"] = Field(
-        "internal", description="Which of Keystone's endpoints validates tokens."
+        "internal", description="The interface of the Keystone endpoint that validates tokens."
     )
     keystone_token_cache_time: int = Field(
         300,
         ge=0,
-        description="Seconds for which a validated token is believed without asking again: so "
-        "long may a revoked one be served. 0 asks each time.",
+        description="Seconds for which a validated token is cached; a revoked one may be served "
+        "for as long. 0 validates every request.",
     )
     keystone_token_cache_size: int = Field(
-        10_000, ge=1, description="Most tokens remembered at a time, per process."
+        10_000, ge=1, description="Maximum of cached tokens, per process."
     )
     keystone_memcached_servers: Names = Field(
         (),
@@ -129,65 +136,73 @@ class Settings(BaseSettings):
     )
     keystone_memcached_secret_key: SecretStr = Field(
         SecretStr(""),
-        description="Signs what is kept in memcached, so that nobody else can write tokens there.",
+        description="A key that signs the entries in memcached, so that nobody else can write "
+        "tokens there.",
     )
     keystone_service_token_roles: Names = Field(
         ("service",),
-        description="Roles one of which makes a token in `X-Service-Token` a service's, "
-        "comma-separated.",
+        description="Roles that make a token in `X-Service-Token` a service's, comma-separated; "
+        "one is enough.",
     )
     keystone_trust_roles: Names = Field(
         ("member",),
-        description="Roles that whoever creates a job of a central client entrusts to the "
-        "gateway's user, comma-separated; the central scheduler logs in as that user.",
+        description="Roles that the creator of a central client's job delegates to the gateway's "
+        "user by a trust, comma-separated; the central scheduler logs in as that user.",
     )
     keystone_timeout: int = Field(
-        10, ge=1, description="Seconds to wait for each of Keystone's answers."
+        10, ge=1, description="Seconds before a request to Keystone times out."
     )
     keystone_cafile: Path | None = Field(
-        None, description="Certificates (PEM) that vouch for Keystone; none: the system's."
+        None, description="CA certificates (PEM) to verify Keystone with; empty: the system's."
     )
     keystone_certfile: Path | None = Field(
-        None, description="The gateway's certificate (PEM), where Keystone wants one."
+        None, description="The gateway's client certificate (PEM), if Keystone requires one."
     )
     keystone_keyfile: Path | None = Field(None, description="That certificate's key (PEM).")
     keystone_insecure: bool = Field(
-        default=False, description="Don't check Keystone's certificate; for trials only."
+        default=False, description="Skip verifying Keystone's certificate; for tests only."
     )
     policy_file: Path | None = Field(
         None,
-        description="Rules (YAML) that differ from the defaults, which `freezer-gateway policy "
-        "sample` prints. Read again when it changes.",
+        description="A YAML file of policy rules that override the defaults, which "
+        "`freezer-gateway policy sample` prints. Reloaded when it changes.",
     )
-    default_limit: int = Field(100, ge=1, description="Page length where a request gives none.")
+    default_limit: int = Field(
+        DEFAULT_LIMIT, ge=1, description="Page length of requests without `limit` or `first`."
+    )
     max_limit: int = Field(
-        1000,
+        MAX_LIMIT,
         ge=1,
-        description="Longest page. REST cuts a larger `limit` down to it; GraphQL refuses a "
+        description="Maximum page length. REST lowers a larger `limit` to it; GraphQL refuses a "
         "larger `first`.",
     )
-    max_body_bytes: int = Field(1024 * 1024, ge=1024, description="Longest request body, in bytes.")
+    max_body_bytes: int = Field(
+        1024 * 1024, ge=1024, description="Maximum length of a request body, in bytes."
+    )
     rest_dialect: Literal["documented", "freezer-19"] = Field(
         "documented",
         description="Keys of REST documents: as documented, or exactly those of freezer-api 19.",
     )
     graphql_max_depth: int = Field(
-        15, ge=1, description="Deepest nesting of fields in a GraphQL operation."
+        15, ge=1, description="Maximum depth of fields in a GraphQL operation."
     )
     graphql_max_nodes: int = Field(
         10_000,
         ge=1,
-        description="Most nodes that a GraphQL operation could return, by its page lengths.",
+        description="Maximum of nodes that a GraphQL operation could return, by its page lengths.",
     )
     graphql_max_aliases: int = Field(
-        50, ge=0, description="Most aliased fields in a GraphQL operation."
+        50, ge=0, description="Maximum of aliased fields in a GraphQL operation."
     )
-    graphql_max_tokens: int = Field(5000, ge=1, description="Longest GraphQL document, in tokens.")
+    graphql_max_tokens: int = Field(
+        5000, ge=1, description="Maximum length of a GraphQL document, in tokens."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe messages to log."
+        "info", description="Least severe level to log."
     )
     log_format: Literal["auto", "console", "json"] = Field(
-        "auto", description="`console` for people, `json` for machines; `auto` asks the terminal."
+        "auto",
+        description="`console` for people, `json` for machines; `auto`: `console` on a terminal.",
     )
 
     @field_validator(
@@ -269,16 +284,17 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Look in what the caller gave, then the environment, then the TOML file."""
+        """Return the sources: the caller's values, then the environment, then the TOML file."""
         file = settings_cls.model_config.get("toml_file")
         toml = [TomlConfigSettingsSource(settings_cls, file)] if file else []
         return (init_settings, env_settings, *toml)
 
 
 def load(config: Path | None = None, **given: object) -> Settings:
-    """Read the settings; `config` is a TOML file with the settings' names as its keys.
+    """Return the settings; `given` comes first, and `config` is a TOML file of settings by name.
 
-    Raises `pydantic.ValidationError` for a bad value and `FileNotFoundError` for a missing file.
+    Raises `pydantic.ValidationError` for an invalid value, FileNotFoundError for a missing file and
+    `tomllib.TOMLDecodeError` for a malformed one.
     """
     if config is None:
         return Settings(**given)  # type: ignore[arg-type]
@@ -292,12 +308,12 @@ def load(config: Path | None = None, **given: object) -> Settings:
 
 
 def variable(name: str) -> str:
-    """The variable of the environment that holds a setting."""
+    """Return the environment variable of a setting."""
     return f"{PREFIX}{name.upper()}"
 
 
 def described() -> Iterator[tuple[str, str, str]]:
-    """Every setting's variable, its default as one would write it, and its description."""
+    """Yield every setting's variable, its default as it would be written, and its description."""
     for name, field in Settings.model_fields.items():
         default = field.default
         if isinstance(default, SecretStr):
@@ -312,3 +328,36 @@ def described() -> Iterator[tuple[str, str, str]]:
             else str(default)
         )
         yield variable(name), text, field.description or ""
+
+
+def faults(error: ValidationError) -> Iterator[str]:
+    """Yield a line for each invalid or unknown setting; it quotes no secret."""
+    for fault in error.errors(include_url=False, include_context=False):
+        name = ".".join(str(part) for part in fault["loc"])
+        message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        if not name:
+            yield message
+        elif fault["type"] == "extra_forbidden":
+            meant = _suggestion(name, Settings.model_fields)
+            yield f"there is no setting '{name}'" + (f": '{meant}' perhaps?" if meant else "")
+        else:
+            secret = Settings.model_fields[name].annotation is SecretStr
+            yield f"{variable(name)} {message}" + (
+                "" if secret else f", not {shown(fault['input'])}"
+            )
+
+
+def unknown_variables(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the names that look like settings' variables but are none, each with a suggestion.
+
+    The suggestion is empty where no variable's name is similar.
+    """
+    known = [CONFIG_VARIABLE, *(name for name, _, _ in described())]
+    for name in names:
+        # GATEWAY_TEST_… are the test suite's own.
+        if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}TEST_") and name not in known:
+            yield name, _suggestion(name, known)
+
+
+def _suggestion(name: str, names: Iterable[str]) -> str:
+    return next(iter(get_close_matches(name, names, 1)), "")

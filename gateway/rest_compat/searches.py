@@ -21,7 +21,7 @@ from gateway.query.filters import (
 )
 from gateway.resolvers import actions, job_actions, jobs
 from gateway.resolvers.collection import Column
-from gateway.rest_compat.documents import Resource
+from gateway.rest_compat.representations import Resource
 
 KEYS = ("match", "match_not", "time_before", "time_after")
 MAX_COMPARISONS = 50

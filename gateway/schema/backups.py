@@ -5,116 +5,132 @@ from datetime import datetime
 import strawberry
 from strawberry import Maybe
 
+from gateway.catalogue.tables import Backup as Table
+from gateway.catalogue.tables import default_of
 from gateway.context import Context, ItemKey
 from gateway.resolvers import backups, clients, jobs
 from gateway.resolvers.backups import COLLECTION, COLUMNS, BackupDraft
 from gateway.schema.connections import connection
 from gateway.schema.enums import BackupStatus
-from gateway.schema.fields import (
-    Node,
-    by_rest_id,
-    column,
-    mutation,
-    node,
-    to_one,
-    written,
-)
+from gateway.schema.fields import Node, by_rest_id, column, mutation, node, to_one, written
 from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
+    draft_of,
     given,
-    input_of,
     key_of,
     target,
 )
 from gateway.schema.scalars import JSON, BigInt
 
 
-@node(COLLECTION, key="backup_id", description="What an agent wrote, once.")
+@node(COLLECTION, key="backup_id", description="One backup, as the agent reported it.")
 class Backup(Node):
     """A view over a backup's row."""
 
-    backup_id: strawberry.ID = column(COLUMNS.id, "The id that REST clients know.")
-    project_id: strawberry.ID = column(COLUMNS.project_id, "The project it belongs to.")
-    user_id: strawberry.ID = column(COLUMNS.user_id, "Who registered it.")
-    user_name: str | None = column(COLUMNS.user_name, "The name of who registered it.")
-    status: BackupStatus | None = column(COLUMNS.status, "What has become of its data.", sort=True)
+    backup_id: strawberry.ID = column(COLUMNS.id, "The backup's id in REST.")
+    project_id: strawberry.ID = column(COLUMNS.project_id, "The id of its project.")
+    user_id: strawberry.ID = column(COLUMNS.user_id, "The id of the user who registered it.")
+    user_name: str | None = column(COLUMNS.user_name, "The name of the user who registered it.")
+    status: BackupStatus | None = column(
+        COLUMNS.status, "The state of the backup's data.", sort=True
+    )
     backup_name: str = column(COLUMNS.backup_name, "The name that its series shares.", sort=True)
     hostname: str | None = column(COLUMNS.hostname, "The host that was backed up.", sort=True)
     container: str | None = column(
-        COLUMNS.container, "The container or folder it is in.", sort=True
+        COLUMNS.container, "The container or folder that holds the data.", sort=True
     )
-    action: str | None = column(COLUMNS.action, "What the agent did: `backup`.")
+    action: str | None = column(COLUMNS.action, "The agent's operation: `backup`.")
     mode: str | None = column(
-        COLUMNS.mode, "What was backed up: `fs`, `mysql`, `mongo`, `cinder`, `nova`…", sort=True
+        COLUMNS.mode, "The kind of data: `fs`, `mysql`, `mongo`, `cinder`, `nova`…", sort=True
     )
     storage: str | None = column(
-        COLUMNS.storage, "Where it went: `swift`, `local`, `s3`, `ssh`…", sort=True
+        COLUMNS.storage, "The storage of the data: `swift`, `local`, `s3`, `ssh`…", sort=True
     )
-    engine: str | None = column(COLUMNS.engine, "What wrote it: `tar`, `rsync`…")
+    engine: str | None = column(COLUMNS.engine, "The backup engine: `tar`, `rsync`…")
     level: int | None = column(
         COLUMNS.level, "0 for a full backup, then the place in the incremental chain.", sort=True
     )
-    max_level: int | None = column(COLUMNS.max_level, "The level after which a full one follows.")
+    max_level: int | None = column(
+        COLUMNS.max_level, "The level after which the next backup is a full one."
+    )
     time_stamp: datetime | None = column(
-        COLUMNS.time_stamp, "When it was made, by the agent's clock.", sort=COLUMNS.sort_time
+        COLUMNS.time_stamp,
+        "The time at which it was made, by the agent's clock.",
+        sort=COLUMNS.sort_time,
     )
     compressed_size: BigInt | None = column(
-        COLUMNS.compressed_size, "Its size as stored, in bytes.", sort=True
+        COLUMNS.compressed_size, "The size of the stored data, in bytes.", sort=True
     )
     uncompressed_size: BigInt | None = column(
-        COLUMNS.uncompressed_size, "The size of what was backed up, in bytes.", sort=True
+        COLUMNS.uncompressed_size, "The size of the original data, in bytes.", sort=True
     )
-    backup_uuid: strawberry.ID | None = column(COLUMNS.backup_uuid, "The agent's own id of it.")
+    backup_uuid: strawberry.ID | None = column(COLUMNS.backup_uuid, "The agent's own id for it.")
     job_id: strawberry.ID | None = column(COLUMNS.job_id, "The id of the job that made it.")
-    client_id: strawberry.ID | None = column(COLUMNS.client_id, "The id of the client it is of.")
-    metadata: JSON = column(COLUMNS.backup_metadata, "The agent's metadata, whole and as sent.")
-    version: int = column(COLUMNS.version, "Counts the changes since it was registered.")
-    created_at: datetime = column(COLUMNS.created_at, "When it was registered.", sort=True)
-    updated_at: datetime = column(COLUMNS.updated_at, "When it was last changed.", sort=True)
+    client_id: strawberry.ID | None = column(
+        COLUMNS.client_id, "The id of the client that was backed up."
+    )
+    metadata: JSON = column(COLUMNS.backup_metadata, "The agent's whole metadata, as sent.")
+    version: int = column(COLUMNS.version, "The number of changes since it was registered.")
+    created_at: datetime = column(COLUMNS.created_at, "The time of its registration.", sort=True)
+    updated_at: datetime = column(COLUMNS.updated_at, "The time of its last change.", sort=True)
 
-    job = to_one("jobs.Job", jobs.COLLECTION, "job_id", "The job that made it, if it still exists.")
+    job = to_one(
+        "jobs.Job", jobs.COLLECTION, "job_id", "The job that made it; null if it was deleted."
+    )
     client = to_one(
         "clients.Client",
         clients.COLLECTION,
         "client_id",
-        "The client it is of, if it is still registered.",
+        "The client that was backed up; null if it is no longer registered.",
     )
 
 
 BackupWhere = where_input(Backup, metadata="Conditions on the metadata; all must hold.")
 BackupOrder = order_input(Backup)
 
-input_of(
-    BackupDraft,
-    "RegisterBackupInput",
-    "A backup to register.",
-    metadata="What is known of it: `backup_name`, `container` and `hostname` at least.",
-    status="What has become of its data; a backup that is `CREATING` needs only a name.",
-    job_id="The id of the job that made it, where the metadata doesn't say.",
-    client_id="The id of the client it is of, where the metadata doesn't say.",
-    backup_uuid="The agent's own id of it, where the metadata doesn't say.",
-)
+
+@strawberry.input(description="A backup to register.")
+class RegisterBackupInput:
+    """The fields of a BackupDraft."""
+
+    metadata: JSON = strawberry.field(
+        description="The agent's metadata; `backup_name`, `container` and `hostname` are required."
+    )
+    status: BackupStatus = strawberry.field(
+        default=default_of(Table, "status"),
+        description="The state of its data. A backup that is `CREATING` needs only a name.",
+    )
+    job_id: str | None = strawberry.field(
+        default=None, description="The id of the job that made it, if the metadata has none."
+    )
+    client_id: str | None = strawberry.field(
+        default=None,
+        description="The id of the client that was backed up, if the metadata has none.",
+    )
+    backup_uuid: str | None = strawberry.field(
+        default=None, description="The agent's own id for it, if the metadata has none."
+    )
 
 
-@strawberry.input(description="What to change of a backup; what isn't given stays as it is.")
+@strawberry.input(description="Changes to a backup; fields that are absent stay as they are.")
 class UpdateBackupInput:
-    """A patch."""
+    """A patch of a backup."""
 
     id: strawberry.ID = strawberry.field(description="The backup's global id.")
     expected_version: int | None = strawberry.field(
-        default=None, description="Change nothing if the backup has another version."
+        default=None, description="The version that the backup must have, else CONFLICT."
     )
-    status: Maybe[BackupStatus] = strawberry.field(description="What has become of its data.")
+    status: Maybe[BackupStatus] = strawberry.field(description="The state of its data.")
     metadata: Maybe[JSON] = strawberry.field(
         description="A merge patch of the metadata (RFC 7396): null removes a key."
     )
 
 
-@strawberry.type(description="The backup as it is now.")
+@strawberry.type(description="The backup after the mutation.")
 class BackupPayload:
-    """What a mutation wrote."""
+    """The key of the backup that was written."""
 
     key: strawberry.Private[ItemKey]
     backup = written("backups.Backup", "The backup.")
@@ -122,31 +138,27 @@ class BackupPayload:
 
 @strawberry.type
 class Query:
-    """What can be asked."""
+    """The root fields for backups."""
 
-    backups = connection(
-        "backups.Backup",
-        COLLECTION,
-        backups.search,
-        "Backups, by name and time unless ordered otherwise.",
-    )
+    backups = connection("backups.Backup", COLLECTION, backups.search, "Backups, by name and time.")
     backup = by_rest_id("backups.Backup", COLLECTION, "backupId")
 
 
 @strawberry.type
 class Mutation:
-    """What can be changed."""
+    """The mutations of backups."""
 
-    @mutation("Register a backup that an agent wrote.")
+    @mutation("Register a backup that an agent made.")
     @staticmethod
-    async def register_backup(ctx: Context, input: BackupDraft) -> BackupPayload | None:
-        """Register."""
-        return BackupPayload(key=key_of(await backups.create(ctx, input)))
+    async def register_backup(ctx: Context, input: RegisterBackupInput) -> BackupPayload | None:
+        """Register a backup."""
+        row = await backups.create(ctx, draft_of(BackupDraft, input))
+        return BackupPayload(key=key_of(row))
 
-    @mutation("Change what is given of a backup.")
+    @mutation("Change a backup.")
     @staticmethod
     async def update_backup(ctx: Context, input: UpdateBackupInput) -> BackupPayload | None:
-        """Patch."""
+        """Patch a backup."""
         row = await backups.update(
             ctx,
             target(ctx, input.id, "Backup"),
@@ -155,9 +167,9 @@ class Mutation:
         )
         return BackupPayload(key=key_of(row))
 
-    @mutation("Forget a backup; its data is the agent's affair.")
+    @mutation("Delete a backup from the catalogue; its data stays in its storage.")
     @staticmethod
     async def delete_backup(ctx: Context, input: DeleteInput) -> DeletePayload | None:
-        """Delete."""
+        """Delete a backup."""
         await backups.delete(ctx, target(ctx, input.id, "Backup"))
         return DeletePayload(deleted_id=input.id)

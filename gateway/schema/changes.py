@@ -1,4 +1,4 @@
-"""What has changed between two schemas, as far as it can harm those who use them."""
+"""Changes between two schemas that can break the programs that use them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from gateway.errors import BadInput
 
 @dataclass(frozen=True)
 class Changes:
-    """What breaks documents that worked, and what may surprise programs that did; a sentence each.
+    """Breaking changes, which make documents fail, and dangerous ones; a sentence each.
 
     A dangerous change is, for example, a new value of an enum: a program may not know what to do
     with it.
@@ -21,7 +21,7 @@ class Changes:
 
 
 def compare(old: str, new: str) -> Changes:
-    """Compare two schemas in GraphQL's own language. Raises BadInput for a text that is none."""
+    """Return the changes from one SDL schema to another. Raises BadInput for any other text."""
     try:
         before = build_schema(old)
     except (GraphQLError, TypeError) as error:
@@ -36,6 +36,6 @@ def compare(old: str, new: str) -> Changes:
 
 
 def announced(changelog: str) -> str:
-    """The part of a change log where a change of today would be announced: its first section."""
+    """Return the section of a change log that announces today's changes: the first."""
     _, *sections = f"\n{changelog}".split("\n## ")
     return sections[0] if sections else ""

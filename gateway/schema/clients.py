@@ -4,20 +4,15 @@ from datetime import datetime
 
 import strawberry
 
+from gateway.catalogue.tables import Client as Table
+from gateway.catalogue.tables import default_of
 from gateway.context import Context, ItemKey
 from gateway.resolvers import backups, clients, jobs
 from gateway.resolvers.clients import COLLECTION, COLUMNS, ClientDraft
 from gateway.schema.connections import connection
-from gateway.schema.fields import (
-    Node,
-    by_rest_id,
-    column,
-    mutation,
-    node,
-    written,
-)
+from gateway.schema.fields import Node, by_rest_id, column, mutation, node, written
 from gateway.schema.filter_inputs import order_input, where_input
-from gateway.schema.mutations import DeleteInput, DeletePayload, input_of, key_of, target
+from gateway.schema.mutations import DeleteInput, DeletePayload, draft_of, key_of, target
 from gateway.schema.scalars import JSON
 
 
@@ -25,23 +20,30 @@ from gateway.schema.scalars import JSON
 class Client(Node):
     """A view over a client's row."""
 
-    client_id: strawberry.ID = column(COLUMNS.id, "The id that REST clients know.", sort=True)
-    project_id: strawberry.ID = column(COLUMNS.project_id, "The project that registered it.")
-    user_id: strawberry.ID = column(COLUMNS.user_id, "Who registered it.")
-    uuid: strawberry.ID = column(COLUMNS.uuid, "An id of the registration.")
+    client_id: strawberry.ID = column(COLUMNS.id, "The client's id in REST.", sort=True)
+    project_id: strawberry.ID = column(
+        COLUMNS.project_id, "The id of the project that registered it."
+    )
+    user_id: strawberry.ID = column(COLUMNS.user_id, "The id of the user who registered it.")
+    uuid: strawberry.ID = column(COLUMNS.uuid, "The id of its registration.")
     hostname: str | None = column(COLUMNS.hostname, "The host's name.", sort=True)
-    description: str | None = column(COLUMNS.description, "What it is for.", sort=True)
-    is_central: bool = column(COLUMNS.is_central, "Whether it serves every project.")
-    supported_actions: JSON = column(COLUMNS.supported_actions, "The actions that it can do.")
-    supported_modes: JSON = column(COLUMNS.supported_modes, "The modes that it can do them in.")
-    supported_storages: JSON = column(COLUMNS.supported_storages, "The storages that it can use.")
-    supported_engines: JSON = column(COLUMNS.supported_engines, "The engines that it has.")
-    version: int = column(COLUMNS.version, "Counts the changes since it was registered.")
-    created_at: datetime = column(COLUMNS.created_at, "When it was registered.", sort=True)
-    updated_at: datetime = column(COLUMNS.updated_at, "When it was last changed.", sort=True)
+    description: str | None = column(COLUMNS.description, "The client's description.", sort=True)
+    is_central: bool = column(COLUMNS.is_central, "True if it serves every project.")
+    supported_actions: JSON = column(COLUMNS.supported_actions, "The actions that it supports.")
+    supported_modes: JSON = column(COLUMNS.supported_modes, "The modes that it supports.")
+    supported_storages: JSON = column(COLUMNS.supported_storages, "The storages that it supports.")
+    supported_engines: JSON = column(COLUMNS.supported_engines, "The engines that it supports.")
+    version: int = column(COLUMNS.version, "The number of changes since it was registered.")
+    created_at: datetime = column(COLUMNS.created_at, "The time of its registration.", sort=True)
+    updated_at: datetime = column(COLUMNS.updated_at, "The time of its last change.", sort=True)
 
     jobs = connection(
-        "jobs.Job", jobs.COLLECTION, jobs.search, "Its jobs.", owner=jobs.OF_CLIENT, key="client_id"
+        "jobs.Job",
+        jobs.COLLECTION,
+        jobs.search,
+        "The jobs that it runs.",
+        owner=jobs.OF_CLIENT,
+        key="client_id",
     )
     backups = connection(
         "backups.Backup",
@@ -56,25 +58,44 @@ class Client(Node):
 ClientWhere = where_input(Client)
 ClientOrder = order_input(Client)
 
-input_of(
-    ClientDraft,
-    "RegisterClientInput",
-    "A host to register, or what has changed of one.",
-    client_id="Its id: a host name, after a prefix and `_` where it has one.",
-    is_central="Whether it serves every project; for those who may.",
-    hostname="The host's name; it stays as it was first registered.",
-    description="What it is for.",
-    uuid="An id of the registration; a fresh one without it.",
-    supported_actions="The actions that it can do; all without it.",
-    supported_modes="The modes that it can do them in; all without it.",
-    supported_storages="The storages that it can use; all without it.",
-    supported_engines="The engines that it has; all without it.",
-)
+
+@strawberry.input(description="A host to register, or changes to a registered one.")
+class RegisterClientInput:
+    """The fields of a ClientDraft."""
+
+    client_id: str = strawberry.field(
+        description="The client's id: a host name, after a prefix and `_` if it has one."
+    )
+    is_central: bool = strawberry.field(
+        default=default_of(Table, "is_central"),
+        description="True if it serves every project; needs `clients:create_central`.",
+    )
+    hostname: str | None = strawberry.field(
+        default=None, description="The host's name; only the first registration sets it."
+    )
+    description: str | None = strawberry.field(
+        default=None, description="The client's description."
+    )
+    uuid: str | None = strawberry.field(
+        default=None, description="The id of the registration; generated if absent."
+    )
+    supported_actions: list[str] | None = strawberry.field(
+        default=None, description="The actions that it supports; all if absent."
+    )
+    supported_modes: list[str] | None = strawberry.field(
+        default=None, description="The modes that it supports; all if absent."
+    )
+    supported_storages: list[str] | None = strawberry.field(
+        default=None, description="The storages that it supports; all if absent."
+    )
+    supported_engines: list[str] | None = strawberry.field(
+        default=None, description="The engines that it supports; all if absent."
+    )
 
 
-@strawberry.type(description="The client as it is now.")
+@strawberry.type(description="The client after the mutation.")
 class ClientPayload:
-    """What a mutation wrote."""
+    """The key of the client that was written."""
 
     key: strawberry.Private[ItemKey]
     client = written("clients.Client", "The client.")
@@ -82,27 +103,28 @@ class ClientPayload:
 
 @strawberry.type
 class Query:
-    """What can be asked."""
+    """The root fields for clients."""
 
     clients = connection(
-        "clients.Client", COLLECTION, clients.search, "Clients, the central ones included, by id."
+        "clients.Client", COLLECTION, clients.search, "Clients, central ones included, by id."
     )
     client = by_rest_id("clients.Client", COLLECTION, "clientId")
 
 
 @strawberry.type
 class Mutation:
-    """What can be changed."""
+    """The mutations of clients."""
 
-    @mutation("Register a client; again, to change its description and what it can do.")
+    @mutation("Register a client, or change a registered one's description and capabilities.")
     @staticmethod
-    async def register_client(ctx: Context, input: ClientDraft) -> ClientPayload | None:
-        """Register."""
-        return ClientPayload(key=key_of(await clients.create(ctx, input)))
+    async def register_client(ctx: Context, input: RegisterClientInput) -> ClientPayload | None:
+        """Register a client."""
+        row = await clients.create(ctx, draft_of(ClientDraft, input))
+        return ClientPayload(key=key_of(row))
 
-    @mutation("Forget a client; its jobs and backups stay.")
+    @mutation("Delete a client from the catalogue; its jobs and backups stay.")
     @staticmethod
     async def delete_client(ctx: Context, input: DeleteInput) -> DeletePayload | None:
-        """Delete."""
+        """Delete a client."""
         await clients.delete(ctx, target(ctx, input.id, "Client"))
         return DeletePayload(deleted_id=input.id)

@@ -17,29 +17,30 @@ from gateway.schema.views import VIEWS, ConnectionField
 Item = TypeVar("Item")
 NESTED_LIMIT = 10
 """The length of a page in a page, where neither `first` nor `last` says."""
-ALL_PROJECTS = "Look in all projects, not just the current one; for those who may."
+ALL_PROJECTS = "Read all projects, not just the current one; needs a rule such as "
+"`jobs:get_all_projects`."
 
 
-@strawberry.type(description="Where a page lies in its list.")
+@strawberry.type(description="The position of a page in its list.")
 class PageInfo:
     """Relay's PageInfo; each field costs only what it takes to know it."""
 
-    has_next_page: bool = strawberry.field(description="Whether items follow the page.")
-    has_previous_page: bool = strawberry.field(description="Whether items precede the page.")
+    has_next_page: bool = strawberry.field(description="True if items follow the page.")
+    has_previous_page: bool = strawberry.field(description="True if items precede the page.")
     start_cursor: str | None = strawberry.field(
-        description="The first item's cursor; null for an empty page."
+        description="The cursor of the first item; null for an empty page."
     )
     end_cursor: str | None = strawberry.field(
-        description="The last item's cursor; null for an empty page."
+        description="The cursor of the last item; null for an empty page."
     )
 
 
-@strawberry.type(description="An item of a page, and its place in the list.")
+@strawberry.type(description="An item of a page, and its position in the list.")
 class Edge(Generic[Item]):
     """Relay's Edge."""
 
     node: Item = strawberry.field(description="The item.")
-    cursor: str = strawberry.field(description="The item's place, for `after` and `before`.")
+    cursor: str = strawberry.field(description="The item's position, for `after` and `before`.")
 
 
 @strawberry.type(description="A page of a list.")
@@ -47,13 +48,13 @@ class Connection(Generic[Item]):
     """Relay's Connection; each field costs only what it takes to know it."""
 
     edges: list[Edge[Item]] = strawberry.field(
-        description="The items, with their places in the list."
+        description="The items, with their positions in the list."
     )
     nodes: list[Item] = strawberry.field(description="The items.")
-    page_info: PageInfo = strawberry.field(description="Where the page lies in the list.")
+    page_info: PageInfo = strawberry.field(description="The position of the page in the list.")
     total_count: int = strawberry.field(
-        description="How many items the whole list has under `where` and `search`; counted only "
-        "when it is asked for."
+        description="The number of items in the whole list under `where` and `search`; counted "
+        "only if selected."
     )
 
 
@@ -151,19 +152,19 @@ def _arguments(type_: str, *, nested: bool) -> dict[str, Any]:
     return {
         "first": argument(
             Optional[int],
-            f"The page's length, from the start; {default} without it and `last`.",
+            f"The length of the page, from the start; {default} if `last` is absent, too.",
         ),
         "after": argument(Optional[str], "The cursor that the page begins after."),
-        "last": argument(Optional[int], "The page's length, from the end."),
+        "last": argument(Optional[int], "The length of the page, from the end."),
         "before": argument(Optional[str], "The cursor that the page ends before."),
-        "where": argument(Optional[reference(f"{type_}Where")], "Which items."),
+        "where": argument(Optional[reference(f"{type_}Where")], "Conditions on the items."),
         "order_by": argument(
             Optional[list[reference(f"{type_}Order")]],  # type: ignore[misc]
-            "The order, most important key first; without it, the catalogue's own.",
+            "The sort keys, the most significant first; the list's own order if absent.",
         ),
         "search_": argument(
             Optional[str],
-            "A text to look for: an id exactly, a name anywhere in it, whatever the case.",
+            "A text to look for: an exact id, or a part of a name in upper or lower case.",
             "search",
         ),
     } | all_projects

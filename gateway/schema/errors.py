@@ -1,4 +1,4 @@
-"""Errors as GraphQL shows them: every one with a code, an unexpected one with nothing else."""
+"""Errors as GraphQL shows them: each with a code, and an unexpected one masked."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Typed filters and orders, derived from a view's leaves, and what they mean as conditions."""
+"""Typed filters and orders: inputs made of a view's columns, and the conditions they stand for."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -29,18 +29,18 @@ MAX_VALUES = 1000
 MAX_DEPTH = 16
 
 OPERATORS: Mapping[str, tuple[str, str]] = {
-    "eq": ("eq", "Equal to this; null finds what has no value."),
-    "ne": ("ne", "Different from this, or no value at all."),
-    "in_": ("in", f"Equal to one of these; a filter has {MAX_VALUES} in all at most."),
+    "eq": ("eq", "Equal to this; null matches null."),
+    "ne": ("ne", "Different from this, or null."),
+    "in_": ("in", f"Equal to one of these; at most {MAX_VALUES} values in a whole filter."),
     "gt": ("gt", "Greater than this."),
     "gte": ("gte", "Greater than or equal to this."),
     "lt": ("lt", "Less than this."),
     "lte": ("lte", "Less than or equal to this."),
-    "contains": ("contains", "Holds this text, upper and lower case as given."),
-    "starts_with": ("startsWith", "Begins with this text, upper and lower case as given."),
-    "is_null": ("isNull", "Has no value (true), or has one (false)."),
+    "contains": ("contains", "Contains this text, case-sensitively."),
+    "starts_with": ("startsWith", "Begins with this text, case-sensitively."),
+    "is_null": ("isNull", "Null (true), or not null (false)."),
 }
-"""By the field's name in Python: its name in GraphQL and in `filters`, and its meaning."""
+"""Operators by their names in Python: the name in GraphQL and in `filters`, and the meaning."""
 
 _EQUALITY = ("eq", "ne", "in_", "is_null")
 _ORDER = ("gt", "gte", "lt", "lte")
@@ -57,11 +57,11 @@ def _filter(name: str, kind: Any, operators: Iterable[str], of: str) -> Any:
         (operator, type_of(operator), _given(OPERATORS[operator][1], OPERATORS[operator][0]))
         for operator in operators
     ]
-    return _input(name, __name__, members, f"Conditions on {of}; all that are given must hold.")
+    return _input(name, __name__, members, f"Conditions on {of}; all must hold.")
 
 
 def _input(name: str, module: str, members: Iterable[tuple[str, Any, Any]], about: str) -> Any:
-    """Make an input class of names, types and fields; the module is where its type names lie."""
+    """Return an input class of names, types and fields; `module` is where type names lie."""
     members = list(members)
     body = {name: field for name, _, field in members}
     annotations = {name: type_ for name, type_, _ in members}
@@ -80,7 +80,7 @@ IDFilter = _filter("IDFilter", strawberry.ID, _EQUALITY, "an id")
 IntFilter = _filter("IntFilter", int, (*_EQUALITY, *_ORDER), "a number")
 BigIntFilter = _filter("BigIntFilter", BigInt, (*_EQUALITY, *_ORDER), "a large number")
 DateTimeFilter = _filter("DateTimeFilter", datetime, (*_EQUALITY, *_ORDER), "a point in time")
-BooleanFilter = _filter("BooleanFilter", bool, ("eq", "ne"), "a yes or no")
+BooleanFilter = _filter("BooleanFilter", bool, ("eq", "ne"), "a boolean")
 
 _FILTERS: dict[object, Any] = {
     str: StringFilter,
@@ -92,24 +92,24 @@ _FILTERS: dict[object, Any] = {
 }
 
 
-@strawberry.input(description="A condition on a value inside an open document.")
+@strawberry.input(description="A condition on a value inside a document.")
 class DocumentFilter:
     """A path into a document, and what must be there."""
 
     path: list[str] = strawberry.field(
-        description='The keys from the document\'s root, such as `["ssh_port"]`; arrays have none.'
+        description='The keys from the root down, such as `["ssh_port"]`; arrays have no keys.'
     )
     eq: JSON | None = strawberry.field(
-        description="A string, number, boolean, or null, which also finds what isn't there."
+        description="A string, number, boolean, or null, which also matches an absent key."
     )
 
 
 @strawberry.enum(description="The direction of an order.")
 class OrderDirection(Enum):
-    """Up or down."""
+    """Ascending or descending."""
 
-    ASC = strawberry.enum_value("ASC", description="Smallest, first or A; nulls before all.")
-    DESC = strawberry.enum_value("DESC", description="Largest, last or Z; nulls after all.")
+    ASC = strawberry.enum_value("ASC", description="Ascending; nulls first.")
+    DESC = strawberry.enum_value("DESC", description="Descending; nulls last.")
 
 
 def _filter_of(kind: Any) -> Any:
@@ -119,9 +119,9 @@ def _filter_of(kind: Any) -> Any:
 
 
 def where_input(cls: type, **documents: str) -> Any:
-    """Make the filter input of a view, with one field for each leaf that may be filtered by.
+    """Return the filter input of a view, with a field for each column that may be filtered by.
 
-    `documents` are the leaves that hold documents, with a description of conditions on them.
+    `documents` are the columns that hold documents, with a description of conditions on them.
     """
     name = f"{cls.__name__}Where"
     members: list[tuple[str, Any, Any]] = [
@@ -138,27 +138,31 @@ def where_input(cls: type, **documents: str) -> Any:
     )
     members += (
         ("and_", f"list[{name}] | None", _given("All of these must hold.", "and")),
-        ("or_", f"list[{name}] | None", _given("One of these must hold.", "or")),
+        ("or_", f"list[{name}] | None", _given("At least one of these must hold.", "or")),
         ("not_", f"{name} | None", _given("This must not hold.", "not")),
     )
-    about = f"Which {cls.__name__.lower()}s; all conditions given must hold."
+    about = f"Conditions on {cls.__name__.lower()}s; all must hold."
     return _input(name, cls.__module__, members, about)
 
 
 def order_input(cls: type) -> Any:
-    """Make the order input of a view, over the leaves that may be sorted by."""
+    """Return the order input of a view, over the columns that may be sorted by."""
     name = cls.__name__
     sortable = [key for key, field in VIEWS[name].all.items() if field.sort is not None]
     choices = Enum(  # type: ignore[misc]  # its members come from the view
         f"{name}OrderField", {leaf.upper(): leaf for leaf in sortable}, module=cls.__module__
     )
-    choice = strawberry.enum(choices, description=f"What {name.lower()}s may be ordered by.")
-    which_way = strawberry.field(default=OrderDirection.ASC, description="Which way.")
+    choice = strawberry.enum(
+        choices, description=f"The fields that {name.lower()}s may be ordered by."
+    )
+    which_way = strawberry.field(
+        default=OrderDirection.ASC, description="The direction of this key."
+    )
     members = [
-        ("field", choice, strawberry.field(description="What to order by.")),
+        ("field", choice, strawberry.field(description="The field to order by.")),
         ("direction", OrderDirection, which_way),
     ]
-    about = f"One key of an order of {name.lower()}s."
+    about = f"One sort key of {name.lower()}s."
     return _input(f"{name}Order", cls.__module__, members, about)
 
 
@@ -168,7 +172,10 @@ def _camel(name: str) -> str:
 
 
 def condition(view: View, given: Any) -> Where | None:
-    """What a filter input means; None for one that says nothing. Raises BadInput."""
+    """Return the condition that a filter input stands for; None for an empty one.
+
+    Raises BadInput, naming the field, for a condition that can't be met.
+    """
     where = _narrowed(view, given)
     if where is not None:
         _check_size(where)
@@ -176,7 +183,7 @@ def condition(view: View, given: Any) -> Where | None:
 
 
 def _check_size(where: Where) -> None:
-    """Refuse what a database could not take in one statement."""
+    """Raise BadInput for more than a database takes in one statement."""
     conditions = values = 0
     waiting = [(where, 1)]
     while waiting:
@@ -240,7 +247,7 @@ def _whole(view: View, given: Any) -> Where:
 
 
 def _raw(column: Any) -> Column:
-    """The column itself, without the label it is selected under."""
+    """Return the column itself, without the label that it is selected under."""
     return column.element  # type: ignore[no-any-return]
 
 
@@ -264,7 +271,7 @@ def _compared(name: str, column: Column, operator: str, value: Any) -> Where:
 
 
 def _seconds(column: Column, operator: str, value: Any) -> Where:
-    """Compare with a column of whole seconds; what lies between two is equal to neither."""
+    """Return a comparison with a column of whole seconds; fractions equal none of them."""
     if operator == "in":
         return Condition(column, "in", tuple(v for v in value if not v.microsecond))
     if not value.microsecond:
@@ -290,7 +297,7 @@ def _held(column: Any, given: DocumentFilter) -> Where:
 
 
 def sorting(view: View, collection: Collection, given: list[Any] | None) -> Order:
-    """The order that is asked for, complete; the list's own where none is."""
+    """Return the order asked for, with tie-breakers, or the collection's own for none."""
     sorts: dict[str, Sort] = {}
     for item in given or []:
         by = view.all[item.field.value]

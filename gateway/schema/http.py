@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: a request in, an operation, an answer out."""
+"""GraphQL over HTTP: from a request to an operation, and from its result to a response."""
 
 from functools import lru_cache
 from typing import Any
@@ -23,8 +23,8 @@ from gateway.settings import Settings
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 
-_UNAVAILABLE = Unavailable("a dependency doesn't answer")
-"""The error whose status and headers an operation has that found nothing but outages."""
+_OUTAGE = Unavailable("a dependency doesn't answer")
+"""The error whose status and headers an operation has that found nothing because of outages."""
 
 
 class GraphQLApp:
@@ -62,7 +62,7 @@ class GraphQLApp:
 
 
 async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]:
-    """The request's document, variables and operation name. Raises BadInput."""
+    """Return the request's document, variables and operation name. Raises BadInput."""
     if request.method == "GET":
         given: Any = dict(request.query_params)
         if "variables" in given:
@@ -88,11 +88,11 @@ def _result(request: Request, result: Result) -> Response:
     status, headers = 200, None
     if result.is_executed:
         body["data"] = result.data
-    elif _media_type(request.headers.get("accept", "")) == GRAPHQL_JSON:
+    elif _media_type(request) == GRAPHQL_JSON:
         status = 400
     codes = {(error.extensions or {}).get("code") for error in result.errors}
     if Code.UNAVAILABLE in codes and not any((result.data or {}).values()):
-        status, headers = status_of(_UNAVAILABLE), headers_of(_UNAVAILABLE)
+        status, headers = status_of(_OUTAGE), headers_of(_OUTAGE)
     return _respond(request, status, body, headers)
 
 
@@ -113,12 +113,16 @@ def _refusal(request: Request, status: int, message: str) -> Response:
 def _respond(
     request: Request, status: int, body: dict[str, Any], headers: dict[str, str] | None = None
 ) -> Response:
-    media_type = f"{_media_type(request.headers.get('accept', ''))}; charset=utf-8"
+    media_type = f"{_media_type(request)}; charset=utf-8"
     return Response(orjson.dumps(body), status, headers, media_type=media_type)
 
 
+def _media_type(request: Request) -> str:
+    return _preferred(request.headers.get("accept", ""))
+
+
 @lru_cache(maxsize=256)
-def _media_type(accept: str) -> str:
+def _preferred(accept: str) -> str:
     """Return the newer media type if the header names and prefers it, else plain JSON."""
     ranges = weights(accept)
     weight = ranges.get(GRAPHQL_JSON, 0.0)

@@ -1,7 +1,8 @@
-"""What mutations have in common: drafts as inputs, patches, payloads that show what is now."""
+"""Inputs and payloads: what mutations have in common."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import strawberry
 from sqlmodel import SQLModel
@@ -11,18 +12,20 @@ from gateway.context import Context, ItemKey
 from gateway.errors import NotFound
 from gateway.schema.global_ids import decode
 
+Draft = TypeVar("Draft")
 
-def input_of(draft: type, name: str, about: str, /, **fields: str) -> None:
-    """Make an input of a draft: the same dataclass; `fields` describes each of its own."""
-    made = strawberry.input(draft, name=name, description=about)
-    for field in made.__strawberry_definition__.fields:  # type: ignore[attr-defined]
-        field.description = fields[field.python_name]
+
+def draft_of(draft: type[Draft], given: Any, **others: object) -> Draft:
+    """Return a draft with the fields of an input, and others in place of some of them."""
+    names = {field.name for field in fields(given)} - others.keys()
+    return draft(**{name: getattr(given, name) for name in names}, **others)
 
 
 def target(ctx: Context, text: str, name: str, field: str = "id") -> str:
-    """The id, as the catalogue knows it, of the item that a mutation is about.
+    """Return the REST id of the item that a mutation is about, from its global id.
 
-    Raises BadInput for what is no global id of this type, NotFound for another project's.
+    Raises BadInput for a text that is no global id of this type, and NotFound for another
+    project's.
     """
     _, (project_id, item_id) = decode(text, field, name)
     if project_id != ctx.project_id:
@@ -31,28 +34,28 @@ def target(ctx: Context, text: str, name: str, field: str = "id") -> str:
 
 
 def given(patch: Any, *names: str) -> dict[str, Any]:
-    """Those of a patch's fields that are there, null or not."""
+    """Return the fields of a patch that are given, null or not."""
     return {name: value.value for name in names if isinstance(value := getattr(patch, name), Some)}
 
 
-def present(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What a new document says: a null in it says nothing."""
+def without_nulls(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a new document without its nulls, which say nothing in it."""
     return {key: value for key, value in document.items() if value is not None}
 
 
 def key_of(row: SQLModel) -> ItemKey:
-    """A row's project and id."""
+    """Return a row's project and id."""
     return row.project_id, row.id  # type: ignore[attr-defined]  # every table has them
 
 
-@strawberry.input(description="What to delete.")
+@strawberry.input(description="An item to delete.")
 class DeleteInput:
-    """Which item."""
+    """The input of every deletion."""
 
-    id: strawberry.ID = strawberry.field(description="The item's global id.")
+    id: strawberry.ID = strawberry.field(description="The global id of the item.")
 
 
-@strawberry.type(description="What is gone.")
+@strawberry.type(description="The item that was deleted.")
 class DeletePayload:
     """Enough for a client to take the item out of its cache."""
 

@@ -1,4 +1,4 @@
-"""The root of the GraphQL schema: what isn't about one kind of item, and the schema as a whole."""
+"""The root of the GraphQL schema: the fields of no single entity, and the whole schema."""
 
 from typing import Annotated, Any, Optional
 
@@ -17,16 +17,16 @@ Id = Annotated[strawberry.ID, strawberry.argument(description="A global id.")]
 Ids = Annotated[list[strawberry.ID], strawberry.argument(description="Global ids.")]
 
 
-@strawberry.type(description="Who is asking.")
+@strawberry.type(description="The caller.")
 class Viewer:
     """The caller's identity."""
 
-    project: strawberry.ID = strawberry.field(description="The id of the project they work on.")
-    user: strawberry.ID = strawberry.field(description="Their id.")
-    user_name: str = strawberry.field(description="Their name.")
-    roles: list[str] = strawberry.field(description="Their roles in the project.")
+    project: strawberry.ID = strawberry.field(description="The id of the current project.")
+    user: strawberry.ID = strawberry.field(description="The id of the user.")
+    user_name: str = strawberry.field(description="The name of the user.")
+    roles: list[str] = strawberry.field(description="The user's roles in the project.")
     permissions: list[str] = strawberry.field(
-        description="What they may do in the project, as rules of the policy: `jobs:create`…"
+        description="The rules of the policy that the user passes in the project: `jobs:create`…"
     )
 
 
@@ -44,29 +44,29 @@ def viewer(ctx: Context) -> Viewer:
 
 @strawberry.type
 class Root:
-    """What isn't about one kind of item."""
+    """The root fields of no single entity."""
 
-    viewer = declare(ComputedField(viewer), Viewer, "Who is asking.")
+    viewer = declare(ComputedField(viewer), Viewer, "The caller.")
     node = declare(
         ByGlobalIdField(many=False),
         Optional[Node],
-        "The item of a global id; null if you can't see one.",
+        "The item with this global id; null if there is none, or it is not visible.",
         {"id": Id},
     )
     nodes = declare(
         ByGlobalIdField(many=True),
         list[Optional[Node]],
-        "The items of global ids, in their order; null where none is.",
+        "The items with these global ids, in the same order; null for those not visible.",
         {"ids": Ids},
     )
 
 
 class Schema(strawberry.Schema):
-    """The schema: its types, and what introspection says of them; operations are planned."""
+    """The schema's types, for introspection; operations are executed by their plans."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        # What may be left out is nullable; a default of null besides would only be noise.
+        # Nullable arguments may be left out anyway: a default of null would only be noise.
         for type_ in self._schema.type_map.values():
             for field in getattr(type_, "fields", {}).values():
                 for given in (field, *getattr(field, "args", {}).values()):
@@ -85,11 +85,11 @@ def create_schema() -> Schema:
     return Schema(
         query=strawberry.type(
             merge_types("Query", (Root, *(entity.Query for entity in entities))),
-            description="What the catalogue can be asked.",
+            description="Reading the catalogue.",
         ),
         mutation=strawberry.type(
             merge_types("Mutation", tuple(entity.Mutation for entity in entities)),
-            description="What the catalogue can be told.",
+            description="Changing the catalogue.",
         ),
         types=(backups.Backup, jobs.Job, actions.Action, clients.Client, sessions.Session),
         config=StrawberryConfig(scalar_map=SCALARS),

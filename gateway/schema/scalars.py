@@ -1,4 +1,4 @@
-"""The scalars of the schema, and how columns become them on their way out of the database."""
+"""The scalars of the schema, and the column types that convert to them."""
 
 import re
 from calendar import timegm
@@ -17,7 +17,7 @@ from gateway.catalogue.tables import INT64
 from gateway.errors import BadInput, shown
 
 JSON = NewType("JSON", object)
-"""An open document: text on its way out, values on its way in."""
+"""A document: JSON text on output, parsed values on input."""
 BigInt = NewType("BigInt", int)
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
@@ -41,33 +41,33 @@ def _fitting(number: int | None) -> int | None:
 
 
 class Epoch(sa.TypeDecorator[datetime]):
-    """Seconds since 1970 as an aware datetime; null are -1 ("not yet") and what no calendar has."""
+    """Seconds since 1970 as an aware datetime; -1 ("not yet") and values out of range are null."""
 
     impl = sa.BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:  # noqa: ARG002
-        """Count the whole seconds."""
+        """Return the whole seconds."""
         return None if value is None else timegm(value.utctimetuple())
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:  # noqa: ARG002
-        """Read the clock."""
+        """Return the conversion of a stored value."""
         return _clock
 
 
 class Int32(sa.TypeDecorator[int]):
-    """An integer that GraphQL's Int can hold; one that it can't is null."""
+    """An integer of 32 bits, as GraphQL's Int; a larger one is null."""
 
     impl = sa.BigInteger
     cache_ok = True
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:  # noqa: ARG002
-        """Let it pass if it fits."""
+        """Return the conversion of a stored value."""
         return _fitting
 
 
 class Vocabulary(sa.TypeDecorator[StrEnum]):
-    """A word as a member of its enum; one that the enum doesn't have is null."""
+    """A word as a member of its vocabulary; any other word is null."""
 
     impl = sa.String
     cache_ok = True
@@ -78,11 +78,11 @@ class Vocabulary(sa.TypeDecorator[StrEnum]):
         self._members: dict[str | None, StrEnum] = {word.value: word for word in words}
 
     def process_bind_param(self, value: StrEnum | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
-        """Write the word."""
+        """Return the word."""
         return None if value is None else value.value
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:  # noqa: ARG002
-        """Look the word up."""
+        """Return the conversion of a stored word."""
         return self._members.get
 
 
@@ -117,7 +117,7 @@ def _moment(value: object) -> datetime:
 
 _JSON = strawberry.scalar(
     name="JSON",
-    description="Any JSON value, whole and with its keys in their order.",
+    description="Any JSON value; objects keep their keys in order.",
     serialize=_text,
     parse_value=_document,
     parse_literal=_literal,
@@ -128,13 +128,14 @@ SCALARS: dict[object, ScalarDefinition] = {
     dict[str, Any]: _JSON,
     BigInt: strawberry.scalar(
         name="BigInt",
-        description="An integer of 64 bits; on input also as a string of digits.",
+        description="An integer of 64 bits. On input a string of digits is accepted, too.",
         serialize=int,
         parse_value=_big_integer,
     ),
     datetime: strawberry.scalar(
         name="DateTime",
-        description="A point in time, ISO 8601, in UTC; on input any offset, and UTC without one.",
+        description="A point in time, ISO 8601, in UTC. On input any offset is taken; without one "
+        "it is UTC.",
         serialize=datetime.isoformat,
         parse_value=_moment,
     ),

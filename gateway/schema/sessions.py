@@ -5,63 +5,62 @@ from datetime import datetime
 import strawberry
 from strawberry import Maybe
 
+from gateway.catalogue.tables import Session as Table
+from gateway.catalogue.tables import default_of
 from gateway.context import Context, ItemKey
 from gateway.resolvers import jobs, sessions
 from gateway.resolvers.sessions import COLLECTION, COLUMNS, Outcome, SessionDraft
 from gateway.schema.connections import connection
 from gateway.schema.enums import JobResult
-from gateway.schema.fields import (
-    Node,
-    by_rest_id,
-    column,
-    mutation,
-    node,
-    written,
-)
+from gateway.schema.fields import Node, by_rest_id, column, mutation, node, written
 from gateway.schema.filter_inputs import order_input, where_input
-from gateway.schema.jobs import ScheduleInput
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
     given,
     key_of,
-    present,
     target,
+    without_nulls,
 )
 from gateway.schema.scalars import JSON
+from gateway.schema.schedules import ScheduleInput
+
+HOLD_OFF = "The time after its start in which jobs may join a run, in seconds."
 
 
 @node(COLLECTION, key="session_id", description="Jobs on several hosts that start together.")
 class Session(Node):
     """A view over a session's row."""
 
-    session_id: strawberry.ID = column(COLUMNS.id, "The id that REST clients know.")
-    project_id: strawberry.ID = column(COLUMNS.project_id, "The project it belongs to.")
-    user_id: strawberry.ID = column(COLUMNS.user_id, "Who created it.")
-    description: str = column(COLUMNS.description, "Its name.", sort=True)
-    status: str | None = column(COLUMNS.status, "`active`, `running` or `completed`.", sort=True)
-    result: JobResult | None = column(COLUMNS.result, "How its last run ended.", sort=True)
-    session_tag: int | None = column(COLUMNS.session_tag, "Counts its runs.")
-    hold_off: int | None = column(
-        COLUMNS.hold_off, "How long after its start jobs may join a run, in seconds."
+    session_id: strawberry.ID = column(COLUMNS.id, "The session's id in REST.")
+    project_id: strawberry.ID = column(COLUMNS.project_id, "The id of its project.")
+    user_id: strawberry.ID = column(COLUMNS.user_id, "The id of the user who created it.")
+    description: str = column(COLUMNS.description, "The session's name.", sort=True)
+    status: str | None = column(
+        COLUMNS.status, "The state of the session: `active`, `running` or `completed`.", sort=True
     )
+    result: JobResult | None = column(COLUMNS.result, "The result of the last run.", sort=True)
+    session_tag: int | None = column(COLUMNS.session_tag, "The number of the last run.")
+    hold_off: int | None = column(COLUMNS.hold_off, HOLD_OFF)
     time_started: datetime | None = column(
-        COLUMNS.time_start, "When its last run began.", sort=True
+        COLUMNS.time_start, "The time at which the last run began.", sort=True
     )
-    time_ended: datetime | None = column(COLUMNS.time_end, "When its last run ended.", sort=True)
-    schedule: JSON = column(COLUMNS.schedule, "When its jobs run, whole and as sent.")
+    time_ended: datetime | None = column(
+        COLUMNS.time_end, "The time at which the last run ended.", sort=True
+    )
+    schedule: JSON = column(COLUMNS.schedule, "The whole schedule of its jobs, as sent.")
     job_states: JSON = column(
-        COLUMNS.job_states, "What each of its jobs does in the current run, by the job's id."
+        COLUMNS.job_states, "The state of each of its jobs in the current run, by the job's id."
     )
-    version: int = column(COLUMNS.version, "Counts the changes since it was created.")
-    created_at: datetime = column(COLUMNS.created_at, "When it was created.", sort=True)
-    updated_at: datetime = column(COLUMNS.updated_at, "When it was last changed.", sort=True)
+    version: int = column(COLUMNS.version, "The number of changes since it was created.")
+    created_at: datetime = column(COLUMNS.created_at, "The time of its creation.", sort=True)
+    updated_at: datetime = column(COLUMNS.updated_at, "The time of its last change.", sort=True)
 
     jobs = connection(
         "jobs.Job",
         jobs.COLLECTION,
         jobs.search,
-        "Its jobs.",
+        "The session's jobs.",
         owner=jobs.OF_SESSION,
         key="session_id",
     )
@@ -71,83 +70,83 @@ SessionWhere = where_input(Session, schedule="Conditions on the schedule; all mu
 SessionOrder = order_input(Session)
 
 
-@strawberry.input(description="A session to create; jobs are taken into it one by one.")
+@strawberry.input(description="A session to create; jobs are added to it one by one.")
 class CreateSessionInput:
-    """A draft."""
+    """The fields of a SessionDraft, with a typed schedule."""
 
-    description: str = strawberry.field(default="", description="Its name.")
-    hold_off: int = strawberry.field(
-        default=30, description="How long after its start jobs may join a run, in seconds."
+    description: str = strawberry.field(
+        default=default_of(Table, "description"), description="The session's name."
     )
-    schedule: ScheduleInput = strawberry.field(description="When its jobs run.")
+    hold_off: int = strawberry.field(default=default_of(Table, "hold_off"), description=HOLD_OFF)
+    schedule: ScheduleInput = strawberry.field(description="The schedule of its jobs.")
 
 
-@strawberry.input(description="What to change of a session; what isn't given stays as it is.")
+@strawberry.input(description="Changes to a session; fields that are absent stay as they are.")
 class UpdateSessionInput:
-    """A patch."""
+    """A patch of a session."""
 
     id: strawberry.ID = strawberry.field(description="The session's global id.")
     expected_version: int | None = strawberry.field(
-        default=None, description="Change nothing if the session has another version."
+        default=None, description="The version that the session must have, else CONFLICT."
     )
-    description: Maybe[str] = strawberry.field(description="Its name.")
-    hold_off: Maybe[int] = strawberry.field(
-        description="How long after its start jobs may join a run, in seconds."
-    )
+    description: Maybe[str] = strawberry.field(description="The session's name.")
+    hold_off: Maybe[int] = strawberry.field(description=HOLD_OFF)
     schedule: Maybe[ScheduleInput] = strawberry.field(
-        description="What to change of when its jobs run; jobs that are in it keep theirs."
+        description="Changes to the schedule; jobs that are in the session already keep theirs."
     )
 
 
-@strawberry.input(description="A session, and a job to take into it or out of it.")
+@strawberry.input(description="A session, and a job to add to it or to remove from it.")
 class SessionJobInput:
-    """Which of both."""
+    """The input of both."""
 
     id: strawberry.ID = strawberry.field(description="The session's global id.")
     job_id: strawberry.ID = strawberry.field(description="The job's global id.")
 
 
-@strawberry.input(description="A job's scheduler asks whether it may start with its session.")
+@strawberry.input(description="A job whose scheduler asks to start it with its session.")
 class StartSessionInput:
-    """Who asks."""
+    """A scheduler's request."""
 
     id: strawberry.ID = strawberry.field(description="The session's global id.")
     job_id: strawberry.ID = strawberry.field(description="The job's global id.")
-    current_tag: int = strawberry.field(description="The run that the job last took part in.")
+    current_tag: int = strawberry.field(
+        description="The number of the session's run that the job took part in last."
+    )
 
 
-@strawberry.input(description="A job's scheduler tells how its part of a session's run ended.")
+@strawberry.input(description="The end of a job's part in a session's run, from its scheduler.")
 class EndSessionInput:
-    """Who tells."""
+    """A scheduler's report."""
 
     id: strawberry.ID = strawberry.field(description="The session's global id.")
     job_id: strawberry.ID = strawberry.field(description="The job's global id.")
-    result: JobResult = strawberry.field(description="How it ended.")
+    result: JobResult = strawberry.field(description="The result of the job.")
 
 
-@strawberry.type(description="The session as it is now.")
+@strawberry.type(description="The session after the mutation.")
 class SessionPayload:
-    """What a mutation wrote."""
+    """The key of the session that was written."""
 
     key: strawberry.Private[ItemKey]
     session = written("sessions.Session", "The session.")
 
 
-@strawberry.type(description="What became of a scheduler's wish.")
+@strawberry.type(description="The answer to a job's scheduler.")
 class SessionActionPayload:
-    """The session, and whether the job may go on."""
+    """The key of the session, and the answer."""
 
     key: strawberry.Private[ItemKey]
     outcome: str = strawberry.field(
         description="`success`, `hold-off` (wait for the next run) or `out-of-sync`."
     )
-    session_tag: int = strawberry.field(description="The session's current run.")
+    session_tag: int = strawberry.field(description="The number of the current run.")
     session = written("sessions.Session", "The session.")
 
 
 @strawberry.type
 class Query:
-    """What can be asked."""
+    """The root fields for sessions."""
 
     sessions = connection(
         "sessions.Session", COLLECTION, sessions.search, "Sessions, by description."
@@ -157,23 +156,23 @@ class Query:
 
 @strawberry.type
 class Mutation:
-    """What can be changed."""
+    """The mutations of sessions."""
 
     @mutation("Create a session.")
     @staticmethod
     async def create_session(ctx: Context, input: CreateSessionInput) -> SessionPayload | None:
-        """Create."""
+        """Create a session."""
         draft = SessionDraft(
-            schedule=present(input.schedule.document()),
+            schedule=without_nulls(input.schedule.document()),
             description=input.description,
             hold_off=input.hold_off,
         )
         return SessionPayload(key=key_of(await sessions.create(ctx, draft)))
 
-    @mutation("Change what is given of a session.")
+    @mutation("Change a session.")
     @staticmethod
     async def update_session(ctx: Context, input: UpdateSessionInput) -> SessionPayload | None:
-        """Patch."""
+        """Patch a session."""
         changes = given(input, "description", "hold_off", "schedule")
         if "schedule" in changes:
             changes["schedule"] = changes["schedule"].document()
@@ -185,46 +184,46 @@ class Mutation:
         )
         return SessionPayload(key=key_of(row))
 
-    @mutation("Delete a session; its jobs are free again.")
+    @mutation("Delete a session; its jobs stay, without one.")
     @staticmethod
     async def delete_session(ctx: Context, input: DeleteInput) -> DeletePayload | None:
-        """Delete."""
+        """Delete a session."""
         await sessions.delete(ctx, target(ctx, input.id, "Session"))
         return DeletePayload(deleted_id=input.id)
 
-    @mutation("Take a job into a session; it gets the session's schedule.")
+    @mutation("Add a job to a session, whose schedule it gets.")
     @staticmethod
     async def add_job_to_session(ctx: Context, input: SessionJobInput) -> SessionPayload | None:
-        """Add."""
+        """Add a job."""
         session_id, job_id = _both(ctx, input)
         await sessions.add_job(ctx, session_id, job_id)
         return SessionPayload(key=(ctx.project_id, session_id))
 
-    @mutation("Take a job out of a session, and ask its scheduler to stop it.")
+    @mutation("Remove a job from a session, and ask its scheduler to stop it.")
     @staticmethod
     async def remove_job_from_session(
         ctx: Context, input: SessionJobInput
     ) -> SessionPayload | None:
-        """Remove."""
+        """Remove a job."""
         session_id, job_id = _both(ctx, input)
         await sessions.remove_job(ctx, session_id, job_id)
         return SessionPayload(key=(ctx.project_id, session_id))
 
-    @mutation("Start a job with its session: each run starts exactly once.")
+    @mutation("Start a job with its session. Each run of a session starts exactly once.")
     @staticmethod
     async def start_session(ctx: Context, input: StartSessionInput) -> SessionActionPayload | None:
-        """Start, or join."""
+        """Start a run, or join it."""
         session_id, job_id = _both(ctx, input)
         outcome = await sessions.start(ctx, session_id, job_id, input.current_tag)
-        return _acted(ctx, session_id, outcome)
+        return _payload(ctx, session_id, outcome)
 
-    @mutation("Record how a job's part of a session's run ended.")
+    @mutation("Record the end of a job's part in a session's run.")
     @staticmethod
     async def end_session(ctx: Context, input: EndSessionInput) -> SessionActionPayload | None:
-        """End."""
+        """End a job's part."""
         session_id, job_id = _both(ctx, input)
         outcome = await sessions.end(ctx, session_id, job_id, input.result.value)
-        return _acted(ctx, session_id, outcome)
+        return _payload(ctx, session_id, outcome)
 
 
 def _both(ctx: Context, input: SessionJobInput | StartSessionInput | EndSessionInput) -> ItemKey:
@@ -234,7 +233,7 @@ def _both(ctx: Context, input: SessionJobInput | StartSessionInput | EndSessionI
     )
 
 
-def _acted(ctx: Context, session_id: str, outcome: Outcome) -> SessionActionPayload:
+def _payload(ctx: Context, session_id: str, outcome: Outcome) -> SessionActionPayload:
     return SessionActionPayload(
         key=(ctx.project_id, session_id),
         outcome=outcome.result,

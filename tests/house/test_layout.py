@@ -28,7 +28,7 @@ RULES: dict[str, set[str]] = {
     "auth": {"catalogue", "errors", "origins", "settings"},
     "catalogue": {"errors"},
     "codegen": set(),
-    "context": {"auth", "db", "errors", "logs"},
+    "context": {"auth", "db", "errors", "logs", "settings"},
     "db": {"catalogue", "errors", "settings"},
     "demo": {"catalogue", "db"},
     "errors": set(),
@@ -49,7 +49,7 @@ RULES: dict[str, set[str]] = {
         *("catalogue", "codegen", "context", "db", "errors", "http_errors", "logs"),
         *("negotiation", "query", "resolvers", "settings"),
     },
-    "settings": set(),
+    "settings": {"errors"},
 }
 
 HOMES = {
@@ -68,7 +68,7 @@ HOMES = {
     "pydantic_settings": {"settings"},
     "sqlalchemy": {
         *("catalogue", "db", "demo", "migrations", "query", "resolvers", "rest_compat", "schema"),
-        *("__main__", "app", "settings"),
+        *("__main__", "settings"),
     },
     "sqlmodel": {"catalogue", "db", "demo", "migrations", "resolvers", "schema"},
     "starlette": {
@@ -76,7 +76,7 @@ HOMES = {
         "schema",
     },
     "strawberry": {"schema"},
-    "structlog": {"__main__", "app", "auth", "db", "logs", "middleware", "migrations", "schema"},
+    "structlog": {"__main__", "auth", "db", "logs", "middleware", "migrations", "schema"},
     "typer": {"__main__"},
     "uvicorn": {"__main__"},
     "webob": {"auth"},

@@ -1,4 +1,4 @@
-"""What a selection shows of a connection: a generated function of the pages of all parents."""
+"""The objects that a selection makes of connections: a generated function of all pages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from gateway.schema.execution.failures import FieldFailure, OutputField
 from gateway.schema.execution.output import Built, ObjectOutput
 
 Beyond = dict[str, Any]
-"""By `hasNextPage` and `hasPreviousPage`: what only the database knows, by parent (has `get`)."""
+"""By `hasNextPage` and `hasPreviousPage`: the answer of the database for each parent."""
 PARAMETERS = ("slices", "pages", "rows", "built", "totals", "beyond", "cursor")
 
 
@@ -116,7 +116,7 @@ class ConnectionOutput:
             slices.append((key, start, end))
             start = end
         if self._show is None:
-            self._show = self._compile()
+            self._show = self.compile()
         cursor = cursors(pages[keys[0]].page_request.order, type(rows[0])) if rows else None
         return self._show(slices, pages, rows, built, totals, beyond, cursor)
 
@@ -134,7 +134,8 @@ class ConnectionOutput:
             for key in keys
         }
 
-    def _compile(self) -> Callable[..., dict[ItemKey, dict[str, Any]]]:
+    def compile(self) -> Callable[..., dict[ItemKey, dict[str, Any]]]:
+        """Return the function of the pages of all parents to their connections."""
         edges = [f"edges{at} = {code}" for at, code in enumerate(self._edges)]
         items = zip(self.fields, self._codes, strict=True)
         shown = ", ".join(f"{field.key!r}: {code}" for field, code in items)

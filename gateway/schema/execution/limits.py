@@ -1,4 +1,4 @@
-"""How much one operation may ask for, counted before anything is read."""
+"""The limits of one operation, checked before anything is read."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -67,14 +67,14 @@ def _refuse(verb: str, count: int, what: str, most: int, advice: str = "") -> No
 
 
 class SelectionMetrics:
-    """Tells how deep a selection is and how many aliases it has; looks at each fragment once."""
+    """The depth and the number of aliases of selections; each fragment is visited once."""
 
     def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
         self.fragments = fragments
         self._known: dict[str, tuple[int, int]] = {}
 
     def of(self, selections: SelectionSetNode | None) -> tuple[int, int]:
-        """The levels of fields, and the fields that have aliases.
+        """Return the levels of fields, and the number of fields with aliases.
 
         Introspection doesn't count: graphql-core limits its depth.
         """
@@ -97,7 +97,7 @@ class SelectionMetrics:
 
 
 class Counter:
-    """Counts the nodes that a selection could return, by the lengths of its pages.
+    """The number of nodes that a selection could return, by the lengths of its pages.
 
     A page inside a page counts as often as the outer one is long; a connection of which only the
     total is selected has none. Each selection is looked at once.
@@ -117,7 +117,7 @@ class Counter:
         self._counted: dict[tuple[int, ...], int] = {}
 
     def count(self, sets: Sets) -> int:
-        """The nodes of all pages under one item."""
+        """Return the number of nodes of all pages under one item."""
         key = tuple(id(selections) for _, selections in sets)
         if (known := self._counted.get(key)) is not None:
             return known
@@ -139,7 +139,7 @@ class Counter:
     def _fields(
         self, sets: Sets
     ) -> Iterator[tuple[GraphQLNamedType, GraphQLField, list[FieldNode]]]:
-        """The fields of one item; those of one type and name in the response are one field."""
+        """Yield the fields of one item; those of one type and response name are one field."""
         groups: dict[tuple[str, str], list[tuple[GraphQLNamedType, FieldNode]]] = defaultdict(list)
         seen: set[str] = set()
         waiting = list(sets)
@@ -168,12 +168,12 @@ class Counter:
         return self.schema.type_map[condition.name.value] if condition else parent
 
     def _reads(self, connection: Sets) -> bool:
-        """Whether a connection needs its page, and not just its total."""
+        """Return True if a connection needs its page, and not just its total."""
         named = {nodes[0].name.value for _, _, nodes in self._fields(connection)}
         return bool(named - {"totalCount"})
 
     def _items(self, connection: Sets) -> Sets:
-        """The selections on a connection's items, by way of its edges or straight."""
+        """Return the selections on a connection's items, through edges or directly."""
         items: list[tuple[GraphQLNamedType, SelectionSetNode]] = []
         for _, definition, nodes in self._fields(connection):
             name = nodes[0].name.value

@@ -1,4 +1,4 @@
-"""What a selection shows of one row, and of the rows of a level: generated functions to dicts.
+"""The objects that selections make of rows, level by level: generated functions.
 
 All the selections of a level read the same rows, and each becomes one function of them: a column is
 an index into the row, a global id or a document a call, and what belongs to the row a look-up in
@@ -25,14 +25,19 @@ from gateway.schema.views import View
 
 Built = list[dict[str, Any]]
 Found = Mapping[ItemKey, Any]
-"""What a child found for each key of its parents: an object of the response."""
+"""The objects of the response that a child found, by the keys of its parents."""
 
 
 class Child(Protocol):
-    """What belongs to rows, and is read for all of them together."""
+    """A plan of items that belong to rows, and are read for all of them together."""
+
+    level: "LevelPlan"
+
+    def describe(self) -> str:
+        """Return the plan in a phrase."""
 
     async def load(self, execution: Execution, keys: list[ItemKey], *, all_projects: bool) -> Any:
-        """Return what each key has, as something with `get`; a failure is in it, not raised."""
+        """Return the object of each key, by `get`; failures are in it, not raised."""
 
 
 class LevelCode(CodeNames):
@@ -65,8 +70,8 @@ class ObjectOutput:
         self.names = {"project_id", view.key} if view.key else set()
         """The column fields that it reads, by their names in Python."""
         self.fields: list[OutputField] = []
-        self.children: list[tuple[str, Child]] = []
-        """Each with the column field that holds its key."""
+        self.children: list[tuple[OutputField, str, Child]] = []
+        """Each with its field, and the column field that holds its key."""
         self._codes: list[Callable[[LevelCode], str]] = []
         self._parts: dict[str, ObjectOutput] = {}
 
@@ -98,10 +103,10 @@ class ObjectOutput:
         self._add(field, inner.code)
 
     def child(self, field: OutputField, name: str, child: Child) -> None:
-        """Show what belongs to the row; `name` is the column field that holds the child's key."""
+        """Show an item or a page of the row's; `name` is the column field with the child's key."""
         self.names.add(name)
         number = len(self.children)
-        self.children.append((name, child))
+        self.children.append((field, name, child))
         self._add(field, lambda code: f"c{number}.get(({code.item_key(name)}))")
 
     def _add(self, field: OutputField, code: Callable[[LevelCode], str]) -> None:
@@ -176,7 +181,7 @@ class LevelPlan:
                 found = await gather_all(
                     *(
                         child.load(execution, self._keys(name, rows), all_projects=all_projects)
-                        for name, child in output.children
+                        for _, name, child in output.children
                     )
                 )
             try:

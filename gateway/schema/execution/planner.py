@@ -25,17 +25,15 @@ from gateway.schema.execution.arguments import Arguments
 from gateway.schema.execution.connection_output import ConnectionOutput
 from gateway.schema.execution.failures import Execution, Group, OutputField
 from gateway.schema.execution.output import LevelPlan, ObjectOutput
-from gateway.schema.execution.plan import (
+from gateway.schema.execution.plan import Plan, RootPlan
+from gateway.schema.execution.relations import ConnectionPlan, ToOnePlan
+from gateway.schema.execution.root_fields import (
     ByGlobalIdPlan,
     ByRestIdPlan,
     ComputedPlan,
-    ConnectionPlan,
     ConstantPlan,
     IntrospectionPlan,
     MutationPlan,
-    Plan,
-    RootPlan,
-    ToOnePlan,
 )
 from gateway.schema.views import (
     DESCRIPTION,
