@@ -289,7 +289,7 @@ def session_action(body: Body) -> tuple[str, Body]:
 
 
 def _null_if_unset(value: Any) -> Any:
-    return None if value in {"", -1} else value
+    return None if value in schedules.EMPTY else value
 
 
 def event(body: Body) -> JobEvent:
