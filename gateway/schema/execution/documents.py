@@ -30,12 +30,24 @@ from gateway.settings import Settings
 RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
 
-class RequestError(Exception):
-    """A request whose operation can't be executed at all, and why: there is no data."""
+class OperationError(Exception):
+    """An operation that can't be run, and the errors that say why."""
 
     def __init__(self, *errors: GraphQLError) -> None:
         super().__init__(*errors)
         self.errors = errors
+
+    def __str__(self) -> str:
+        """Return the errors, a line each."""
+        return "\n".join(error.message for error in self.errors)
+
+
+class RequestError(OperationError):
+    """A document that is malformed, invalid or over a limit: its operation isn't executed."""
+
+
+class VariablesError(OperationError):
+    """Values that the operation's variables can't have: its execution ends there."""
 
 
 class MethodNotAllowed(Exception):
