@@ -16,18 +16,13 @@ from graphql import (
     Source,
     Token,
     VariableNode,
-    specified_rules,
-    validate,
 )
 from graphql.language.parser import Parser, nested_too_deeply_error
-from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
-from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from gateway.errors import BadInput, shown
 from gateway.schema.execution.limits import check_shape
+from gateway.schema.execution.validation import validate
 from gateway.settings import Settings
-
-RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
 
 class OperationError(Exception):
@@ -112,7 +107,7 @@ def read(
         raise BadInput(f"no operation is named {shown(name)}", field="operationName")
     if queries_only and operation.operation is OperationType.MUTATION:
         raise MethodNotAllowed
-    if errors := validate(schema, document, RULES):
+    if errors := validate(schema, document):
         raise RequestError(*errors)
     if name is None and len(operations) > 1:
         # The specification wants to be told which.
