@@ -15,6 +15,7 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     Node,
+    OperationDefinitionNode,
     TypeInfo,
     ValidationContext,
     Visitor,
@@ -27,6 +28,7 @@ from graphql.validation.validate import (
     ValidationAbortedError,
     query_document_keys_to_validate,
 )
+from graphql.validation.validation_context import VariableUsage, VariableUsageVisitor
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
@@ -54,7 +56,7 @@ def validate(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError
             )
         errors.append(error)
 
-    context = ValidationContext(schema, document, type_info, on_error)
+    context = _Context(schema, document, type_info, on_error)
     rules: list[Visitor] = [rule(context) for rule in RULES]
     fragments = {
         definition.name.value: definition
@@ -72,6 +74,40 @@ def validate(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError
     except RecursionError:
         errors.append(ValidationAbortedError("Validation aborted."))
     return errors
+
+
+class _Context(ValidationContext):
+    """graphql-core's context; it visits no name either, and looks nodes up without hashing them.
+
+    A node's hash is made of all that is below it.
+    """
+
+    def get_variable_usages(self, node: Any) -> list[VariableUsage]:
+        """Return the variables used in an operation or a fragment itself."""
+        known: dict[int, list[VariableUsage]] = self.__dict__.setdefault("_own_usages", {})
+        if id(node) not in known:
+            fragment = node if isinstance(node, FragmentDefinitionNode) else None
+            visitor = VariableUsageVisitor(self._type_info, fragment)
+            visit(node, _AllRules(self._type_info, [visitor]), KEYS)
+            known[id(node)] = visitor.usages
+        return known[id(node)]
+
+    def get_recursive_variable_usages(
+        self, operation: OperationDefinitionNode
+    ) -> list[VariableUsage]:
+        """Return the variables used in an operation and in the fragments that it spreads."""
+        known: dict[int, list[VariableUsage]] = self.__dict__.setdefault("_all_usages", {})
+        if id(operation) not in known:
+            fragments = self.get_recursively_referenced_fragments(operation)
+            # As graphql-core does, so that many operations over many fragments are refused.
+            self.spend_fragment_work(len(fragments))
+            usages = [*self.get_variable_usages(operation)]
+            for fragment in fragments:
+                own = self.get_variable_usages(fragment)
+                self.spend_fragment_work(len(own))
+                usages += own
+            known[id(operation)] = usages
+        return known[id(operation)]
 
 
 class _AllRules(Visitor):
