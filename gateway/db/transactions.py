@@ -20,8 +20,8 @@ Compile = Callable[[Hashable, Callable[[], SQL]], Statement]
 class Transaction:
     """A transaction for resolvers; every call writes at once, in the order of the calls.
 
-    Every method raises the driver's errors, which `Database.write` translates. Statements are
-    compiled once: values that differ from call to call must be parameters.
+    `Database.write` translates the driver's errors that its methods raise. Statements are compiled
+    once: values that differ from call to call must be parameters.
     """
 
     def __init__(self, connection: TransactionConnection, compile_: Compile) -> None:
@@ -33,14 +33,20 @@ class Transaction:
         self._compile = compile_
 
     async def rows(self, statement: SQL, values: Values | None = None) -> Sequence[Row]:
-        """Return the rows of a statement, run with these values of its named parameters."""
+        """Return the rows of a statement, run with these values of its named parameters.
+
+        Raises the driver's errors.
+        """
         self._note_statement(statement)
         compiled = self._compile(statement, lambda: statement)
         arguments = compiled.arguments(values or {})
         return await self._connection.fetch(compiled.text, arguments, compiled.row)
 
     async def scalar(self, query: sa.Select[Any], values: Values) -> Any:
-        """Return the first column of a query's first row, as the driver has it, or None."""
+        """Return the first column of a query's first row, as the driver has it, or None.
+
+        Raises the driver's errors.
+        """
         for row in await self.rows(query, values):
             return row[0]
         return None
@@ -48,7 +54,10 @@ class Transaction:
     async def objects(
         self, table: type[Table], query: sa.Select[Any], values: Values
     ) -> Sequence[Table]:
-        """Return the rows of a query of all of a table's columns as objects, to be changed."""
+        """Return the rows of a query of all of a table's columns as objects, to be changed.
+
+        Raises the driver's errors.
+        """
         names = columns(table).keys()
         return [
             table(**{name: getattr(row, name) for name in names})
@@ -56,13 +65,16 @@ class Transaction:
         ]
 
     async def execute_many(self, statement: SQL, many: Sequence[Values]) -> None:
-        """Run a statement once for each of these values of its named parameters."""
+        """Run a statement once for each of these values of its named parameters.
+
+        Raises the driver's errors.
+        """
         if many:
             self._note_statement(statement)
             await self._execute_many(statement, lambda: statement, many)
 
     async def insert(self, *rows: SQLModel) -> None:
-        """Insert rows of one table."""
+        """Insert rows of one table. Raises the driver's errors."""
         if rows:
             self._note_rows(*rows)
             table = source(type(rows[0]))
@@ -70,7 +82,7 @@ class Transaction:
             await self._execute_many(insert, lambda: sa.insert(table), [*map(vars, rows)])
 
     async def update(self, row: SQLModel, values: Values) -> None:
-        """Set these columns of a row's stored row to these values."""
+        """Set these columns of a stored row to these values. Raises the driver's errors."""
         self._note_rows(row)
         table, keys = source(type(row)), tuple(values)
         await self._execute_many(
@@ -80,7 +92,7 @@ class Transaction:
         )
 
     async def delete(self, row: SQLModel) -> None:
-        """Delete a row."""
+        """Delete a row. Raises the driver's errors."""
         self._note_rows(row)
         table = source(type(row))
         await self._execute_many(

@@ -1,8 +1,8 @@
-"""The sample catalogue: the documented examples, an estate to explore, and a small one beside it.
+"""The sample catalogue: the documented examples, a large estate, and a small one.
 
-What there is stands in `documented.json` and `estate.toml`; how it becomes rows stands in the
-modules of these names. Rows have fixed ids, and a load adds only those that aren't there: it may be
-repeated, and changes nothing that anybody has made of the sample since.
+`documented.json` and `estate.toml` hold the data, the modules of these names make rows of it. Rows
+have fixed ids, and a load inserts only those that don't exist: it may be repeated, and overwrites
+no change made since.
 """
 
 import tomllib
@@ -25,12 +25,12 @@ from gateway.demo.rows import TABLES, Table
 __all__ = ["AGE", "EXAMPLES", "Summary", "load"]
 
 MORNING = timedelta(hours=6)
-"""When a night is over, and every run of it that will ever end has ended."""
+"""The time after midnight at which every run of a night has ended."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How many rows a load added; those that were there already don't count."""
+    """The number of rows that a load inserted."""
 
     clients: int
     sessions: int
@@ -39,14 +39,15 @@ class Summary:
     backups: int
 
     def __bool__(self) -> bool:
-        """Tell whether anything was added."""
+        """Return True if anything was inserted."""
         return any(asdict(self).values())
 
 
 async def load(database: Database) -> Summary:
-    """Add what isn't there of the sample to a database with the present schema: all, or nothing.
+    """Insert the missing rows of the sample in one transaction, and return their numbers.
 
-    Times are relative to the night before the first load. Raises Unavailable.
+    The database must have the current schema. Times are relative to the night before the first
+    load. Raises Unavailable.
     """
     file = resources.files("gateway.demo").joinpath("estate.toml")
     plan = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -58,14 +59,14 @@ async def load(database: Database) -> Summary:
     added: dict[Table, set[tuple[str, str]]] = {}
     async with database.write(EXAMPLES, *plan["projects"]) as transaction:
         for table in TABLES:
-            wanted = [values for kind, values in rows if kind is table]
+            values_of = [values for kind, values in rows if kind is table]
             if table is JobAction:
-                # A job that was there keeps its list of actions, whatever has become of it.
-                wanted = [row for row in wanted if (row["project_id"], row["job_id"]) in added[Job]]
+                # A job that exists keeps its list of actions, which may have been changed.
+                values_of = [v for v in values_of if (v["project_id"], v["job_id"]) in added[Job]]
             stored: sa.Table = sa.inspect(table).local_table
             statement = insert(stored).on_conflict_do_nothing().returning(*stored.primary_key)
             added[table] = set()
-            for values in wanted:
+            for values in values_of:
                 added[table].update(row[:2] for row in await transaction.rows(statement, values))
     return Summary(
         clients=len(added[Client]),
@@ -77,7 +78,7 @@ async def load(database: Database) -> Summary:
 
 
 async def _last_night(database: Database, projects: Mapping[str, Any]) -> datetime:
-    """Midnight of the night that is over; once loaded, of the one that was over then."""
+    """Return the last midnight whose night is over, or that of the first load if there was one."""
     own = columns(Client)
     own_hosts = [
         sa.and_(

@@ -1,4 +1,4 @@
-"""The documented examples as rows, in a project of their own."""
+"""The rows of the documented examples, in a project of their own."""
 
 import json
 from collections.abc import Iterator
@@ -8,17 +8,17 @@ from gateway.demo import rows
 from gateway.demo.rows import Row
 
 PROJECT = "752d8bd43d654e7a840bbfda77ce41af"
-"""The project that the published examples are of."""
+"""The project of the published examples."""
 
 
 def examples() -> Iterator[Row]:
-    """The documented rows, and the client that their job names."""
+    """Yield the rows of the documented examples, and of the client that their job names."""
     examples = json.loads(resources.files("gateway.demo").joinpath("documented.json").read_bytes())
     for item in examples["backups"]:
         item["id"] = item.pop("backup_id")
         metadata = item.pop("backup_metadata")
-        made = rows.since(metadata["time_stamp"])
-        yield rows.backup(made, metadata, "available", project_id=PROJECT, **item)
+        created_at = rows.from_epoch(metadata["time_stamp"])
+        yield rows.backup(created_at, metadata, "available", project_id=PROJECT, **item)
     for item in examples["jobs"]:
         item["id"] = item.pop("job_id")
         steps = item.pop("job_actions")

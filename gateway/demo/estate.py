@@ -1,4 +1,4 @@
-"""An estate to explore: hosts, their jobs, and what a year of nights has left behind."""
+"""The sample estates: hosts, their jobs, and the backups of a year of nights."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,13 +14,13 @@ from gateway.demo import rows
 from gateway.demo.rows import IDS, Row, Values
 
 OPERATOR = "backup-operator"
-"""Whose the estates are."""
+"""The user who owns the estates."""
 AGE = timedelta(days=400)
-"""How long before its last night an estate was set up."""
+"""The age of an estate: the time from its creation to its last night."""
 FAILURES = 0.01
-"""The share of runs that fail beside those that `estate.toml` tells of."""
+"""The share of runs that fail in addition to the faults of `estate.toml`."""
 MISSING = "missing"
-"""A run that left no backup; any other fault is the status of the one it left."""
+"""The fault of a run that left no backup; any other fault is the status of the backup."""
 
 _GIB = 2**30
 _SPEED = 200 * 2**20  # bytes a second
@@ -31,7 +31,7 @@ _OURS = {"mandatory", "shared", "chain"}
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a backup: its number, and the level, size and status of what it left."""
+    """A run of a backup action: its number, and the level, size and status of its backup."""
 
     number: int
     level: int
@@ -43,13 +43,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Chain:
-    """The backups that an action has left: a full one, `levels` incremental ones, and again.
+    """The chains of backups of an action: each a full one and `levels` incremental ones.
 
-    There was a run every `hours`, the last one `start` hours after midnight of the last night.
-    Runs are numbered backwards, down to `newest`; a full backup is where `number + phase` is one
-    short of a multiple of `levels + 1`. Whole chains were kept for `keep` days, their full backups
-    for `history`. `size` is what a full backup reads today, in GiB, `churn` the share of it that
-    changes between two runs, `ratio` what compression leaves of it.
+    There was a run every `hours`, the last one `start` hours after midnight of the last night. Runs
+    are numbered backwards in time, from `newest`; a backup is full if `number + phase + 1` is a
+    multiple of `levels + 1`. Whole chains are kept for `keep` days, full backups for `history`
+    days. `size` is that of a full backup today, in GiB, `churn` the share of it that changes
+    between two runs, `ratio` the compressed share.
     """
 
     size: float
@@ -65,7 +65,7 @@ class Chain:
     faults: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def runs(self, night: datetime, seed: str) -> Sequence[Run]:
-        """Every run whose backup would still be there, the last one first."""
+        """Return the runs whose backups are kept, the newest first; `seed` is the randomness."""
         chance = random.Random(seed)  # noqa: S311 - alike at every load, not secret
         faults = {number: fault for fault, numbers in self.faults.items() for number in numbers}
         kept = []
@@ -82,14 +82,14 @@ class Chain:
             status = faults.get(number) or ("error" if failed else "available")
             if days <= self.keep or (self.levels and not level):
                 kept.append(Run(number, level, size, status, started, started + took))
-        while kept and kept[-1].level:  # what it stood on is gone
+        while kept and kept[-1].level:  # its full backup is not kept
             kept.pop()
         return kept
 
 
 @dataclass(frozen=True)
 class Estate:
-    """What a project has, by its part of `estate.toml`."""
+    """The rows of a project, from its table in `estate.toml`."""
 
     project_id: str
     night: datetime
@@ -110,7 +110,7 @@ class Estate:
         return f"{name}.{self._own['domain']}"
 
     def _schedule(self, name: str) -> Values:
-        """The schedule of this name; a number becomes the date so many days from the last night."""
+        """Return the schedule of this name; a number of days after the night becomes a date."""
         return {
             key: f"{self.night + timedelta(days=value):%Y-%m-%dT%H:%M:%S}"
             if isinstance(value, int)
@@ -119,7 +119,7 @@ class Estate:
         }
 
     def rows(self) -> Iterator[Row]:
-        """Every row of the project; an action that jobs share comes once for each."""
+        """Yield every row of the project; an action that jobs share once for each job."""
         hosts = {host["name"]: host for host in self._own["hosts"]}
         sessions = self._own.get("sessions", ())
         session_of = {name: session for session in sessions for name in session["jobs"]}
@@ -156,9 +156,8 @@ class Estate:
 
     def _action(self, step: Mapping[str, Any], key: str) -> Row:
         mandatory = step.get("mandatory", False)
-        made = self.night - AGE
         own = {"id": self._id("action", key), "mandatory": mandatory, **self._owner}
-        return rows.action(made, _document(step), **own)
+        return rows.action(self.night - AGE, _document(step), **own)
 
     def _job(
         self, task: Mapping[str, Any], runs: Sequence[Run], session: Mapping[str, Any] | None
@@ -173,9 +172,9 @@ class Estate:
             started = self.night + timedelta(hours=task.get("start", 4), days=-task.get("age", 0))
             ended = started + timedelta(seconds=chance.randrange(5, 900))
         lasting = ran and task["schedule"] != "once"
-        made = self.night - AGE if lasting else started - timedelta(minutes=10)
+        created = self.night - AGE if lasting else started - timedelta(minutes=10)
         times = {
-            "time_created": rows.epoch(made),
+            "time_created": rows.epoch(created),
             "time_started": rows.epoch(started) if ran else -1,
             "time_ended": rows.epoch(ended) if done else -1,
         }
@@ -220,7 +219,7 @@ class Estate:
     def _backups(
         self, job: Values, host: Mapping[str, Any], step: Mapping[str, Any], runs: Sequence[Run]
     ) -> Iterator[Row]:
-        """What the runs of a step have left, with metadata as the agent sends them."""
+        """Yield the backups of a step's runs, with metadata as the agent sends it."""
         action, ratio = _document(step), Chain(**step["chain"]).ratio
         mode, path = action["mode"], action.get("path_to_backup", "")
         for run in runs:
@@ -274,7 +273,7 @@ class Estate:
 
 
 def _document(step: Mapping[str, Any]) -> Values:
-    """The `freezer_action` of a step: what it says, over what such an action has by default."""
+    """Return the `freezer_action` of a step: its keys, over the defaults of such an action."""
     action, name = step["action"], step.get("backup_name")
     document = {"action": action}
     if action in {"backup", "restore"}:

@@ -1,6 +1,6 @@
 """The service layer: one module per entity, called by both surfaces.
 
-A module knows one entity: `COLLECTION` is what may be read of it, `create`, `update` and `delete`
-write it. Each authorizes first, reads rows with only the columns it is asked for, and writes in one
-transaction.
+Each module has one entity: `COLLECTION` reads it, `create`, `replace`, `update` and `delete` write
+it. Every function authorizes first and raises Forbidden, reads only the columns that it is asked
+for, writes in one transaction, and raises Unavailable if the database doesn't answer.
 """

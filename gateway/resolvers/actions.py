@@ -1,4 +1,4 @@
-"""Actions: what an agent is to do, on their own and in the lists of jobs."""
+"""Actions: the tasks of agents, on their own and in the lists of jobs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ OF_JOB = (LINKS.project_id, LINKS.job_id)
 class ActionDraft:
     """An action to create, or, with only its id, a reference to one that exists.
 
-    `max_retries` counts the tries, `max_retries_interval` is the pause between them in seconds;
-    `mandatory` lets a job go on to nothing else when the action fails.
+    None stands for a column's default. `max_retries` is the number of tries, `max_retries_interval`
+    the pause between them in seconds; a job ends when a `mandatory` action fails.
     """
 
     freezer_action: dict[str, Any] | None = None
@@ -40,7 +40,7 @@ class ActionDraft:
 
 
 def build_row(ctx: Context, draft: ActionDraft) -> Action:
-    """Make the row of a new action, checked but not stored. Raises BadInput."""
+    """Return the checked row of a new action, without storing it. Raises BadInput."""
     if draft.freezer_action is None:
         raise BadInput("'freezer_action' is a required property", field="freezer_action")
     checks.mapping("freezer_action", draft.freezer_action)
@@ -63,7 +63,7 @@ def build_row(ctx: Context, draft: ActionDraft) -> Action:
 
 
 async def create(ctx: Context, draft: ActionDraft) -> Action:
-    """Create an action. Raises BadInput, and Conflict where the id is taken in this project."""
+    """Create an action and return its row. Raises BadInput, and Conflict for an id in use."""
     ctx.authorize("actions:create")
     row = build_row(ctx, draft)
     conflict_message = f"an action with the id '{row.id}' exists already"
@@ -79,9 +79,10 @@ async def update(
     *,
     expected_version: int | None = None,
 ) -> Action:
-    """Change an action wherever it is used; `freezer_action` is a merge patch.
+    """Change an action in every job that runs it, and return its row.
 
-    The other keys are the columns of a draft. Raises NotFound, StaleVersion and BadInput.
+    `freezer_action` is a merge patch, the other keys are columns. Raises NotFound, StaleVersion and
+    BadInput.
     """
     ctx.authorize("actions:update")
     async with ctx.write() as transaction:
@@ -100,7 +101,10 @@ async def update(
 async def replace(
     ctx: Context, action_id: str, draft: ActionDraft, *, expected_version: int | None = None
 ) -> Action:
-    """Put an action in the place of the one of this id, or create it under the id."""
+    """Replace the action of this id, or create it, and return its row.
+
+    Raises BadInput and StaleVersion.
+    """
     ctx.authorize("actions:replace")
     draft.action_id = action_id
     async with ctx.write() as transaction:
@@ -108,13 +112,13 @@ async def replace(
 
 
 async def delete(ctx: Context, action_id: str, *, expected_version: int | None = None) -> None:
-    """Delete an action, and take it out of the project's jobs. Raises NotFound, StaleVersion."""
+    """Delete an action, in the lists of jobs as well. Raises NotFound and StaleVersion."""
     ctx.authorize("actions:delete")
     await writing.delete(ctx, Action, action_id, expected_version)
 
 
 def search(text: str) -> Where:
-    """Look for a text in names, containers, paths; an id must be the whole text."""
+    """Return the condition of a free text: an id, or part of a name, container or path."""
     return filters.search(
         text,
         ids=(COLUMNS.id,),

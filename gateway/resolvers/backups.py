@@ -1,4 +1,4 @@
-"""Backups: what agents wrote, found, registered, corrected and forgotten."""
+"""Backups: their registration by agents, their changes and their deletion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ _CLIENT_OF_JOB = sa.select(_JOBS.client_id).where(
 
 @dataclass
 class BackupDraft:
-    """A backup to register: the agent's metadata, and what else is known of it.
+    """A backup to register, with the agent's metadata.
 
-    `job_id`, `client_id` and `backup_uuid` count where the metadata doesn't have them.
+    `job_id`, `client_id` and `backup_uuid` hold for keys that the metadata doesn't have.
     """
 
     metadata: dict[str, Any]
@@ -46,10 +46,10 @@ class BackupDraft:
 
 
 async def create(ctx: Context, draft: BackupDraft) -> Backup:
-    """Register a backup in the caller's project, under a fresh id.
+    """Register a backup under a new id, and return its row.
 
-    Agents say which job it is of, but not which client: then it is of the job's.
-    Raises BadInput for metadata that lacks a required key or has a wrong type.
+    Agents report the job but not the client: without one, the backup gets the job's. Raises
+    BadInput for metadata without a required key, or with a value of a wrong type.
     """
     ctx.authorize("backups:create")
     checks.mapping("metadata", draft.metadata)
@@ -68,8 +68,8 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
     check_lengths(row)
     async with ctx.write() as transaction:
         if row.client_id is None and row.job_id is not None:
-            its = {"project_id": ctx.project_id, "job_id": row.job_id}
-            row.client_id = await transaction.scalar(_CLIENT_OF_JOB, its)
+            job_key = {"project_id": ctx.project_id, "job_id": row.job_id}
+            row.client_id = await transaction.scalar(_CLIENT_OF_JOB, job_key)
         await transaction.insert(row)
     return row
 
@@ -81,7 +81,7 @@ async def update(
     *,
     expected_version: int | None = None,
 ) -> Backup:
-    """Change a backup: `status` replaces, `metadata` is a merge patch (null removes a key).
+    """Change a backup, and return its row: `status` replaces, `metadata` is a merge patch.
 
     Raises NotFound, StaleVersion, and BadInput as `create` does.
     """
@@ -102,13 +102,13 @@ async def update(
 
 
 async def delete(ctx: Context, backup_id: str, *, expected_version: int | None = None) -> None:
-    """Forget a backup; its data is the agent's affair. Raises NotFound, StaleVersion."""
+    """Delete the record of a backup, not its data. Raises NotFound and StaleVersion."""
     ctx.authorize("backups:delete")
     await writing.delete(ctx, Backup, backup_id, expected_version)
 
 
 def search(text: str) -> Where:
-    """Look for a text in names, hosts, containers; an id must be the whole text."""
+    """Return the condition of a free text: an id, or part of a name, host or container."""
     return filters.search(
         text,
         ids=(COLUMNS.id, COLUMNS.job_id, COLUMNS.backup_uuid),

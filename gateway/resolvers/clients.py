@@ -1,4 +1,4 @@
-"""Clients: the hosts that run a scheduler, registered by it, and what each can do."""
+"""Clients: the hosts that schedulers register, and their capabilities."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.paging import Sort
-from gateway.query.selects import CALLER, key_columns
+from gateway.query.selects import CALLER, Query, key_columns
 from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import Collection, Columns
 from gateway.resolvers.writing import update_row
@@ -26,27 +26,32 @@ COLUMNS = columns(Client)
 
 
 VISIBLE = sa.or_(COLUMNS.project_id == CALLER, COLUMNS.is_central)
-"""A project sees its own clients, and the central ones that serve every project."""
-_LOCKING = (
+"""The predicate of the clients that the caller sees: the project's, and central ones."""
+_SELECT_FOR_UPDATE = (
     sa.select(source(Client)).where(COLUMNS.id == sa.bindparam("id"), VISIBLE).with_for_update()
 )
 
 
 class Clients(Collection):
-    """The list of clients, in which a project's ids may also mean central clients."""
+    """The collection of clients, where a project's ids may also refer to central clients."""
 
     async def resolve_ids(
         self, ctx: Context, keys: Sequence[ItemKey], select: Columns
     ) -> Mapping[ItemKey, Row]:
-        """What these projects mean by these client ids: their own client, else a central one."""
+        """Return the clients of these keys: the project's own, else a central one of the id.
+
+        Raises Forbidden and Unavailable.
+        """
         rows = await self.rows(ctx, _own_last, select, keys=keys)
         return {(row[0], row[1]): row for row in rows}
 
 
-def _own_last(query: sa.Select[Any], _window: None, of: sa.FromClause) -> sa.Select[Any]:
-    own = COLUMNS.project_id == of.c.of_project
-    found = query.with_only_columns(*key_columns(of), *query.selected_columns)
-    return found.where(COLUMNS.id == of.c.of_id, sa.or_(own, COLUMNS.is_central)).order_by(own)
+def _own_last(query: Query, _page_request: None, keys: sa.FromClause) -> Query:
+    """Select the own and the central client of each key, the own one last."""
+    own = COLUMNS.project_id == keys.c.of_project
+    selected = query.with_only_columns(*key_columns(keys), *query.selected_columns)
+    visible = sa.or_(own, COLUMNS.is_central)
+    return selected.where(COLUMNS.id == keys.c.of_id, visible).order_by(own)
 
 
 COLLECTION = Clients(
@@ -54,7 +59,7 @@ COLLECTION = Clients(
     rules=rules.CLIENTS,
     rule=rules.CLIENTS.list,
     key=(COLUMNS.project_id, COLUMNS.id),
-    # A project's own client may have the id of a central one.
+    # By project as well: a project's own client may have the id of a central one.
     order=(Sort(COLUMNS.id), Sort(COLUMNS.project_id)),
     tiebreakers=(COLUMNS.id, COLUMNS.project_id),
     visible=VISIBLE,
@@ -63,9 +68,9 @@ COLLECTION = Clients(
 
 @dataclass
 class ClientDraft:
-    """A host to register; capabilities that aren't given are all that the gateway knows.
+    """A host to register; None for a capability stands for every word that the gateway knows.
 
-    A central client serves every project, and its id is its alone.
+    A central client serves every project, and its id is unique among all projects' central clients.
     """
 
     client_id: str
@@ -80,10 +85,11 @@ class ClientDraft:
 
 
 async def create(ctx: Context, draft: ClientDraft) -> Client:
-    """Register a client, or update the description and capabilities given of a registered one.
+    """Register a client, and return its row.
 
-    Raises BadInput for an id that names no host, or a capability that nobody has; Conflict for the
-    id of another project's central client.
+    Of a client that is registered already, the description and the capabilities that are given
+    replace the old ones. Raises BadInput for an id that is no host name, or an unknown action or
+    mode; Conflict for the id of another project's central client.
     """
     ctx.authorize("clients:create_central" if draft.is_central else "clients:create")
     checks.client_identifier("client_id", draft.client_id)
@@ -92,8 +98,8 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
         for key in CAPABILITIES
         if (value := getattr(draft, key)) is not None
     }
-    full = {key: json_values.dump(list(words)) for key, words in CAPABILITIES.items()}
-    values: dict[str, Any] = full | capabilities | ({"uuid": draft.uuid} if draft.uuid else {})
+    defaults = {key: json_values.dump(list(words)) for key, words in CAPABILITIES.items()}
+    values: dict[str, Any] = defaults | capabilities | ({"uuid": draft.uuid} if draft.uuid else {})
     row = Client(
         project_id=ctx.project_id,
         id=draft.client_id,
@@ -104,35 +110,37 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
         **values,
     )
     check_lengths(row)
-    news = capabilities | ({} if draft.description is None else {"description": draft.description})
+    changes = capabilities | (
+        {} if draft.description is None else {"description": draft.description}
+    )
     try:
-        return await _register(ctx, row, news)
+        return await _register(ctx, row, changes)
     except Conflict:
-        # Whoever registered it at the same time has done so by now, and is found.
-        return await _register(ctx, row, news)
+        # Registered by another request meanwhile: update that row.
+        return await _register(ctx, row, changes)
 
 
-async def _register(ctx: Context, row: Client, news: Mapping[str, str]) -> Client:
-    """Store a client, or what is new of one that is known."""
+async def _register(ctx: Context, row: Client, changes: Mapping[str, str]) -> Client:
+    """Insert a client, or make these changes of the registered one; return the stored row."""
     conflict_message = f"a client with the id '{row.id}' is registered by another project"
     async with ctx.write(conflict_message=conflict_message) as transaction:
-        known_as = {"project_id": row.project_id, "id": row.id}
-        found = await transaction.objects(Client, _LOCKING, known_as)
-        known = next((client for client in found if client.project_id == row.project_id), None)
-        if known is None:
-            if found:
+        key = {"project_id": row.project_id, "id": row.id}
+        visible = await transaction.objects(Client, _SELECT_FOR_UPDATE, key)
+        own = next((client for client in visible if client.project_id == row.project_id), None)
+        if own is None:
+            if visible:
                 raise Conflict(conflict_message, field="client_id")
             await transaction.insert(row)
             return row
-        changes = {key: value for key, value in news.items() if getattr(known, key) != value}
-        # A scheduler registers at every start: what says nothing new is not a change.
-        if changes:
-            await update_row(transaction, known, **changes)
-        return known
+        # A scheduler registers at every start, mostly without changes.
+        changed = {key: value for key, value in changes.items() if getattr(own, key) != value}
+        if changed:
+            await update_row(transaction, own, **changed)
+        return own
 
 
 async def delete(ctx: Context, client_id: str, *, expected_version: int | None = None) -> None:
-    """Forget a client of the caller's project; its jobs and backups stay.
+    """Delete a client of the caller's project, but not its jobs and backups.
 
     Raises NotFound, StaleVersion, and Forbidden for another project's central client.
     """
@@ -146,13 +154,14 @@ async def delete(ctx: Context, client_id: str, *, expected_version: int | None =
 
 
 def _capability(key: str, words: object) -> list[str]:
+    """Return the words of a capability. Raises BadInput."""
     closed = key in CLOSED_CAPABILITIES
     check = checks.one_of(CAPABILITIES[key]) if closed else checks.string
     return [check(key, word) for word in checks.sequence(key, words)]
 
 
 def search(text: str) -> Where:
-    """Look for a text in ids, hosts, descriptions; an id must be the whole text."""
+    """Return the condition of a free text: a uuid, or part of an id, host or description."""
     return filters.search(
         text,
         ids=(COLUMNS.id, COLUMNS.uuid),

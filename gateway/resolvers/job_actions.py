@@ -1,4 +1,4 @@
-"""The actions of jobs: which, in which order, and whether the job's client can do them."""
+"""The lists of actions in jobs: reading, writing, and the check of the client's capabilities."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -30,10 +30,10 @@ COLLECTION = collection(
         actions.COLUMNS.project_id == COLUMNS.project_id, actions.COLUMNS.id == COLUMNS.action_id
     ),
 )
-"""The actions in the lists of jobs, in their order there."""
+"""The actions of jobs, in the order of their lists."""
 OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
 
-# A job may run an action twice, and is listed once.
+# Distinct, since a job may run an action twice.
 _USES = sa.select(COLUMNS.project_id, COLUMNS.action_id, COLUMNS.job_id).distinct().subquery("uses")
 USES = collection(
     Job,
@@ -52,64 +52,74 @@ _CLIENT = (
     .order_by(clients.COLUMNS.project_id != CALLER)
     .limit(1)
 )
-"""What the client can that a project means by an id: its own, else a central one."""
-_LISTED = (COLUMNS.project_id == CALLER, COLUMNS.job_id == sa.bindparam("job_id"))
-_ITS = sa.select(source(Action)).select_from(COLLECTION.source).where(*_LISTED)
-_UNLIST = sa.delete(source(JobAction)).where(*_LISTED)
-_LIST = sa.insert(source(JobAction))
+"""The capabilities of the client of an id: the project's own, else a central one."""
+_IN_LIST = (COLUMNS.project_id == CALLER, COLUMNS.job_id == sa.bindparam("job_id"))
+_SELECT_ACTIONS = sa.select(source(Action)).select_from(COLLECTION.source).where(*_IN_LIST)
+_DELETE_LINKS = sa.delete(source(JobAction)).where(*_IN_LIST)
+_INSERT_LINKS = sa.insert(source(JobAction))
 
 
 async def assign(
     ctx: Context, transaction: Transaction, job: Job, drafts: Sequence[ActionDraft]
 ) -> None:
-    """Give a job its actions: those that exist by their ids, the others created.
+    """Set a job's list of actions: drafts with the id of an action refer to it, others create one.
 
-    Raises BadInput; Unprocessable for a client or an action that isn't there, an action that exists
-    with another definition, or one that the client can't do.
+    Raises BadInput; Unprocessable for an unknown client or action, an action that exists with
+    another definition, or one that the client doesn't support.
     """
-    named = {checks.identifier("action_id", draft.action_id) for draft in drafts if draft.action_id}
-    known: dict[str, Action] = {}
-    if named:
-        keys = keys_parameter([(ctx.project_id, action_id) for action_id in named])
-        query = _known(sqlite=ctx.db.is_sqlite)
-        known = {row.id: row for row in await transaction.objects(Action, query, keys)}
+    action_ids = {
+        checks.identifier("action_id", draft.action_id) for draft in drafts if draft.action_id
+    }
+    stored: dict[str, Action] = {}
+    if action_ids:
+        keys = keys_parameter([(ctx.project_id, action_id) for action_id in action_ids])
+        query = _select_and_lock(sqlite=ctx.db.is_sqlite)
+        stored = {row.id: row for row in await transaction.objects(Action, query, keys)}
     rows, new = [], []
     for draft in drafts:
         if not draft.action_id:
             row = actions.build_row(ctx, draft)
             new.append(row)
-        elif (known_row := known.get(draft.action_id)) is None:
+        elif (stored_row := stored.get(draft.action_id)) is None:
             raise Unprocessable(
                 f"no action with the id {shown(draft.action_id)}", field="action_id"
             )
         else:
-            row = known_row
+            row = stored_row
             _check_same(row, draft)
         rows.append(row)
     await _check_client(ctx, transaction, job, rows)
     await transaction.insert(*new)
-    its = {"project_id": job.project_id, "job_id": job.id}
+    job_key = {"project_id": job.project_id, "job_id": job.id}
     if job.version:  # a new job has no list yet
-        await transaction.rows(_UNLIST, its)
-    links = [its | {"position": position, "action_id": row.id} for position, row in enumerate(rows)]
-    await transaction.execute_many(_LIST, links)
+        await transaction.rows(_DELETE_LINKS, job_key)
+    links = [
+        job_key | {"position": position, "action_id": row.id} for position, row in enumerate(rows)
+    ]
+    await transaction.execute_many(_INSERT_LINKS, links)
 
 
 async def check(ctx: Context, transaction: Transaction, job: Job) -> None:
-    """Refuse a client that isn't registered, and one that can't do what the job has it do."""
-    its = {"project_id": job.project_id, "job_id": job.id}
-    rows = await transaction.objects(Action, _ITS, its)
+    """Check that a job's client is registered, and supports the job's actions.
+
+    Raises Unprocessable.
+    """
+    job_key = {"project_id": job.project_id, "job_id": job.id}
+    rows = await transaction.objects(Action, _SELECT_ACTIONS, job_key)
     await _check_client(ctx, transaction, job, rows)
 
 
 def _check_same(row: Action, draft: ActionDraft) -> None:
-    """Refuse another definition of an action that exists; null and absent are the same."""
+    """Check that a draft has the definition of the stored action; null equals an absent key.
+
+    Raises BadInput and Unprocessable.
+    """
     if draft.freezer_action is None:
         return
     stored = orjson.loads(row.freezer_action)
-    sent = checks.mapping("freezer_action", draft.freezer_action)
-    keys = (stored.keys() | sent.keys()) - {"_version", "user_id"}
-    if any(stored.get(key) != sent.get(key) for key in keys):
+    given = checks.mapping("freezer_action", draft.freezer_action)
+    keys = (stored.keys() | given.keys()) - {"_version", "user_id"}
+    if any(stored.get(key) != given.get(key) for key in keys):
         raise Unprocessable(
             f"the action '{row.id}' exists with another definition: update the action, or leave "
             "out its id to create a new one",
@@ -118,14 +128,14 @@ def _check_same(row: Action, draft: ActionDraft) -> None:
 
 
 @cache
-def _known(*, sqlite: bool) -> sa.Select[Any]:
-    """The actions of these ids, none of which may go until the job's list is written.
+def _select_and_lock(*, sqlite: bool) -> sa.Select[Any]:
+    """Return the query of the actions of these keys, locked so that none can be deleted.
 
-    Whoever deletes one waits here, before any list's places are locked, or is waited for.
+    Both this and a deletion lock actions before links, so that neither can deadlock the other.
     """
-    own, wanted = actions.COLUMNS, keys_table(sqlite=sqlite)
+    own, keys = actions.COLUMNS, keys_table(sqlite=sqlite)
     query = sa.select(source(Action)).where(
-        own.project_id == wanted.c.of_project, own.id == wanted.c.of_id
+        own.project_id == keys.c.of_project, own.id == keys.c.of_id
     )
     return query.with_for_update(read=True, key_share=True, of=source(Action))
 
@@ -133,20 +143,23 @@ def _known(*, sqlite: bool) -> sa.Select[Any]:
 async def _check_client(
     ctx: Context, transaction: Transaction, job: Job, rows: Sequence[Action]
 ) -> None:
-    """Refuse a client that isn't registered, and actions that it can't do."""
+    """Check that a job's client is registered, and supports these actions.
+
+    Raises Unprocessable.
+    """
     if job.client_id is None:
         return
-    its = {"project_id": ctx.project_id, "client_id": job.client_id}
-    found = await transaction.rows(_CLIENT, its)
-    if not found:
+    client_key = {"project_id": ctx.project_id, "client_id": job.client_id}
+    clients_found = await transaction.rows(_CLIENT, client_key)
+    if not clients_found:
         raise Unprocessable(
             f"no client with the id {shown(job.client_id)} is registered", field="client_id"
         )
-    for (key, _), words in zip(CAPABILITY_OF.items(), found[0], strict=True):
-        able = orjson.loads(words)
+    for key, words in zip(CAPABILITY_OF, clients_found[0], strict=True):
+        supported = orjson.loads(words)
         for row in rows:
-            if (wanted := getattr(row, key)) is not None and wanted not in able:
+            if (word := getattr(row, key)) is not None and word not in supported:
                 raise Unprocessable(
-                    f"the client '{job.client_id}' does not support the {key} {shown(wanted)}",
+                    f"the client '{job.client_id}' does not support the {key} {shown(word)}",
                     field="client_id",
                 )

@@ -1,4 +1,4 @@
-"""Jobs: which actions run when and where, and what is asked of their schedulers."""
+"""Jobs: lists of actions with a schedule and a client, and the events sent to schedulers."""
 
 import time
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ COLLECTION = collection(Job, rules.JOBS, COLUMNS.description, COLUMNS.id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
 OF_SESSION = (COLUMNS.project_id, COLUMNS.session_id)
 
-_BY_OTHERS = sa.and_(
+_RUN_BY_OTHER_PROJECT = sa.and_(
     sa.exists().where(
         clients.COLUMNS.id == COLUMNS.client_id,
         clients.COLUMNS.is_central,
@@ -37,17 +37,18 @@ _BY_OTHERS = sa.and_(
         clients.COLUMNS.project_id == COLUMNS.project_id,
     ),
 )
-"""Whether another project's central client runs the job; its processes are that project's own."""
+"""The predicate of jobs run by another project's central client, whose processes are hidden."""
 
-CURRENT_PID = sa.case((_BY_OTHERS, None), else_=COLUMNS.current_pid)
-"""The process that runs the job, where it is the job's own project's."""
+CURRENT_PID = sa.case((_RUN_BY_OTHER_PROJECT, None), else_=COLUMNS.current_pid)
+"""The process that runs the job, or null if it is another project's."""
 SCHEDULE = sa.type_coerce(
     sa.case(
-        (_BY_OTHERS, without_key(COLUMNS.job_schedule, "current_pid")), else_=COLUMNS.job_schedule
+        (_RUN_BY_OTHER_PROJECT, without_key(COLUMNS.job_schedule, "current_pid")),
+        else_=COLUMNS.job_schedule,
     ),
     JSONText(),
 )
-"""The schedule's document, with the process only in it where it is the job's own project's."""
+"""The schedule's document, without the process if it is another project's."""
 
 _TRUST = sa.select(COLUMNS.trust_id).where(
     COLUMNS.project_id == CALLER, COLUMNS.id == sa.bindparam("id")
@@ -58,9 +59,9 @@ _TRUST = sa.select(COLUMNS.trust_id).where(
 class JobDraft:
     """A job to create.
 
-    Without a `client_id` the project's only client gets the job; where it has none or several,
-    the job belongs to no client until one is given. `action_defaults` fills keys of a
-    `freezer_action` that an action lacks.
+    Without a `client_id` the project's only client gets the job; if it has none or several, the
+    job has no client until one is given. `action_defaults` are values of keys that a
+    `freezer_action` of the job lacks.
     """
 
     actions: list[ActionDraft]
@@ -75,17 +76,17 @@ class JobDraft:
 
 
 async def create(ctx: Context, draft: JobDraft) -> Job:
-    """Create a job and those of its actions that don't exist yet: all of it, or nothing.
+    """Create a job and those of its actions that don't exist yet, and return the job's row.
 
-    Raises BadInput; Conflict where the id is taken; Unprocessable for a client or an action that
-    isn't there, an action that exists with another definition, or one the client can't do.
+    Raises BadInput; Conflict for an id in use; Unprocessable for an unknown client or action, an
+    action that exists with another definition, or one that the client doesn't support.
     """
     ctx.authorize("jobs:create")
     row = _build_row(ctx, draft)
     await _assign_client_and_trust(ctx, row)
     conflict_message = f"a job with the id '{row.id}' exists already"
     async with (
-        trusts.or_revoke(ctx, row.trust_id),
+        trusts.revoke_on_failure(ctx, row.trust_id),
         ctx.write(conflict_message=conflict_message) as transaction,
     ):
         await transaction.insert(row)
@@ -96,15 +97,18 @@ async def create(ctx: Context, draft: JobDraft) -> Job:
 async def replace(
     ctx: Context, job_id: str, draft: JobDraft, *, expected_version: int | None = None
 ) -> Job:
-    """Put a job in the place of the one of this id, or create it under the id. As `create`."""
+    """Replace the job of this id, or create it, and return its row.
+
+    Raises StaleVersion, and what `create` does but Conflict.
+    """
     ctx.authorize("jobs:create")
     draft.job_id = job_id
     new = _build_row(ctx, draft)
     await _assign_client_and_trust(ctx, new)
-    async with trusts.or_revoke(ctx, new.trust_id), ctx.write() as transaction:
+    async with trusts.revoke_on_failure(ctx, new.trust_id), ctx.write() as transaction:
         await sessions.release(ctx, transaction, job_id, keep=new.session_id)
-        its = {"project_id": ctx.project_id, "id": job_id}
-        trust_id = await transaction.scalar(_TRUST, its)
+        key = {"project_id": ctx.project_id, "id": job_id}
+        trust_id = await transaction.scalar(_TRUST, key)
         row = await writing.upsert(ctx, transaction, new, expected_version)
         await job_actions.assign(ctx, transaction, row, draft.actions)
     if row.trust_id != trust_id:
@@ -119,15 +123,15 @@ async def update(
     *,
     expected_version: int | None = None,
 ) -> Job:
-    """Change what is given of a job, and nothing else; its owner stays who it was.
+    """Change the given keys of a job, and return its row.
 
-    `schedule` is a merge patch (null removes a key), `actions` is a list of drafts that replaces
-    the job's; `description`, `client_id`, `session_id` and `session_tag` replace. Raises NotFound,
-    StaleVersion, and what `create` does.
+    `schedule` is a merge patch, `actions` a list of drafts that replaces the job's; `description`,
+    `client_id`, `session_id` and `session_tag` are columns. Raises NotFound, StaleVersion, and what
+    `create` does but Conflict.
     """
     ctx.authorize("jobs:update")
     values = {key: changes[key] for key in changes if key not in {"schedule", "actions"}}
-    # An empty id is how v2 clients say "none".
+    # v2 clients write an empty id for none.
     values |= {key: values[key] or None for key in ("client_id", "session_id") if key in values}
     if values.get("client_id"):
         checks.client_identifier("client_id", values["client_id"])
@@ -136,11 +140,11 @@ async def update(
             COLUMNS.project_id == ctx.project_id, COLUMNS.id == job_id
         )
         if values["client_id"] != await ctx.db.scalar(query):
-            # Another client works by another trust, or by none.
+            # Another client needs another trust, or none.
             values |= {"user_credentials": None, "trust_id": None}
             values |= await trusts.trust_columns(ctx, values["client_id"])
     drafts = changes.get("actions")
-    async with trusts.or_revoke(ctx, values.get("trust_id")), ctx.write() as transaction:
+    async with trusts.revoke_on_failure(ctx, values.get("trust_id")), ctx.write() as transaction:
         if "session_id" in values:
             await sessions.release(ctx, transaction, job_id, keep=values["session_id"])
         row = await get_for_update(ctx, transaction, Job, job_id, expected_version)
@@ -149,12 +153,12 @@ async def update(
                 orjson.loads(row.job_schedule), changes["schedule"] or {}
             )
             values |= projections.schedule_columns(schedule)
-        moved = values.get("client_id", row.client_id) != row.client_id
+        changes_client = values.get("client_id", row.client_id) != row.client_id
         trust_id = row.trust_id
         await update_row(transaction, row, **values)
         if drafts is not None:
             await job_actions.assign(ctx, transaction, row, drafts)
-        elif moved:
+        elif changes_client:
             await job_actions.check(ctx, transaction, row)
     if row.trust_id != trust_id:
         await trusts.revoke_if_unused(ctx, trust_id)
@@ -162,10 +166,10 @@ async def update(
 
 
 async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
-    """Ask a job's scheduler to start, stop or abort it; False where that is asked already.
+    """Send an event to a job's scheduler; return False if the same event was already pending.
 
-    Only the event is touched, whatever the scheduler writes meanwhile; a start also forgets how
-    the last run went. Raises NotFound.
+    Changes only the event, since the scheduler may write the rest at any time; a start also resets
+    the status and result of the last run. Raises NotFound.
     """
     ctx.authorize("jobs:event:create")
     async with ctx.write() as transaction:
@@ -180,7 +184,7 @@ async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
 
 
 async def delete(ctx: Context, job_id: str, *, expected_version: int | None = None) -> None:
-    """Delete a job; its actions and its backups stay. Raises NotFound, StaleVersion."""
+    """Delete a job, but not its actions and backups. Raises NotFound and StaleVersion."""
     ctx.authorize("jobs:delete")
     async with ctx.write() as transaction:
         await sessions.release(ctx, transaction, job_id)
@@ -190,7 +194,7 @@ async def delete(ctx: Context, job_id: str, *, expected_version: int | None = No
 
 
 def search(text: str) -> Where:
-    """Look for a text in descriptions, clients, and what the actions back up where."""
+    """Return the condition of a free text: an id, or part of a description, client or action."""
     by_action = (
         sa.select(sa.literal_column("1"))
         .select_from(job_actions.COLLECTION.source)
@@ -211,7 +215,7 @@ def search(text: str) -> Where:
 
 
 def _build_row(ctx: Context, draft: JobDraft) -> Job:
-    """Make the row of a new job, checked but not stored."""
+    """Return the checked row of a new job, without storing it. Raises BadInput."""
     if draft.job_id:
         checks.identifier("job_id", draft.job_id)
     if draft.client_id:
@@ -219,9 +223,9 @@ def _build_row(ctx: Context, draft: JobDraft) -> Job:
     if draft.session_id:
         checks.identifier("session_id", draft.session_id)
     times = {"time_created": int(time.time()), "time_started": -1, "time_ended": -1}
-    unsaid = {key: value for key, value in times.items() if key not in draft.schedule}
-    # Whoever else brought credentials could make a scheduler work in somebody's name.
-    may_bring = "service" in ctx.identity.roles
+    missing = {key: value for key, value in times.items() if key not in draft.schedule}
+    # Anybody else could make a scheduler act in another user's name.
+    accepts_credentials = "service" in ctx.identity.roles
     row = Job(
         project_id=ctx.project_id,
         id=draft.job_id or new_id(),
@@ -230,16 +234,16 @@ def _build_row(ctx: Context, draft: JobDraft) -> Job:
         client_id=draft.client_id or None,
         session_id=draft.session_id or None,
         session_tag=draft.session_tag,
-        **trusts.credentials(draft.user_credentials or {} if may_bring else {}),
-        **projections.schedule_columns(draft.schedule | unsaid),
+        **trusts.credentials(draft.user_credentials or {} if accepts_credentials else {}),
+        **projections.schedule_columns(draft.schedule | missing),
     )
     check_lengths(row)
     for action in draft.actions:
-        _fill(action, draft.action_defaults)
+        _apply_defaults(action, draft.action_defaults)
     return row
 
 
-def _fill(action: ActionDraft, defaults: Mapping[str, Any]) -> None:
+def _apply_defaults(action: ActionDraft, defaults: Mapping[str, Any]) -> None:
     if action.freezer_action is not None:
         for key, value in defaults.items():
             if action.freezer_action.get(key) is None:
@@ -247,7 +251,7 @@ def _fill(action: ActionDraft, defaults: Mapping[str, Any]) -> None:
 
 
 async def _assign_client_and_trust(ctx: Context, row: Job) -> None:
-    """Settle on which client a new job runs, and by which trust."""
+    """Set the client and trust of a job without. Raises Unprocessable and Unavailable."""
     row.client_id = row.client_id or await _only_client(ctx)
     if row.trust_id is None:
         for key, value in (await trusts.trust_columns(ctx, row.client_id)).items():
@@ -255,6 +259,7 @@ async def _assign_client_and_trust(ctx: Context, row: Job) -> None:
 
 
 async def _only_client(ctx: Context) -> str | None:
+    """Return the id of the project's client, or None if it has none or several."""
     query = sa.select(clients.COLUMNS.id).where(clients.COLUMNS.project_id == ctx.project_id)
-    found = await ctx.db.rows(query.limit(2))
-    return found[0][0] if len(found) == 1 else None
+    rows = await ctx.db.rows(query.limit(2))
+    return rows[0][0] if len(rows) == 1 else None

@@ -35,29 +35,29 @@ JOBS = columns(Job)
 _SESSION_OF_JOB = sa.select(JOBS.session_id).where(
     JOBS.project_id == CALLER, JOBS.id == sa.bindparam("job_id")
 )
-_FREEING = (
+_RELEASE_JOBS = (
     sa.update(source(Job))
     .where(
         JOBS.project_id == sa.bindparam("of_project"), JOBS.session_id == sa.bindparam("of_session")
     )
     .values(session_id=None, session_tag=0, version=JOBS.version + 1, updated_at=None)
 )
-"""Takes all jobs out of a session."""
+"""The statement that takes all jobs out of a session."""
 
 States = dict[str, dict[str, Any]]
-"""What each job of a session does in its current run, by the job's id."""
+"""The state of each job of a session in the current run, by the job's id."""
 
 
 @dataclass
 class SessionDraft:
-    """A session to create; `hold_off` is how long jobs may join a run, in seconds."""
+    """A session to create; for `hold_off` seconds after its start, jobs may join a run."""
 
     schedule: dict[str, Any]
     description: str = default_of(Session, "description")
     hold_off: int = default_of(Session, "hold_off")
     session_tag: int = default_of(Session, "session_tag")
-    more: dict[str, Any] = field(default_factory=dict)
-    """What else v2 lets a client say: `status`, `result` and the times of a run."""
+    run: dict[str, Any] = field(default_factory=dict)
+    """The columns of the run that v2 lets a client set: `status`, `result` and times."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Outcome:
 
 
 async def create(ctx: Context, draft: SessionDraft) -> Session:
-    """Create a session without jobs, under a fresh id. Raises BadInput."""
+    """Create a session without jobs under a new id, and return its row. Raises BadInput."""
     ctx.authorize("sessions:create")
     row = _build_row(ctx, new_id(), draft)
     async with ctx.write() as transaction:
@@ -80,7 +80,10 @@ async def create(ctx: Context, draft: SessionDraft) -> Session:
 async def replace(
     ctx: Context, session_id: str, draft: SessionDraft, *, expected_version: int | None = None
 ) -> Session:
-    """Put a session in the place of the one of this id, or create it; its jobs stay in it."""
+    """Replace the session of this id, or create it, and return its row; its jobs stay in it.
+
+    Raises BadInput and StaleVersion.
+    """
     ctx.authorize("sessions:replace")
     row = _build_row(ctx, checks.identifier("session_id", session_id), draft)
     async with ctx.write() as transaction:
@@ -96,7 +99,7 @@ async def update(
     *,
     expected_version: int | None = None,
 ) -> Session:
-    """Change what is given of a session; `schedule` is a merge patch, other keys are columns.
+    """Change a session, and return its row; `schedule` is a merge patch, other keys are columns.
 
     Raises NotFound, StaleVersion and BadInput.
     """
@@ -106,7 +109,7 @@ async def update(
         row = await get_for_update(ctx, transaction, Session, session_id, expected_version)
         if "schedule" in values:
             patch = values.pop("schedule") or {}
-            values["schedule"] = _scheduled(
+            values["schedule"] = _dump_schedule(
                 json_values.merge_patch(
                     orjson.loads(row.schedule), checks.mapping("schedule", patch)
                 )
@@ -116,17 +119,17 @@ async def update(
 
 
 async def delete(ctx: Context, session_id: str, *, expected_version: int | None = None) -> None:
-    """Delete a session, and free its jobs. Raises NotFound and StaleVersion."""
+    """Delete a session, and release its jobs. Raises NotFound and StaleVersion."""
     ctx.authorize("sessions:delete")
     async with ctx.write() as transaction:
         row = await get_for_update(ctx, transaction, Session, session_id, expected_version)
-        freed = {"of_project": ctx.project_id, "of_session": session_id, "updated_at": now()}
-        await transaction.rows(_FREEING, freed)
+        values = {"of_project": ctx.project_id, "of_session": session_id, "updated_at": now()}
+        await transaction.rows(_RELEASE_JOBS, values)
         await transaction.delete(row)
 
 
 async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
-    """Take a job into a session: it gets the session's schedule, and leaves the one it was in.
+    """Add a job to a session: it gets the session's schedule, and leaves its old session.
 
     Raises NotFound for either.
     """
@@ -146,19 +149,19 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
             time_started=schedule.get("time_started", -1),
             time_ended=schedule.get("time_ended", -1),
         )
-        # What the session's schedule says comes in place of what the job's own said.
-        when = {key: value for key, value in schedule.items() if not key.startswith("schedule_")}
+        # The session's schedule replaces the job's own; status, event and times stay the job's.
+        kept = {key: value for key, value in schedule.items() if not key.startswith("schedule_")}
         await update_row(
             transaction,
             job,
             session_id=session_id,
             session_tag=row.session_tag,
-            **projections.schedule_columns(when | orjson.loads(row.schedule)),
+            **projections.schedule_columns(kept | orjson.loads(row.schedule)),
         )
 
 
 async def remove_job(ctx: Context, session_id: str, job_id: str) -> None:
-    """Take a job out of a session, and ask its scheduler to stop it. Raises NotFound."""
+    """Remove a job from a session, and send a stop to its scheduler. Raises NotFound."""
     ctx.authorize("sessions:job:remove")
     async with ctx.write() as transaction:
         row = await get_for_update(ctx, transaction, Session, session_id)
@@ -174,12 +177,13 @@ async def remove_job(ctx: Context, session_id: str, job_id: str) -> None:
 async def release(
     ctx: Context, transaction: Transaction, job_id: str, *, keep: str | None = None
 ) -> None:
-    """Take a job that is about to leave its session out of the current run, unless it stays.
+    """Remove a job that leaves its session from the current run, unless it stays in `keep`.
 
-    To be called before the job is locked: sessions are always locked first.
+    Must be called before the job is locked: every transaction locks sessions before jobs. Raises
+    the driver's errors.
     """
-    its = {"project_id": ctx.project_id, "job_id": job_id}
-    session_id = await transaction.scalar(_SESSION_OF_JOB, its)
+    job_key = {"project_id": ctx.project_id, "job_id": job_id}
+    session_id = await transaction.scalar(_SESSION_OF_JOB, job_key)
     if session_id not in {None, keep}:
         try:
             row = await get_for_update(ctx, transaction, Session, session_id)
@@ -189,13 +193,13 @@ async def release(
 
 
 async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome:
-    """Let a job start with its session: the first to ask begins a run, the others join it.
+    """Start a job with its session, and return the outcome: the first begins a run, others join.
 
-    A job whose tag is the session's begins a run when the hold-off of the last one has passed, and
-    the session's tag grows by one; until then one that is a tag behind joins, and one that isn't
-    must wait (`hold-off`). Any other is `out-of-sync`. Any number may ask at once: the
-    session is locked. Raises NotFound; BadInput for a tag ahead of the session's, or a job that
-    isn't in it.
+    A job with the session's tag begins a new run after the hold-off of the last one, and the
+    session's tag is incremented. Within the hold-off, a job one tag behind joins the run, and a job
+    with the session's tag gets `hold-off`. Any other job is `out-of-sync`. Concurrent calls are
+    safe: the session is locked. Raises NotFound; BadInput for a tag ahead of the session's, or a
+    job that isn't in it.
     """
     ctx.authorize("sessions:action:create")
     async with ctx.write() as transaction:
@@ -206,9 +210,9 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
                 field="current_tag",
             )
         _state(row, job_id)
-        moment = int(time.time())
-        held = row.time_start is not None and moment - row.time_start <= row.hold_off
-        running = {"status": JobStatus.RUNNING, "result": "", "time_started": moment}
+        seconds = int(time.time())
+        held = row.time_start is not None and seconds - row.time_start <= row.hold_off
+        running = {"status": JobStatus.RUNNING, "result": "", "time_started": seconds}
         if held and tag == row.session_tag:
             return Outcome(SessionOutcome.HOLD_OFF, row.session_tag)
         if held and tag == row.session_tag - 1:
@@ -216,7 +220,7 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
             return Outcome(SessionOutcome.SUCCESS, row.session_tag)
         if held or tag != row.session_tag:
             return Outcome(SessionOutcome.OUT_OF_SYNC, row.session_tag)
-        # A new run: what the other jobs did in the last one doesn't count in it.
+        # A new run, for which the other jobs' states of the last one don't count.
         waiting = {"status": "", "result": ""}
         states = {name: state | waiting for name, state in _states(row).items()}
         states[job_id] |= running
@@ -224,7 +228,7 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
             transaction,
             row,
             session_tag=row.session_tag + 1,
-            time_start=moment,
+            time_start=seconds,
             status=SessionStatus.RUNNING,
             result=None,
             job_states=json_values.dump(states),
@@ -233,34 +237,35 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
 
 
 async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcome:
-    """Record how a job's part of the run ended; the last one ends the run.
+    """Record the result of a job's part of the run, and return the outcome; the last ends the run.
 
-    The session fails if one of its jobs did. Raises NotFound, and BadInput for a job that isn't in
-    the session.
+    A run fails if one of its jobs does. Raises NotFound, and BadInput for a job that isn't in the
+    session.
     """
     ctx.authorize("sessions:action:create")
     async with ctx.write() as transaction:
         row = await get_for_update(ctx, transaction, Session, session_id)
-        moment = int(time.time())
-        ended = {"status": JobStatus.COMPLETED, "result": result, "time_ended": moment}
+        seconds = int(time.time())
+        ended = {"status": JobStatus.COMPLETED, "result": result, "time_ended": seconds}
         states = _states(row) | {job_id: _state(row, job_id) | ended}
         values: dict[str, Any] = {"job_states": json_values.dump(states)}
         if row.status != SessionStatus.COMPLETED and all(
             state["status"] == JobStatus.COMPLETED for state in states.values()
         ):
             failed = any(state["result"] != JobResult.SUCCESS for state in states.values())
-            values |= {"status": SessionStatus.COMPLETED, "time_end": moment}
+            values |= {"status": SessionStatus.COMPLETED, "time_end": seconds}
             values["result"] = JobResult.FAIL if failed else JobResult.SUCCESS
         await update_row(transaction, row, **values)
         return Outcome(SessionOutcome.SUCCESS, row.session_tag)
 
 
 def search(text: str) -> Where:
-    """Look for a text in descriptions; an id must be the whole text."""
+    """Return the condition of a free text: an id, or part of a description."""
     return filters.search(text, ids=(COLUMNS.id,), names=(COLUMNS.description,))
 
 
 def _build_row(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
+    """Return the checked row of a session, without storing it. Raises BadInput."""
     row = Session(
         project_id=ctx.project_id,
         id=session_id,
@@ -268,14 +273,15 @@ def _build_row(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
         description=draft.description,
         hold_off=draft.hold_off,
         session_tag=draft.session_tag,
-        schedule=_scheduled(draft.schedule),
-        **draft.more,
+        schedule=_dump_schedule(draft.schedule),
+        **draft.run,
     )
     check_lengths(row)
     return row
 
 
-def _scheduled(schedule: dict[str, Any]) -> str:
+def _dump_schedule(schedule: dict[str, Any]) -> str:
+    """Return a checked schedule as text. Raises BadInput."""
     projections.job(schedule)
     return json_values.dump(schedule, what="'schedule'")
 
@@ -286,6 +292,7 @@ def _states(row: Session) -> States:
 
 
 def _state(row: Session, job_id: str) -> dict[str, Any]:
+    """Return the state of a job in a session. Raises BadInput for a job that isn't in it."""
     try:
         return _states(row)[job_id]
     except KeyError:
@@ -293,7 +300,7 @@ def _state(row: Session, job_id: str) -> dict[str, Any]:
 
 
 async def _set_state(transaction: Transaction, row: Session, job_id: str, **state: Any) -> None:
-    """Write what a job does; without anything, it is in the session no more."""
+    """Store the state of a job in a session, or remove the job if no state is given."""
     states = _states(row)
     states.pop(job_id, None)
     if state:

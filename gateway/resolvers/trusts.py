@@ -1,4 +1,4 @@
-"""By which trust a central client works for those whose jobs it runs: kept in the jobs."""
+"""The trusts by which central clients act for the owners of jobs; they are stored in the jobs."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -17,26 +17,27 @@ COLUMNS = columns(Job)
 
 
 async def trust_columns(ctx: Context, client_id: str | None) -> dict[str, Any]:
-    """Columns of the trust by which a central client works for the caller; none for any other.
+    """Return a job's columns of the caller's trust in a central client, or {} for other clients.
 
-    Each user of a project has one trust for all their jobs there.
+    Each user of a project has one trust for all their jobs there; it is created for the first.
+    Raises Unprocessable where Keystone refuses, Unavailable where it doesn't answer.
     """
     if ctx.trusts is None or client_id is None:
         return {}
     client = await clients.COLLECTION.get(ctx, client_id, (clients.COLUMNS.is_central,))
     if client is None or not client[-1]:
         return {}
-    # As text: PostgreSQL can't tell whether two documents are equal.
+    # As text: PostgreSQL can't compare `json` values, which DISTINCT needs.
     query = sa.select(sa.cast(COLUMNS.user_credentials, sa.Text)).where(
         COLUMNS.project_id == ctx.project_id, COLUMNS.trust_id.is_not(None)
     )
-    given = [orjson.loads(found[0]) for found in await ctx.db.rows(query.distinct())]
-    own = [one for one in given if one.get("trustor_user_id") == ctx.identity.user_id]
+    stored = [orjson.loads(row[0]) for row in await ctx.db.rows(query.distinct())]
+    own = [trust for trust in stored if trust.get("trustor_user_id") == ctx.identity.user_id]
     return credentials(own[0] if own else await ctx.trusts.create(ctx.project_id))
 
 
 def credentials(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns of the credentials that a job's client is given; none for an empty document."""
+    """Return a job's columns of these credentials, or {} for an empty document. Raises BadInput."""
     if not document:
         return {}
     trust_id = document.get("trust_id")
@@ -47,7 +48,7 @@ def credentials(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def revoke_if_unused(ctx: Context, trust_id: str | None) -> None:
-    """Take a trust back when the last job that used it is gone."""
+    """Delete a trust that no job uses any more. Raises Unavailable."""
     if ctx.trusts is None or trust_id is None:
         return
     query = sa.select(COLUMNS.id).where(
@@ -58,11 +59,14 @@ async def revoke_if_unused(ctx: Context, trust_id: str | None) -> None:
 
 
 @asynccontextmanager
-async def or_revoke(ctx: Context, trust_id: str | None) -> AsyncIterator[None]:
-    """Take back the trust of a job that isn't stored after all."""
+async def revoke_on_failure(ctx: Context, trust_id: str | None) -> AsyncIterator[None]:
+    """Open a block that stores a job; if it fails, delete the trust unless another job uses it.
+
+    Raises what the block raises.
+    """
     try:
         yield
     except GatewayError:
-        with suppress(GatewayError):  # what went wrong first is what counts
+        with suppress(GatewayError):  # the first error is the one to report
             await revoke_if_unused(ctx, trust_id)
         raise

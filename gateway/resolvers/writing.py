@@ -1,4 +1,4 @@
-"""How every resolver locks, changes, stores and deletes the row that it writes."""
+"""Writing rows, for every resolver: locking, updating, replacing and deleting them."""
 
 from functools import cache
 from typing import Any, TypeVar
@@ -23,16 +23,16 @@ async def get_for_update(
     item_id: str,
     expected_version: int | None = None,
 ) -> Table:
-    """Read the item of the caller's project to change it; others wait until the transaction ends.
+    """Lock the row of the caller's project until the transaction ends, and return it.
 
-    Raises NotFound, and StaleVersion where the caller expected another version.
+    Raises NotFound, and StaleVersion if its version is not the expected one.
     """
-    values = {"project_id": ctx.project_id, "id": item_id}
-    found = await transaction.objects(table, _locking(table), values)
+    key = {"project_id": ctx.project_id, "id": item_id}
+    rows = await transaction.objects(table, _select_for_update(table), key)
     kind = table.__name__
-    if not found:
+    if not rows:
         raise NotFound(f"no {kind.lower()} with the id '{item_id}' in this project")
-    (row,) = found
+    (row,) = rows
     version = row.version  # type: ignore[attr-defined]  # every table that has an id has it
     if expected_version is not None and version != expected_version:
         raise StaleVersion(f"the {kind.lower()} has version {version}, not {expected_version}")
@@ -40,14 +40,14 @@ async def get_for_update(
 
 
 @cache
-def _locking(table: type[SQLModel]) -> sa.Select[Any]:
+def _select_for_update(table: type[SQLModel]) -> sa.Select[Any]:
     own = columns(table)
     query = sa.select(source(table)).where(own.project_id == CALLER, own.id == sa.bindparam("id"))
     return query.with_for_update()
 
 
 async def update_row(transaction: Transaction, row: SQLModel, **values: object) -> None:
-    """Set these columns, and count the change. Raises BadInput for what doesn't fit."""
+    """Set these columns and increment the version. Raises BadInput for texts too long."""
     values["version"] = row.version + 1  # type: ignore[attr-defined]  # every table with an id has it
     values["updated_at"] = now()
     for key, value in values.items():
@@ -64,10 +64,10 @@ async def upsert(
     *,
     kept: frozenset[str] = frozenset(),
 ) -> Table:
-    """Store a row in the place of the one of its id, or anew; the owner stays who it was.
+    """Replace the row of this row's id, or insert it, and return the stored row.
 
-    The columns of `kept` stay as they were, too. Raises StaleVersion where the caller expected
-    another version, or one of an item that is gone.
+    The owner and the columns of `kept` stay as they were. Raises StaleVersion if the version is not
+    the expected one, or there is no row of one.
     """
     item_id = row.id  # type: ignore[attr-defined]  # every table that has an id has it
     try:
@@ -86,7 +86,7 @@ async def upsert(
 async def delete(
     ctx: Context, table: type[SQLModel], item_id: str, expected_version: int | None = None
 ) -> None:
-    """Delete the item of the caller's project. Raises NotFound and StaleVersion."""
+    """Delete the row of the caller's project. Raises NotFound and StaleVersion."""
     async with ctx.write() as transaction:
         await transaction.delete(
             await get_for_update(ctx, transaction, table, item_id, expected_version)

@@ -249,12 +249,12 @@ def session_draft(body: Body, *, replaces: bool = False) -> SessionDraft:
         if body.get(key) is None:
             raise BadInput(f"'{key}' is a required property", field=key)
     check_keys(body["schedule"], schedules.CHECKS, closed="schedule")
-    more = {key: _null_if_unset(body[key]) for key in _SESSION_RUN if key in body}
+    run = {key: _null_if_unset(body[key]) for key in _SESSION_RUN if key in body}
     if not replaces:
         # A new session is active; clients that copy one send the status of the original.
-        more.pop("status", None)
+        run.pop("status", None)
     given = null_as_default(Session, body, *_SESSION_COLUMNS)
-    return SessionDraft(schedule=body["schedule"], **given, more=more)
+    return SessionDraft(schedule=body["schedule"], **given, run=run)
 
 
 def session_changes(body: Body) -> dict[str, Any]:

@@ -1,8 +1,6 @@
-"""The catalogue's declarations agree with each other, and with what is made of them."""
+"""The catalogue's declarations agree with each other."""
 
 from datetime import datetime
-
-from sqlalchemy.sql.visitors import iterate
 
 from gateway.catalogue import schedules
 from gateway.catalogue.tables import (
@@ -28,8 +26,6 @@ from gateway.catalogue.vocabularies import (
     Vocabulary,
 )
 from gateway.resolvers.sessions import SessionDraft
-from gateway.schema.jobs import SCHEDULE_KEYS, ScheduleInput
-from gateway.schema.views import VIEWS
 
 
 def test_each_key_of_a_schedule_has_its_column() -> None:
@@ -39,19 +35,6 @@ def test_each_key_of_a_schedule_has_its_column() -> None:
         kind = int if key.type in {int, datetime} else str
         assert column.type.python_type is kind
         assert max_bytes_of(Job, key.key) == (NAME_BYTES if kind is str else None)
-
-
-def test_graphql_has_each_key_of_a_schedule() -> None:
-    leaves = VIEWS["JobSchedule"].own
-    assert set(leaves) == {key.field for key in schedules.KEYS}
-    for key in schedules.KEYS:
-        leaf = leaves[key.field]
-        column = columns(Job)[key.key]
-        assert any(part is column for part in iterate(leaf.column))
-        assert leaf.kind is key.type
-    inputs = {key.field: key.key for key in schedules.KEYS if key.is_input}
-    assert inputs == SCHEDULE_KEYS
-    assert set(inputs) == set(ScheduleInput.__annotations__)
 
 
 def test_each_word_has_a_description() -> None:

@@ -56,7 +56,7 @@ def _key(*columns: str) -> sa.PrimaryKeyConstraint:
 
 
 def _changes() -> tuple[sa.Column[Any], ...]:
-    """How often a row was changed, and when."""
+    """Return the columns of a row's version and times."""
     return (
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),

@@ -1,4 +1,4 @@
-"""Which state of each project's catalogue is the present one."""
+"""The revision of each project's catalogue."""
 
 import secrets
 
