@@ -113,7 +113,9 @@ def test_a_column_is_added(tmp_path: Path) -> None:
     printed = run("-m", "gateway", "schema", "print")
     assert "  location: StringFilter" in printed
     url = f"sqlite:///{tmp_path / 'catalogue.sqlite3'}"
-    registered, found, searched = json.loads(run("-c", PROGRAM, url, REGISTER, FIND))
+    # The log's lines come before.
+    told = run("-c", PROGRAM, url, REGISTER, FIND).splitlines()[-1]
+    registered, found, searched = json.loads(told)
     assert registered == {"data": {"registerClient": {"client": {"location": "Bergen"}}}}
     nodes = [{"clientId": "host1", "location": "Bergen"}]
     assert found == {"data": {"clients": {"nodes": nodes}}}
