@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import orjson
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from starlette.applications import Starlette
 
 from gateway.app import create_app
@@ -32,6 +32,7 @@ EXAMPLES = settings(
     derandomize=not LONG,
     database=None,
     deadline=None,
+    phases=(Phase.generate,),
     suppress_health_check=list(HealthCheck),
 )
 ROLES = frozenset({"admin", "member", "reader", "service"})
@@ -83,7 +84,7 @@ def answer(status: int, body: bytes, headers: Mapping[str, str] | None = None) -
     return Answer(status, orjson.dumps(content).decode(), headers or {})
 
 
-@dataclass
+@dataclass(repr=False)
 class Twins:
     """The application, and the reference execution of what it is asked."""
 
@@ -91,9 +92,13 @@ class Twins:
     client: httpx.AsyncClient
     project: str
     reference: Reference
-    cursors: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    cursors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By the names of a type and its field: places in those lists."""
     numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def __repr__(self) -> str:
+        """Return no more than fits on a line, for Hypothesis to print."""
+        return f"Twins({self.project!r})"
 
     @property
     def faults(self) -> Faults:
