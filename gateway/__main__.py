@@ -1,45 +1,29 @@
 """The command line: `freezer-gateway`, or `python -m gateway`."""
 
-import asyncio
 import gc
-import os
 import socket
-import sqlite3
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
-from tomllib import TOMLDecodeError
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, TypeVar
 
 import structlog
 import typer
 import uvicorn
-from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError
 
-from gateway import __version__, demo, logs, migrations, settings
+from gateway import __version__, demo, migrations, settings
 from gateway.app import create_app
 from gateway.auth import policy as rules
+from gateway.cli import schema
+from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
-from gateway.errors import BadInput, GatewayError, Unavailable
+from gateway.errors import Unavailable
 from gateway.origins import is_loopback
 from gateway.rest_compat import routes
-from gateway.schema import changes, create_schema
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
-
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        help="TOML file of settings, such as `port = 9191`; variables override it.",
-        envvar=settings.CONFIG_VARIABLE,
-        metavar="FILE.toml",
-    ),
-]
 
 app = typer.Typer(
     name="freezer-gateway",
@@ -51,11 +35,8 @@ app = typer.Typer(
 )
 db = typer.Typer(no_args_is_help=True, help="Upgrade or check the database's schema.")
 policy = typer.Typer(no_args_is_help=True, help="Print the authorization rules.")
-schema = typer.Typer(
-    no_args_is_help=True, help="Print the GraphQL schema, or compare it with an earlier one."
-)
 app.add_typer(db, name="db")
-app.add_typer(schema, name="schema")
+app.add_typer(schema.commands, name="schema")
 app.add_typer(policy, name="policy")
 
 
@@ -121,15 +102,15 @@ def serve(
     the command to run if its schema isn't current. If the database doesn't answer, `serve` starts
     anyway, and answers 503 until it does.
     """
-    chosen = _settings(config, host=host, port=port)
+    chosen = load_settings(config, host=host, port=port)
     if chosen.auth == "none":
         _guard(chosen, insecure=insecure_no_auth)
     try:
         application = create_app(chosen, any_host=insecure_no_auth)
     except (OSError, ValueError) as error:
         # The file of rules, or a certificate.
-        _fail(str(error))
-    _run(chosen, _ready_if_it_answers)
+        fail(str(error))
+    run_on_database(chosen, _ready_if_it_answers)
     listener = _listener(chosen.host, chosen.port)
     server = _Server(
         uvicorn.Config(
@@ -158,7 +139,7 @@ def db_upgrade(config: Config = None) -> None:
 
     Safe to run on several machines at once, and while an earlier version serves.
     """
-    state = _run(_settings(config), migrations.upgrade)
+    state = run_on_database(load_settings(config), migrations.upgrade)
     typer.echo(state)
     raise typer.Exit(0 if state.is_current else 1)
 
@@ -166,64 +147,9 @@ def db_upgrade(config: Config = None) -> None:
 @db.command("check")
 def db_check(config: Config = None) -> None:
     """Exit with 1 unless the database's schema is that of this version of the gateway."""
-    state = _run(_settings(config), migrations.check)
+    state = run_on_database(load_settings(config), migrations.check)
     typer.echo(state)
     raise typer.Exit(0 if state.is_current else 1)
-
-
-@schema.command("print")
-def schema_print(
-    output: Annotated[Path | None, typer.Option(help="Write to this file instead.")] = None,
-) -> None:
-    """Print the GraphQL schema, in SDL."""
-    text = f"{create_schema().as_str()}\n"
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
-        output.write_text(text, encoding="utf-8")
-
-
-@schema.command("check")
-def schema_check(
-    old: Annotated[
-        Path,
-        typer.Argument(
-            help="An earlier schema, as `schema print` wrote it.",
-            metavar="OLD.graphql",
-            exists=True,
-            dir_okay=False,
-        ),
-    ],
-    *,
-    changelog: Annotated[
-        Path | None,
-        typer.Option(
-            help="Accept the breaking changes announced in the first section of this file.",
-            metavar="CHANGELOG.md",
-            exists=True,
-            dir_okay=False,
-        ),
-    ] = None,
-) -> None:
-    """List the changes since an earlier schema that could break its clients.
-
-    **Breaking** changes make valid documents fail. The command exits with 1 if there are any but
-    those whose line is quoted word for word in the first section of the change log.
-    **Dangerous** ones, such as a new value of an enum, may surprise a program.
-    """
-    try:
-        found = changes.compare(old.read_text(encoding="utf-8"), create_schema().as_str())
-    except (BadInput, UnicodeDecodeError) as error:
-        _fail(f"{old}: {error}")
-    said = changes.announced(changelog.read_text(encoding="utf-8")) if changelog else ""
-    for change in found.breaking:
-        typer.echo(f"breaking: {change}{' (announced)' if change in said else ''}")
-    for change in found.dangerous:
-        typer.echo(f"dangerous: {change}")
-    if not (found.breaking or found.dangerous):
-        typer.echo("no breaking or dangerous changes")
-    if any(change not in said for change in found.breaking):
-        raise typer.Exit(1)
 
 
 @policy.command("sample")
@@ -245,7 +171,7 @@ def load_demo(config: Config = None) -> None:
         await _ready(database)
         return await demo.load(database)
 
-    added = _run(_settings(config), load)
+    added = run_on_database(load_settings(config), load)
     counts = ", ".join(f"{count} {kind}" for kind, count in asdict(added).items())
     typer.echo(f"added {counts}" if added else "the sample data is there already")
 
@@ -288,7 +214,7 @@ def _guard(chosen: Settings, *, insecure: bool) -> None:
             "nobody is authenticated: everybody who reaches this address can change everything"
         )
     elif not is_loopback(chosen.host):
-        _fail(
+        fail(
             f"with auth = none the gateway listens on loopback only, not on {chosen.host}: set "
             "GATEWAY_AUTH, or pass --insecure-no-auth to let everybody who reaches this address "
             "read and change everything",
@@ -299,7 +225,7 @@ async def _ready(database: Database) -> None:
     """Upgrade an embedded file; exit if any other database isn't current. Raises Unavailable."""
     state = await migrations.prepare(database)
     if not state.is_current:
-        _fail(str(state), code=1)
+        fail(str(state), code=1)
 
 
 async def _ready_if_it_answers(database: Database) -> None:
@@ -311,56 +237,13 @@ async def _ready_if_it_answers(database: Database) -> None:
             raise
 
 
-def _run(chosen: Settings, job: Callable[[Database], Awaitable[Result]]) -> Result:
-    """Run a job on the database and return its result; exit with the message of its failure."""
-
-    async def run() -> Result:
-        database = Database(chosen)
-        try:
-            return await job(database)
-        finally:
-            await database.close()
-
-    try:
-        if chosen.database.get_backend_name() == "sqlite":
-            sqlite3.connect(str(chosen.database.database)).close()
-        return asyncio.run(run())
-    except GatewayError as error:
-        _fail(error.message, code=1)
-    except sqlite3.Error as error:
-        _fail(f"{chosen.database.database}: {error}", code=1)
-    except DBAPIError as error:
-        _fail(f"the database says: {error.orig}", code=1)
-
-
 def _listener(host: str, port: int) -> socket.socket:
     """Return a listening socket; exit if the address is taken."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
-        _fail(f"can't listen on {host} port {port}: {str(error.strerror).split(' (')[0]}", code=1)
-
-
-def _settings(config: Path | None, **given: object) -> Settings:
-    """Return the settings and configure logging; exit with a line for each invalid setting."""
-    given = {name: value for name, value in given.items() if value is not None}
-    try:
-        chosen = settings.load(config, **given)
-    except ValidationError as error:
-        _fail("\n".join(settings.faults(error)))
-    except (OSError, TOMLDecodeError) as error:
-        _fail(f"{config}: {error}")
-    logs.configure(chosen.log_level, chosen.log_format)
-    for name, meant in settings.unknown_variables(os.environ):
-        log.warning("unknown variable", name=name, meant=meant or None)
-    return chosen
-
-
-def _fail(message: str, code: int = 2) -> NoReturn:
-    for line in message.splitlines():
-        typer.echo(f"freezer-gateway: {line}", err=True)
-    raise typer.Exit(code)
+        fail(f"can't listen on {host} port {port}: {str(error.strerror).split(' (')[0]}", code=1)
 
 
 if __name__ == "__main__":

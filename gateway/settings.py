@@ -197,6 +197,11 @@ class Settings(BaseSettings):
     graphql_max_tokens: int = Field(
         5000, ge=1, description="Maximum length of a GraphQL document, in tokens."
     )
+    graphql_explain: bool = Field(
+        default=False,
+        description="Show the plan of an operation in `extensions.plan`, to callers with the role "
+        "`admin` whose request has the header `X-GraphQL-Explain`.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level to log."
     )

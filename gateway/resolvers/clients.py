@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -99,15 +98,16 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
         if (value := getattr(draft, key)) is not None
     }
     defaults = {key: json_values.dump(list(words)) for key, words in CAPABILITIES.items()}
-    values: dict[str, Any] = defaults | capabilities | ({"uuid": draft.uuid} if draft.uuid else {})
+    given = {
+        name: value
+        for name, value in vars(draft).items()
+        if name in COLUMNS and value is not None and (name, value) != ("uuid", "")
+    }
     row = Client(
         project_id=ctx.project_id,
         id=draft.client_id,
         user_id=ctx.identity.user_id,
-        hostname=draft.hostname,
-        description=draft.description,
-        is_central=draft.is_central,
-        **values,
+        **given | defaults | capabilities,
     )
     check_lengths(row)
     changes = capabilities | (

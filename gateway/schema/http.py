@@ -1,5 +1,6 @@
 """GraphQL over HTTP: from a request to an operation, and from its result to a response."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -10,18 +11,20 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.catalogue import checks, json_values
-from gateway.context import Contexts
+from gateway.context import Context, Contexts
 from gateway.errors import BadInput, Code, GatewayError, Unavailable, shown
 from gateway.http_errors import headers_of, status_of
 from gateway.negotiation import weight_of, weights
 from gateway.schema import errors
-from gateway.schema.execution.documents import MethodNotAllowed
+from gateway.schema.execution.documents import MethodNotAllowed, OperationError
 from gateway.schema.execution.operations import Executor, Result
 from gateway.schema.root import Schema
 from gateway.settings import Settings
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
+EXPLAIN = "x-graphql-explain"
+"""The header that asks for the plan, where the settings let it."""
 
 _OUTAGE = Unavailable("a dependency doesn't answer")
 """The error whose status and headers an operation has that found nothing because of outages."""
@@ -33,6 +36,7 @@ class GraphQLApp:
     def __init__(self, schema: Schema, settings: Settings) -> None:
         self.schema = schema
         self.executor = Executor(schema, settings)
+        self.explains = settings.graphql_explain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -54,11 +58,25 @@ class GraphQLApp:
             result = await self.executor.execute(
                 ctx, text, variables, name, queries_only=request.method == "GET"
             )
+            extensions = {}
+            if self.explains and result.is_executed and EXPLAIN in request.headers:
+                extensions = await self._extensions(ctx, text, variables, name)
         except GatewayError as error:
             return _failure(request, error)
         except MethodNotAllowed:
             return _refusal(request, 405, "GET runs queries only: send mutations by POST")
-        return _result(request, result)
+        return _result(request, result, extensions)
+
+    async def _extensions(
+        self, ctx: Context, text: str, variables: Mapping[str, Any], name: str | None
+    ) -> dict[str, Any]:
+        """Return the operation's plan, for those who may see it."""
+        if "admin" not in ctx.identity.roles:
+            return {}
+        try:
+            return {"plan": await self.executor.explain(ctx, text, variables, name)}
+        except OperationError:  # of its variables, which the errors say
+            return {}
 
 
 async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]:
@@ -81,10 +99,11 @@ async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]
     return query, {} if variables is None else checks.mapping("variables", variables), name
 
 
-def _result(request: Request, result: Result) -> Response:
+def _result(request: Request, result: Result, extensions: Mapping[str, Any]) -> Response:
+    shown = {"extensions": extensions} if extensions else {}
     if not result.errors:
-        return _respond(request, 200, {"data": result.data})
-    body: dict[str, Any] = {"errors": [error.formatted for error in result.errors]}
+        return _respond(request, 200, {"data": result.data, **shown})
+    body: dict[str, Any] = {"errors": [error.formatted for error in result.errors], **shown}
     status, headers = 200, None
     if result.is_executed:
         body["data"] = result.data

@@ -5,11 +5,22 @@ It is the same each time, in two projects, one of which has clients that serve t
 
 import base64
 import random
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns
+from gateway.catalogue.tables import (
+    Action,
+    Backup,
+    Client,
+    Job,
+    JobAction,
+    Session,
+    UTCDateTime,
+    columns,
+)
 from gateway.db.database import Database
 from tests.support.graphql_documents import Known
 from tests.support.lists import WORDS, store
@@ -18,6 +29,12 @@ PROJECTS = ("p1", "p2")
 COUNTS = {Client: 4, Session: 3, Action: 6, Job: 8, Backup: 10}
 NUMBERS = [0, 1, 3, -1, 7, 2**31 - 1, 2**31, 2**53 + 1, -(2**63), 2**63 - 1]
 SECONDS = [0, -1, 1, 1_700_000_000, 2**62, -(2**40)]
+MOMENTS = [
+    datetime(2020, 2, 29, 12, microsecond=500_000, tzinfo=UTC),
+    datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC),
+    datetime(2026, 1, 1, tzinfo=UTC),
+    datetime(2026, 1, 1, microsecond=1, tzinfo=UTC),
+]
 TEXTS = {
     "status": ["available", "completed", "running", "none such"],
     "result": ["success", "fail", "none such"],
@@ -32,6 +49,20 @@ PREFIX = {Client: "c", Session: "s", Action: "a", Job: "j", Backup: "b"}
 ID_OF = {"client_id": Client, "session_id": Session, "job_id": Job}
 
 
+def _values(column: sa.Column[Any]) -> Sequence[Any]:
+    """Return what may be in a column, beside null."""
+    if column.key in ID_OF:
+        owner = ID_OF[column.key]
+        return [f"{PREFIX[owner]}{n}" for n in range(COUNTS[owner] + 1)]
+    if isinstance(column.type, sa.BigInteger):
+        return SECONDS if "time" in column.key else NUMBERS
+    if isinstance(column.type, sa.Boolean):
+        return (True, False)
+    if isinstance(column.type, UTCDateTime):
+        return MOMENTS
+    return DOCUMENTS if "JSON" in str(column.type) else TEXTS.get(column.key, WORDS)
+
+
 def estate(project: str) -> dict[Any, list[dict[str, Any]]]:
     """Rows that hurt: nulls wherever there may be any, references to nothing, numbers too large."""
     chance = random.Random(project)  # noqa: S311 - the same rows each time are what is wanted
@@ -39,21 +70,11 @@ def estate(project: str) -> dict[Any, list[dict[str, Any]]]:
     def value(column: sa.Column[Any]) -> Any:
         if column.nullable and chance.random() < 0.4:
             return None
-        kind = column.type
-        if column.key in ID_OF:
-            owner = ID_OF[column.key]
-            return chance.choice([f"{PREFIX[owner]}{n}" for n in range(COUNTS[owner] + 1)])
-        if "JSON" in str(kind):
-            return chance.choice(DOCUMENTS)
-        if isinstance(kind, sa.BigInteger):
-            return chance.choice(SECONDS if "time" in column.key else NUMBERS)
-        if isinstance(kind, sa.Boolean):
-            return chance.random() < 0.5
-        return chance.choice(TEXTS.get(column.key, WORDS))
+        return chance.choice(_values(column))
 
     found: dict[Any, list[dict[str, Any]]] = {}
     for table, count in COUNTS.items():
-        fixed = {"project_id", "id", "version", "created_at", "updated_at", "is_central"}
+        fixed = {"project_id", "id", "version", "is_central"}
         found[table] = [
             {"id": f"{PREFIX[table]}{number}"}
             | {c.key: value(c) for c in columns(table) if c.key not in fixed}

@@ -16,26 +16,33 @@ from graphql import (
     Source,
     Token,
     VariableNode,
-    specified_rules,
-    validate,
 )
 from graphql.language.parser import Parser, nested_too_deeply_error
-from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
-from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 from gateway.errors import BadInput, shown
 from gateway.schema.execution.limits import check_shape
+from gateway.schema.execution.validation import validate
 from gateway.settings import Settings
 
-RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
-
-class RequestError(Exception):
-    """A request whose operation can't be executed at all, and why: there is no data."""
+class OperationError(Exception):
+    """An operation that can't be run, and the errors that say why."""
 
     def __init__(self, *errors: GraphQLError) -> None:
         super().__init__(*errors)
         self.errors = errors
+
+    def __str__(self) -> str:
+        """Return the errors, a line each."""
+        return "\n".join(error.message for error in self.errors)
+
+
+class RequestError(OperationError):
+    """A document that is malformed, invalid or over a limit: its operation isn't executed."""
+
+
+class VariablesError(OperationError):
+    """Values that the operation's variables can't have: its execution ends there."""
 
 
 class MethodNotAllowed(Exception):
@@ -100,7 +107,7 @@ def read(
         raise BadInput(f"no operation is named {shown(name)}", field="operationName")
     if queries_only and operation.operation is OperationType.MUTATION:
         raise MethodNotAllowed
-    if errors := validate(schema, document, RULES):
+    if errors := validate(schema, document):
         raise RequestError(*errors)
     if name is None and len(operations) > 1:
         # The specification wants to be told which.

@@ -51,7 +51,7 @@ class NotingDatabase:
         return []
 
 
-async def explain(plan: Plan, ctx: Context, variables: VariableValues) -> str:
+async def explain(plan: Plan, variables: VariableValues, ctx: Context) -> str:
     """Return a plan as a tree of text, with the SQL that it runs in this context."""
     database = NotingDatabase(ctx.db)
     execution = Execution(replace(ctx, db=cast("Database", database)), variables)

@@ -20,7 +20,14 @@ from graphql.execution.values import VariableValues, VariableValueSource, get_va
 from gateway.context import Context
 from gateway.schema.errors import show_all
 from gateway.schema.execution import documents
-from gateway.schema.execution.documents import Document, MethodNotAllowed, RequestError
+from gateway.schema.execution.documents import (
+    Document,
+    MethodNotAllowed,
+    OperationError,
+    RequestError,
+    VariablesError,
+)
+from gateway.schema.execution.explain import explain
 from gateway.schema.execution.failures import Execution
 from gateway.schema.execution.limits import check_nodes
 from gateway.schema.execution.plan import Plan
@@ -71,16 +78,22 @@ class Executor:
         """
         try:
             plan, coerced = self.prepare(text, variables, name, queries_only=queries_only)
-        except RequestError as error:
+        except OperationError as error:
             show_all(error.errors)
-            return Result(None, error.errors, is_executed=False)
-        except VariablesError as error:
-            show_all(error.errors)
-            return Result(None, error.errors)
+            return Result(None, error.errors, is_executed=isinstance(error, VariablesError))
         data, errors = await plan.run(Execution(ctx, coerced))
         if errors:
             show_all(errors)
         return Result(data, errors)
+
+    async def explain(
+        self, ctx: Context, text: str, variables: Mapping[str, Any], name: str | None = None
+    ) -> str:
+        """Return the plan of an operation as a tree of text; nothing is read or written.
+
+        Raises OperationError, and BadInput for an operation that isn't there.
+        """
+        return await explain(*self.prepare(text, variables, name), ctx)
 
     def prepare(
         self,
@@ -121,14 +134,6 @@ class Executor:
         return plan, coerced
 
 
-class VariablesError(Exception):
-    """Values that the operation's variables can't have."""
-
-    def __init__(self, errors: Sequence[GraphQLError]) -> None:
-        super().__init__(*errors)
-        self.errors = errors
-
-
 class PreparedOperation:
     """One valid operation, with what has been worked out of it."""
 
@@ -165,7 +170,7 @@ class PreparedOperation:
             dict(variables),
         )
         if isinstance(found, list):
-            raise VariablesError(found)
+            raise VariablesError(*found)
         return found
 
     def _text_variables(self) -> Mapping[str, GraphQLVariableSignature] | None:

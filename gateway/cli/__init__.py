@@ -1,0 +1,1 @@
+"""The command line's options, failures and commands about the schema."""

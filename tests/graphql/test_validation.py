@@ -1,0 +1,72 @@
+"""Validation in one pass: the errors of graphql-core's own `validate`, in the same order."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from graphql import GraphQLError, parse
+from graphql import validate as validate_by_core
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.schema import create_schema
+from gateway.schema.execution.validation import RULES, validate
+from tests.support import hostile_estate
+from tests.support.graphql_documents import Document, documents
+
+SCHEMA = create_schema().core
+
+INVALID = [
+    "{ nothing jobs { nothing { at } all } }",
+    "{ jobs { nodes } viewer }",
+    "{ jobs(first: true, nothing: 1, first: 2) { totalCount } }",
+    "query($a: Int, $a: Int, $b: Nothing, $c: Job) { jobs(first: $d) { totalCount } }",
+    "query($a: String) { jobs(first: $a) { totalCount } }",
+    "query A { viewer { user } } query A { viewer { user } } { viewer { user } }",
+    "{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }",
+    "{ ...A ...None } fragment A on Nothing { x } fragment C on Job { id } fragment C on Int { a }",
+    "{ a: jobs { totalCount } a: backups { totalCount } }",
+    "{ jobs { nodes { id: jobId id } } }",
+    "{ jobs @skip { totalCount } viewer @nothing(a: 1) @include(if: 1) { user } }",
+    "query @skip(if: true) { viewer @skip(if: true) @skip(if: false) { user } }",
+    "{ jobs(where: {nothing: 1, status: {eq: NOPE}, status: {eq: RUNNING}}) { totalCount } }",
+    "mutation { createJob { job { id } } startJob(input: {}) { requested } }",
+    "subscription { jobs { totalCount } }",
+    "type Job { id: ID } extend type Query { x: Int }",
+    "{ node(id: 1.5) { ... on Viewer { user } ... on Job { none } } }",
+    "{ " + " ".join(f"nothing{n}" for n in range(150)) + " }",
+    " ".join(f"fragment F{n} on Query {{ ...F{n + 1} }}" for n in range(60)) + " { ...F0 }",
+    "query($w: JobWhere = {jobId: {eq: 1}}, $n: Int! = null) { jobs(where: $w) { totalCount } }",
+]
+
+
+def told(errors: Sequence[GraphQLError]) -> list[Any]:
+    return [(error.message, error.locations) for error in errors]
+
+
+def check(text: str) -> int:
+    """Compare both, and return the number of errors."""
+    document = parse(text)
+    expected = told(validate_by_core(SCHEMA, document, RULES))
+    assert told(validate(SCHEMA, document)) == expected
+    return len(expected)
+
+
+@pytest.mark.parametrize("number", range(len(INVALID)))
+def test_what_is_invalid(number: int) -> None:
+    assert check(INVALID[number])
+
+
+@settings(max_examples=150, deadline=None)
+@given(document=documents(SCHEMA, hostile_estate.KNOWN), data=st.data())
+def test_any_document_with_a_word_changed(document: Document, data: st.DataObject) -> None:
+    check(document.text)
+    words = sorted(set(re.findall(r"\w+", document.text)))
+    old, new = (data.draw(st.sampled_from(words)) for _ in range(2))
+    changed = re.sub(rf"\b{old}\b", new, document.text, count=data.draw(st.integers(1, 3)))
+    try:
+        parse(changed)
+    except GraphQLError:
+        return
+    check(changed)
