@@ -8,7 +8,9 @@ other value is handed in by name.
 import linecache
 import weakref
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import count
+from types import CodeType
 from typing import Any
 
 _numbers = count(1)
@@ -32,17 +34,27 @@ def compile_function(
 ) -> Callable[..., Any]:
     """Return the function of these parameters with these lines as its body.
 
-    Its source is registered with `linecache`, for as long as the function lives.
+    Its source is registered with `linecache`, for as long as its code lives.
     """
-    lines = [f"def {name}({', '.join(parameters)}):\n", *(f"    {line}\n" for line in body)]
-    file = f"<generated {name} {next(_numbers)}>"
-    source = "".join(lines)
+    source = "".join(
+        [f"def {name}({', '.join(parameters)}):\n", *(f"    {line}\n" for line in body)]
+    )
     scope = dict(names.values)
-    exec(compile(source, file, "exec"), scope)  # noqa: S102 - see the module's docstring
+    exec(_compile(name, source), scope)  # noqa: S102 - see the module's docstring
     function: Callable[..., Any] = scope[name]
-    linecache.cache[file] = (len(source), None, lines, file)
-    weakref.finalize(function, linecache.cache.pop, file, None)
     return function
+
+
+@lru_cache(maxsize=1024)
+def _compile(name: str, source: str) -> CodeType:
+    """Return the code of a source; selections of one shape differ only in the values of names."""
+    file = f"<generated {name} {next(_numbers)}>"
+    code = compile(source, file, "exec")
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    # The function's own code, which lives as long as any function made of it.
+    (own,) = (part for part in code.co_consts if isinstance(part, CodeType))
+    weakref.finalize(own, linecache.cache.pop, file, None)
+    return code
 
 
 def source_of(function: Callable[..., Any]) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.schema import create_schema
-from gateway.schema.execution.validation import RULES, validate
+from gateway.schema.execution.validation import MARKS, RULES, validate
 from tests.support import hostile_estate
 from tests.support.graphql_documents import Document, documents
 
@@ -49,7 +49,7 @@ def check(text: str) -> int:
     """Compare both, and return the number of errors."""
     document = parse(text)
     expected = told(validate_by_core(SCHEMA, document, RULES))
-    assert told(validate(SCHEMA, document)) == expected
+    assert told(validate(SCHEMA, document, text)) == expected
     return len(expected)
 
 
@@ -70,3 +70,7 @@ def test_any_document_with_a_word_changed(document: Document, data: st.DataObjec
     except GraphQLError:
         return
     check(changed)
+
+
+def test_the_rules_that_need_a_mark_are_rules() -> None:
+    assert set(MARKS) <= {rule.__name__ for rule in RULES}

@@ -6,6 +6,7 @@ import traceback
 
 import pytest
 
+from gateway import codegen
 from gateway.codegen import CodeNames, compile_function, source_of
 
 TEXT = "it's"
@@ -32,10 +33,15 @@ def test_a_traceback_shows_the_generated_line() -> None:
     assert "<generated build" in text
 
 
-def test_its_source_goes_with_the_function() -> None:
-    function = compile_function("build", [], ["return 1"], CodeNames())
+def test_its_source_goes_with_its_code() -> None:
+    function = compile_function("build", [], ["return 'of this test'"], CodeNames())
+    again = compile_function("build", [], ["return 'of this test'"], CodeNames())
+    assert again is not function
+    assert again.__code__ is function.__code__
     file = function.__code__.co_filename
     assert file in linecache.cache
-    del function
+    codegen._compile.cache_clear()  # noqa: SLF001 - or it would be kept for others
+    assert source_of(function) == "def build():\n    return 'of this test'\n"
+    del function, again
     gc.collect()
     assert file not in linecache.cache

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from graphql import (
     DirectiveNode,
@@ -13,14 +12,12 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
-    Source,
-    Token,
     VariableNode,
 )
-from graphql.language.parser import Parser, nested_too_deeply_error
 
 from gateway.errors import BadInput, shown
 from gateway.schema.execution.limits import check_shape
+from gateway.schema.execution.parsing import parse
 from gateway.schema.execution.validation import validate
 from gateway.settings import Settings
 
@@ -49,26 +46,6 @@ class MethodNotAllowed(Exception):
     """A mutation in a request that may only read."""
 
 
-@dataclass(eq=False, slots=True)
-class Place:
-    """The place of a node in its source: all that an error's `locations` need.
-
-    graphql-core's own keeps every token of the document with it.
-    """
-
-    start: int
-    end: int
-    source: Source
-
-
-class _Parser(Parser):
-    """graphql-core's parser, whose nodes keep their places and not their tokens."""
-
-    def loc(self, start_token: Token) -> Any:
-        lexer = self._lexer
-        return Place(start_token.start, lexer.last_token.end, lexer.source)
-
-
 @dataclass(frozen=True)
 class Document:
     """One operation of a document, and the fragments it may spread."""
@@ -92,7 +69,33 @@ def read(
 
     Raises RequestError, BadInput for an operation that isn't there, and MethodNotAllowed.
     """
-    document = _parse(text, settings.graphql_max_tokens)
+    try:
+        document = parse(text, settings.graphql_max_tokens)
+        fragments, operations = _definitions(document)
+        operation = operations.get(name) if name else next(iter(operations.values()), None)
+        if operation is None:
+            if name is None:
+                raise BadInput("'query' has no operation", field="query")
+            raise BadInput(f"no operation is named {shown(name)}", field="operationName")
+        if queries_only and operation.operation is OperationType.MUTATION:
+            raise MethodNotAllowed
+        if errors := validate(schema, document, text):
+            raise RequestError(*errors)
+        if name is None and len(operations) > 1:
+            # The specification wants to be told which.
+            message = f"'operationName' must be one of {', '.join(map(repr, operations))}"
+            cause = BadInput(message, field="operationName")
+            raise RequestError(GraphQLError(message, original_error=cause))
+        check_shape(settings, operation, fragments)
+    except GraphQLError as error:
+        raise RequestError(error) from None
+    return Document(operation, fragments)
+
+
+def _definitions(
+    document: DocumentNode,
+) -> tuple[dict[str, FragmentDefinitionNode], dict[str | None, OperationDefinitionNode]]:
+    """Return the fragments and the operations of a document, by their names."""
     fragments: dict[str, FragmentDefinitionNode] = {}
     operations: dict[str | None, OperationDefinitionNode] = {}
     for definition in document.definitions:
@@ -100,35 +103,7 @@ def read(
             fragments[definition.name.value] = definition
         elif isinstance(definition, OperationDefinitionNode):
             operations[definition.name.value if definition.name else None] = definition
-    operation = operations.get(name) if name else next(iter(operations.values()), None)
-    if operation is None:
-        if name is None:
-            raise BadInput("'query' has no operation", field="query")
-        raise BadInput(f"no operation is named {shown(name)}", field="operationName")
-    if queries_only and operation.operation is OperationType.MUTATION:
-        raise MethodNotAllowed
-    if errors := validate(schema, document):
-        raise RequestError(*errors)
-    if name is None and len(operations) > 1:
-        # The specification wants to be told which.
-        message = f"'operationName' must be one of {', '.join(map(repr, operations))}"
-        error = BadInput(message, field="operationName")
-        raise RequestError(GraphQLError(message, original_error=error))
-    try:
-        check_shape(settings, operation, fragments)
-    except GraphQLError as error:
-        raise RequestError(error) from None
-    return Document(operation, fragments)
-
-
-def _parse(text: str, max_tokens: int) -> DocumentNode:
-    parser = _Parser(Source(text), max_tokens=max_tokens)
-    try:
-        return parser.parse_document()
-    except GraphQLError as error:
-        raise RequestError(error) from None
-    except RecursionError:
-        raise RequestError(nested_too_deeply_error(parser)) from None
+    return fragments, operations
 
 
 def _directive_variables(selections: SelectionSetNode | None) -> set[str]:

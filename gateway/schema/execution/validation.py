@@ -5,7 +5,7 @@ parsing, planning and running most operations costs. The rules are fixed here, s
 look at a kind of node is known, and no name, which none of them looks at, is visited.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -23,6 +23,7 @@ from graphql import (
     visit,
 )
 from graphql.language.visitor import BREAK, SKIP, EnterLeaveVisitor
+from graphql.validation import ASTValidationRule
 from graphql.validation.validate import (
     FragmentNestingVisitor,
     ValidationAbortedError,
@@ -33,6 +34,23 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
+
+_MARKS: Mapping[tuple[str, ...], str] = {
+    ("fragment", "..."): "FragmentsOnCompositeTypesRule KnownFragmentNamesRule "
+    "NoFragmentCyclesRule NoUnusedFragmentsRule PossibleFragmentSpreadsRule "
+    "UniqueFragmentNamesRule",
+    ("$",): "NoUndefinedVariablesRule NoUnusedVariablesRule UniqueVariableNamesRule "
+    "VariablesAreInputTypesRule VariablesInAllowedPositionRule",
+    ("@",): "DeferStreamDirectiveLabel DeferStreamDirectiveOnRootField "
+    "DeferStreamDirectiveOnValidOperationsRule KnownDirectivesRule StreamDirectiveOnListField "
+    "UniqueDirectivesPerLocationRule",
+    ("(",): "KnownArgumentNamesRule MaybeNullValidationRule OneOfInputValidationRule "
+    "UniqueArgumentNamesRule UniqueInputFieldNamesRule ValuesOfCorrectTypeRule",
+    ("__",): "MaxIntrospectionDepthRule",
+    ("subscription",): "SingleFieldSubscriptionsRule",
+}
+MARKS = {name: marks for marks, names in _MARKS.items() for name in names.split()}
+"""Texts without one of which a document can't break a rule; other rules look at every document."""
 MAX_ERRORS = 100
 NAMES = {"name", "alias"}
 KEYS = {
@@ -44,8 +62,8 @@ KEYS = {
 Handler = Callable[..., Any]
 
 
-def validate(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
-    """Return what is wrong with a document, as graphql-core's `validate` does."""
+def validate(schema: GraphQLSchema, document: DocumentNode, text: str) -> list[GraphQLError]:
+    """Return the errors of a document, parsed from this text, as graphql-core's `validate` does."""
     errors: list[GraphQLError] = []
     type_info = TypeInfo(schema)
 
@@ -57,16 +75,16 @@ def validate(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError
         errors.append(error)
 
     context = _Context(schema, document, type_info, on_error)
-    rules: list[Visitor] = [rule(context) for rule in RULES]
+    visitors: list[Visitor] = [rule(context) for rule in _relevant(text)]
     fragments = {
         definition.name.value: definition
         for definition in document.definitions
         if isinstance(definition, FragmentDefinitionNode)
     }
     if fragments:
-        rules.insert(0, FragmentNestingVisitor(fragments))
+        visitors.insert(0, FragmentNestingVisitor(fragments))
     try:
-        visit(document, _AllRules(type_info, rules), KEYS)
+        visit(document, _AllRules(type_info, visitors), KEYS)
     except ValidationAbortedError as error:
         # Without the frames of the validation, which it would keep alive.
         error.__context__ = None
@@ -74,6 +92,25 @@ def validate(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError
     except RecursionError:
         errors.append(ValidationAbortedError("Validation aborted."))
     return errors
+
+
+def _relevant(text: str) -> Sequence[type[ASTValidationRule]]:
+    """Return the rules that a document with this text could break."""
+    present = tuple(mark in text for mark in _ALL_MARKS)
+    return _with_marks(present)
+
+
+_ALL_MARKS = tuple(dict.fromkeys(mark for marks in MARKS.values() for mark in marks))
+
+
+@cache
+def _with_marks(present: tuple[bool, ...]) -> Sequence[type[ASTValidationRule]]:
+    found = {mark for mark, is_there in zip(_ALL_MARKS, present, strict=True) if is_there}
+    return [
+        rule
+        for rule in RULES
+        if rule.__name__ not in MARKS or found.intersection(MARKS[rule.__name__])
+    ]
 
 
 class _Context(ValidationContext):
