@@ -109,16 +109,18 @@ class Executor:
         """
         key = (text, name)
         operation: PreparedOperation | None = self.cache.get(key)
+        is_new = operation is None
         if operation is None:
             read = documents.read(
                 self.schema.core, self.settings, text, name, queries_only=queries_only
             )
             operation = PreparedOperation(self.schema, self.settings, read)
-            self.cache.put(key, operation, len(text))
         elif queries_only and operation.is_mutation:
             raise MethodNotAllowed
         operation.check(variables)
         coerced = operation.coerce(variables)
+        if is_new:
+            self.cache.put(key, operation, len(text))
         if (plan := operation.plan) is not None:
             return plan, coerced
         # Of an operation with directives, each combination of their variables has a plan.
