@@ -13,19 +13,19 @@ BENCH_ARGS ?=
 .DELETE_ON_ERROR:
 
 .PHONY: help
-help: ## List what there is to make
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
-install: $(VENV)/.installed ## Make .venv with freezer-gateway in it
+install: $(VENV)/.installed ## Install freezer-gateway into .venv
 
 .PHONY: serve
-serve: install playground-if-possible ## Serve the sample data, and say where to click
+serve: install playground-if-possible ## Load the sample data, and serve it
 	$(GATEWAY) demo
 	$(GATEWAY) serve
 
 .PHONY: test
-test: $(VENV)/.installed-dev ## Run the tests, on SQLite and on a throw-away PostgreSQL
+test: $(VENV)/.installed-dev ## Run the tests on SQLite and on a temporary PostgreSQL
 	$(BIN)/pytest --numprocesses=auto $(ARGS)
 
 .PHONY: test-clients
@@ -33,27 +33,27 @@ test-clients: $(VENV)/.installed-dev ## Test with Relay, Apollo, urql, graphql-c
 	$(BIN)/pytest tests/clients $(ARGS)
 
 .PHONY: test-install
-test-install: $(VENV)/.installed-dev ## Test the wheel, installed into an empty environment
+test-install: $(VENV)/.installed-dev ## Test the wheel in an empty environment
 	$(BIN)/pytest tests/install $(ARGS)
 
 .PHONY: test-compat
-test-compat: $(VENV)/.installed-dev playground chromium ## Test with Keystone, freezer and others, kept in .cache/compat
+test-compat: $(VENV)/.installed-dev playground chromium ## Test with Keystone, Freezer's programs and Horizon, cached in .cache/compat
 	$(BIN)/python -m tests.compat $(ARGS)
 
 .PHONY: compatibility
-compatibility: $(VENV)/.installed-dev playground chromium ## Do that, and write what it cost into docs/compatibility.md
+compatibility: $(VENV)/.installed-dev playground chromium ## Run test-compat, and write the costs to docs/compatibility.md
 	$(BIN)/python -m tests.compat --write
 
 .PHONY: freezer-api-costs
-freezer-api-costs: $(VENV)/.installed-dev ## Measure what the same costs with freezer-api
+freezer-api-costs: $(VENV)/.installed-dev ## Measure the same operations' costs with freezer-api
 	$(BIN)/python -m tests.compat --freezer-api
 
 .PHONY: test-pgbouncer
-test-pgbouncer: $(VENV)/.installed-dev pgbouncer ## Test through PgBouncer, in transaction mode
+test-pgbouncer: $(VENV)/.installed-dev pgbouncer ## Test through PgBouncer in transaction mode
 	$(BIN)/pytest tests/pgbouncer $(ARGS)
 
 .PHONY: pgbouncer
-pgbouncer: ## Install PgBouncer for its tests, where it is missing
+pgbouncer: ## Install PgBouncer for its tests, if missing
 	@PATH="$$PATH:/usr/sbin"; command -v pgbouncer >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update --quiet \
@@ -63,7 +63,7 @@ pgbouncer: ## Install PgBouncer for its tests, where it is missing
 	  fi; }
 
 .PHONY: chromium
-chromium: ## Install Chromium for the browser tests, where it is missing
+chromium: ## Install Chromium for the browser tests, if missing
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium; \
@@ -72,11 +72,11 @@ chromium: ## Install Chromium for the browser tests, where it is missing
 	  fi; }
 
 .PHONY: bench
-bench: $(VENV)/.installed-bench bench-tools ## Measure the gateway beside PostGraphile and freezer-api
+bench: $(VENV)/.installed-bench bench-tools ## Benchmark against PostGraphile and freezer-api
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 .PHONY: bench-tools
-bench-tools: ## Install wrk and MariaDB for the benchmark, where they are missing
+bench-tools: ## Install wrk and MariaDB for the benchmark, if missing
 	@command -v wrk >/dev/null && command -v mariadbd >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends \
@@ -92,32 +92,32 @@ lint: $(VENV)/.installed-dev ## Check format, style and types
 	$(BIN)/mypy
 
 .PHONY: format
-format: $(VENV)/.installed-dev ## Put the code into its format
+format: $(VENV)/.installed-dev ## Format the code, and apply ruff's fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 .PHONY: schema
-schema: install ## Write schema.graphql from the code
+schema: install ## Generate schema.graphql from the code
 	$(GATEWAY) schema print --output schema.graphql
 
 .PHONY: schema-check
-schema-check: install ## Fail if schema.graphql isn't what the code says
+schema-check: install ## Fail if schema.graphql is out of date
 	@$(GATEWAY) schema print --output $(VENV)/schema.graphql
 	@diff -u schema.graphql $(VENV)/schema.graphql \
 	  || { echo "schema.graphql is out of date: run 'make schema'"; exit 1; }
 
 .PHONY: readme
-readme: install ## Write the README's table of settings from the code
+readme: install ## Generate the README's table of settings
 	@{ sed '/<!-- settings -->/q' README.md; $(GATEWAY) settings --markdown; \
 	  sed -n '/<!-- end of settings -->/,$$p' README.md; } > README.md.new
 	@mv README.md.new README.md
 
 .PHONY: docs
-docs: $(VENV)/.installed-dev ## Write the answers in docs/dashboards.md from the sample data
+docs: $(VENV)/.installed-dev ## Generate the responses in docs/dashboards.md from the sample data
 	$(BIN)/python -m tests.support.examples
 
 .PHONY: wheel
-wheel: install ## Build the wheel, with GraphiQL in it, into dist/
+wheel: install ## Build the wheel, including GraphiQL, into dist/
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 .PHONY: playground
@@ -127,10 +127,10 @@ playground: install ## Build GraphiQL, if its sources changed
 .PHONY: playground-if-possible
 playground-if-possible: install
 	@$(BIN)/python -m gateway.playground.build \
-	  || echo "GraphiQL isn't built; all else works without it"
+	  || echo "GraphiQL is not built; everything else works without it"
 
 .PHONY: clean
-clean: ## Remove what was made here, but no data
+clean: ## Remove the environment, caches and builds, but no data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
@@ -145,7 +145,7 @@ $(VENV)/.installed-bench: $(VENV)/.installed-dev
 	$(BIN)/pip install --quiet --group bench
 	@touch $@
 
-# Debian has ensurepip in a package of its own.
+# Debian packages ensurepip separately.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "the gateway needs Python 3.11 or newer: make PYTHON=…"; exit 1; }
