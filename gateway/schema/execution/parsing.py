@@ -46,16 +46,28 @@ class _Parser(Parser):
 class _Lexer(Lexer):
     """graphql-core's lexer, which looks at single characters only for the less common tokens."""
 
+    def advance(self) -> Token:
+        token = self.token
+        if token.next is None and token.kind is not TokenKind.EOF:
+            found = _COMMON(self.source.body, token.end)
+            if found is not None:
+                self.last_token = token
+                self.token = token.next = following = self._read(token.end, found)
+                following.prev = token
+                return following
+        return super().advance()
+
     def read_next_token(self, start: int) -> Token:
         found = _COMMON(self.source.body, start)
-        if found is None:
-            return super().read_next_token(start)
+        return super().read_next_token(start) if found is None else self._read(start, found)
+
+    def _read(self, start: int, found: re.Match[str]) -> Token:
         ignored, name, punctuator = found.groups()
         if "\n" in ignored:
             self.line += ignored.count("\n")
             self.line_start = start + ignored.rindex("\n") + 1
-        at, end = start + len(ignored), found.end()
+        at = start + len(ignored)
         column = 1 + at - self.line_start
         if name is None:
-            return Token(_PUNCTUATORS[punctuator], at, end, self.line, column)
-        return Token(TokenKind.NAME, at, end, self.line, column, name)
+            return Token(_PUNCTUATORS[punctuator], at, at + 1, self.line, column)
+        return Token(TokenKind.NAME, at, found.end(), self.line, column, name)

@@ -16,13 +16,13 @@ from graphql import (
     GraphQLSchema,
     Node,
     OperationDefinitionNode,
+    OverlappingFieldsCanBeMergedRule,
     TypeInfo,
     ValidationContext,
     Visitor,
     specified_rules,
-    visit,
 )
-from graphql.language.visitor import BREAK, SKIP, EnterLeaveVisitor
+from graphql.language.visitor import BREAK, SKIP
 from graphql.validation import ASTValidationRule
 from graphql.validation.validate import (
     FragmentNestingVisitor,
@@ -60,6 +60,8 @@ KEYS = {
 """The keys of each kind of node under which the nodes to visit are."""
 
 Handler = Callable[..., Any]
+Handlers = Sequence[tuple[int, Handler]]
+"""Rules by their positions, with their methods for a kind of node."""
 
 
 def validate(schema: GraphQLSchema, document: DocumentNode, text: str) -> list[GraphQLError]:
@@ -75,7 +77,11 @@ def validate(schema: GraphQLSchema, document: DocumentNode, text: str) -> list[G
         errors.append(error)
 
     context = _Context(schema, document, type_info, on_error)
-    visitors: list[Visitor] = [rule(context) for rule in _relevant(text)]
+    visitors: list[Visitor] = [
+        rule(context)
+        for rule in _relevant(text)
+        if rule is not OverlappingFieldsCanBeMergedRule or "..." in text or _repeats(document)
+    ]
     fragments = {
         definition.name.value: definition
         for definition in document.definitions
@@ -84,7 +90,7 @@ def validate(schema: GraphQLSchema, document: DocumentNode, text: str) -> list[G
     if fragments:
         visitors.insert(0, FragmentNestingVisitor(fragments))
     try:
-        visit(document, _AllRules(type_info, visitors), KEYS)
+        _AllRules(type_info, visitors).visit(document)
     except ValidationAbortedError as error:
         # Without the frames of the validation, which it would keep alive.
         error.__context__ = None
@@ -92,6 +98,23 @@ def validate(schema: GraphQLSchema, document: DocumentNode, text: str) -> list[G
     except RecursionError:
         errors.append(ValidationAbortedError("Validation aborted."))
     return errors
+
+
+def _repeats(document: DocumentNode) -> bool:
+    """Return True if a selection set without fragments has a response name twice.
+
+    No others can be in conflict with each other.
+    """
+    waiting: list[Any] = list(document.definitions)
+    while waiting:
+        selections = getattr(waiting.pop(), "selection_set", None)
+        if selections is None:
+            continue
+        fields = selections.selections
+        if len({(field.alias or field.name).value for field in fields}) < len(fields):
+            return True
+        waiting += fields
+    return False
 
 
 def _relevant(text: str) -> Sequence[type[ASTValidationRule]]:
@@ -125,7 +148,7 @@ class _Context(ValidationContext):
         if id(node) not in known:
             fragment = node if isinstance(node, FragmentDefinitionNode) else None
             visitor = VariableUsageVisitor(self._type_info, fragment)
-            visit(node, _AllRules(self._type_info, [visitor]), KEYS)
+            _AllRules(self._type_info, [visitor]).visit(node)
             known[id(node)] = visitor.usages
         return known[id(node)]
 
@@ -147,69 +170,82 @@ class _Context(ValidationContext):
         return known[id(operation)]
 
 
-class _AllRules(Visitor):
+class _AllRules:
     """Every rule at once, with the types of the nodes; the rules edit nothing."""
 
     def __init__(self, type_info: TypeInfo, rules: Sequence[Visitor]) -> None:
-        super().__init__()
         self.type_info = type_info
         self.rules = rules
         self.kinds = tuple(map(type, rules))
         self.skipping: dict[int, Any] = {}
         """The node below which a rule looks at nothing, or BREAK, by the rule's position."""
+        self._enters: dict[str, tuple[Handler | None, Handlers]] = {}
+        self._leaves: dict[str, tuple[Handler | None, Handlers]] = {}
 
-    def get_enter_leave_for_kind(self, kind: str) -> EnterLeaveVisitor:
-        """Return the handlers of a kind of node."""
-        known = self.enter_leave_map.get(kind)
+    def visit(self, root: Node) -> None:
+        """Show a node and all below it to the rules, depth first."""
+        # What is to be entered, and in a tuple, what is to be left.
+        waiting: list[Any] = [root]
+        # Handlers take a key, a parent and a path, too, which no rule looks at.
+        ancestors: list[Any] = []
+        while waiting:
+            node = waiting.pop()
+            if type(node) is tuple:
+                ancestors.pop()
+                self._leave(node[0], ancestors)
+                continue
+            self._enter(node, ancestors)
+            waiting.append((node,))
+            for key in reversed(KEYS.get(node.kind, ())):
+                below = getattr(node, key, None)
+                if type(below) is tuple:
+                    waiting += below[::-1]
+                elif below is not None:
+                    waiting.append(below)
+            ancestors.append(node)
+
+    def _enter(self, node: Any, ancestors: list[Any]) -> None:
+        kind = node.kind
+        known = self._enters.get(kind)
         if known is None:
-            known = self.enter_leave_map[kind] = EnterLeaveVisitor(
-                self._enter(kind), self._leave(kind)
-            )
-        return known
-
-    def _enter(self, kind: str) -> Handler | None:
-        note_type: Handler | None = getattr(self.type_info, f"enter_{kind}", None)
-        handlers = self._handlers("enter", kind)
-        if note_type is None and not handlers:
-            return None
+            known = self._enters[kind] = self._handlers("enter", kind)
+        note_type, handlers = known
+        if note_type is not None:
+            note_type(node)
         skipping = self.skipping
+        for at, handle in handlers:
+            if skipping and at in skipping:
+                continue
+            result = handle(node, None, None, (), ancestors)
+            if result is SKIP or result is False:
+                skipping[at] = node
+            elif result is BREAK or result is True:
+                skipping[at] = BREAK
 
-        def enter(node: Node, *others: Any) -> None:
-            if note_type is not None:
-                note_type(node)
-            for at, handle in handlers:
-                if skipping and at in skipping:
-                    continue
-                result = handle(node, *others)
-                if result is SKIP or result is False:
-                    skipping[at] = node
-                elif result is BREAK or result is True:
-                    skipping[at] = BREAK
-
-        return enter
-
-    def _leave(self, kind: str) -> Handler:
-        forget_type: Handler | None = getattr(self.type_info, f"leave_{kind}", None)
-        handlers = self._handlers("leave", kind)
+    def _leave(self, node: Any, ancestors: list[Any]) -> None:
+        kind = node.kind
+        known = self._leaves.get(kind)
+        if known is None:
+            known = self._leaves[kind] = self._handlers("leave", kind)
+        forget_type, handlers = known
         skipping = self.skipping
+        for at, handle in handlers:
+            if skipping and at in skipping:
+                continue
+            result = handle(node, None, None, (), ancestors)
+            if result is BREAK or result is True:
+                skipping[at] = BREAK
+        if skipping:
+            for at in [at for at, below in skipping.items() if below is node]:
+                del skipping[at]
+        if forget_type is not None:
+            forget_type()
 
-        def leave(node: Node, *others: Any) -> None:
-            for at, handle in handlers:
-                if skipping and at in skipping:
-                    continue
-                result = handle(node, *others)
-                if result is BREAK or result is True:
-                    skipping[at] = BREAK
-            if skipping:
-                for at in [at for at, below in skipping.items() if below is node]:
-                    del skipping[at]
-            if forget_type is not None:
-                forget_type()
-
-        return leave
-
-    def _handlers(self, verb: str, kind: str) -> Sequence[tuple[int, Handler]]:
-        return [(at, getattr(self.rules[at], name)) for at, name in _names(self.kinds, verb, kind)]
+    def _handlers(self, verb: str, kind: str) -> tuple[Handler | None, Handlers]:
+        """Return TypeInfo's handler of a kind of node, and those of the rules."""
+        named = _names(self.kinds, verb, kind)
+        types: Handler | None = getattr(self.type_info, f"{verb}_{kind}", None)
+        return types, [(at, getattr(self.rules[at], name)) for at, name in named]
 
 
 @cache
