@@ -48,7 +48,7 @@ def load_settings(config: Path | None, **given: object) -> Settings:
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
-    """Write a message to standard error, and exit with this code."""
+    """Write a message to standard error. Raises `typer.Exit` with this code."""
     for line in message.splitlines():
         typer.echo(f"freezer-gateway: {line}", err=True)
     raise typer.Exit(code)
