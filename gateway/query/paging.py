@@ -154,7 +154,7 @@ class PageRequest:
     def statement(self, query: sa.Select[Any], *, with_keys: bool = True) -> sa.Select[Any]:
         """Return the query of a whole list narrowed to this page and one row more.
 
-        `with_keys` selects the sort keys as well, which `Page.cursor` needs.
+        `with_keys` selects the sort keys as well, which `cursors` needs.
         """
         narrowed = query.add_columns(*self.keys(query)) if with_keys else query
         narrowed = narrowed.where(*self.bounds())
@@ -215,10 +215,6 @@ class Page:
         if self.page_request.backwards and self.more:
             return True
         return False if self.page_request.after is None else None
-
-    def cursor(self, row: Row) -> str:
-        """Return the cursor of a row of this page."""
-        return cursors(self.page_request.order, type(row))(row)
 
     def next_offset(self) -> int:
         """Return the offset of the page after this one."""

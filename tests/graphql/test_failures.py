@@ -5,6 +5,7 @@ The same fault is injected into the gateway and into the reference execution, wh
 
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -35,6 +36,26 @@ VALUES = st.builds(
         st.tuples(st.just("UTCDateTime"), st.sampled_from(hostile_estate.MOMENTS)),
     ),
 )
+
+
+CURSORS = [
+    f"""{{ clients {{ nodes {{ clientId jobs({order}) {{ {selection} totalCount }} }} }}
+      jobs({order}) {{ {selection} totalCount }}
+      viewer {{ user }} }}"""
+    for order in ("orderBy: {field: CREATED_AT}", "last: 2, orderBy: {field: UPDATED_AT}")
+    for selection in (
+        "edges { cursor }",
+        "edges { node { jobId } cursor } nodes { description createdAt }",
+        "pageInfo { startCursor hasNextPage }",
+        "nodes { client { hostname } } pageInfo { __typename endCursor hasPreviousPage }",
+    )
+]
+"""Lists that are sorted by what may not be shown."""
+
+
+def value_fault(moment: datetime) -> Faults:
+    """Return the fault of a point in time that can't be shown."""
+    return Faults(value=("UTCDateTime", moment))
 
 
 class Log:
@@ -135,6 +156,12 @@ async def test_a_database_that_dies_in_the_middle(
         gone = bool(answer.errors) and not any((answer.data or {}).values())
         assert answer.status == (503 if gone else 200)
         check_explained(answer, complete)
+
+
+@pytest.mark.parametrize("faults", [value_fault(moment) for moment in hostile_estate.MOMENTS])
+@pytest.mark.parametrize("text", CURSORS)
+async def test_a_cursor_that_cant_be_written(hostile: Twins, text: str, faults: Faults) -> None:
+    await hostile.agree(Document(text, [{}]), faults=faults)
 
 
 def check_masked(answer: Answer) -> None:

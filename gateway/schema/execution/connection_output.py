@@ -1,13 +1,14 @@
 """The objects that a selection makes of connections: a generated function of all pages."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from gateway.codegen import CodeNames, compile_function
 from gateway.context import ItemKey
 from gateway.db.rows import Row
 from gateway.query.paging import Page, cursors
-from gateway.schema.execution.failures import FieldFailure, OutputField
+from gateway.schema.execution.failures import Execution, FieldFailure, OutputField
 from gateway.schema.execution.output import Built, ObjectOutput
 
 Beyond = dict[str, Any]
@@ -86,7 +87,7 @@ class ConnectionOutput:
                 part.key: type_ if name == "__typename" else failure for part, name, type_ in parts
             }
 
-        self._add(field, f"{info}(pages[key], key, beyond)", without_page)
+        self._add(field, f"{info}(pages[key], key, beyond, cursor)", without_page)
 
     def _add(
         self, field: OutputField, code: str, without_page: Callable[[FieldFailure], Any] | None
@@ -102,6 +103,7 @@ class ConnectionOutput:
 
     def show(  # noqa: PLR0913, PLR0917 - the generated function's own
         self,
+        execution: Execution,
         keys: Sequence[ItemKey],
         pages: Mapping[ItemKey, Page],
         rows: Sequence[Row],
@@ -117,8 +119,13 @@ class ConnectionOutput:
             start = end
         if self._show is None:
             self._show = self.compile()
-        cursor = cursors(pages[keys[0]].page_request.order, type(rows[0])) if rows else None
-        return self._show(slices, pages, rows, built, totals, beyond, cursor)
+        cursor: Any = cursors(pages[keys[0]].page_request.order, type(rows[0])) if rows else None
+        given = (slices, pages, rows, built, totals, beyond)
+        try:
+            return self._show(*given, cursor)
+        except Exception:  # noqa: BLE001 - found, and shown, by the next
+            # A sort key can't be shown: only the cursors that have it fail.
+            return self._show(*given, partial(execution.attempt_call, cursor))
 
     def show_without_pages(
         self, keys: Sequence[ItemKey], failure: FieldFailure, totals: Any
@@ -143,21 +150,21 @@ class ConnectionOutput:
         return compile_function("show", PARAMETERS, body, self._names)
 
 
-_FACTS: Mapping[str, Callable[[Page], object]] = {
-    "hasNextPage": lambda page: page.has_next,
-    "hasPreviousPage": lambda page: page.has_previous,
-    "startCursor": lambda page: page.cursor(page.rows[0]) if page.rows else None,
-    "endCursor": lambda page: page.cursor(page.rows[-1]) if page.rows else None,
+_FACTS: Mapping[str, Callable[[Page, Any], object]] = {
+    "hasNextPage": lambda page, _cursor: page.has_next,
+    "hasPreviousPage": lambda page, _cursor: page.has_previous,
+    "startCursor": lambda page, cursor: cursor(page.rows[0]) if page.rows else None,
+    "endCursor": lambda page, cursor: cursor(page.rows[-1]) if page.rows else None,
 }
 
 
 def _page_info(parts: Sequence[tuple[str, str, str]]) -> Callable[..., dict[str, Any]]:
     """Return the function of a page to its `pageInfo`."""
 
-    def info(page: Page, key: ItemKey, beyond: Beyond) -> dict[str, Any]:
+    def info(page: Page, key: ItemKey, beyond: Beyond, cursor: Any) -> dict[str, Any]:
         shown = {}
         for part, name, type_ in parts:
-            value = _FACTS[name](page) if name in _FACTS else type_
+            value = _FACTS[name](page, cursor) if name in _FACTS else type_
             if value is None and name in beyond:
                 value = beyond[name].get(key)
                 value = value if isinstance(value, FieldFailure) else bool(value)

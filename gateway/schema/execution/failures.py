@@ -6,7 +6,7 @@ failure becomes null at the nearest nullable field, and one error with its path 
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -53,6 +53,13 @@ class Execution:
         try:
             return await awaitable
         except Exception as error:  # noqa: BLE001 - the plan goes on, and the error is shown
+            return self.fail(error)
+
+    def attempt_call(self, function: Callable[..., Value], *arguments: Any) -> Value | FieldFailure:
+        """Return what a function returns, or the failure in its place."""
+        try:
+            return function(*arguments)
+        except Exception as error:  # noqa: BLE001 - it is shown in the field's place
             return self.fail(error)
 
     def fail(self, error: Exception) -> FieldFailure:

@@ -138,20 +138,13 @@ class ObjectOutput:
                 show = compile_function(
                     "show", ["r", *self._found()], [f"return {write(code)}"], code
                 )
-                values = [_attempt(execution, show, row, *found) for row in rows]
+                values = [execution.attempt_call(show, row, *found) for row in rows]
             for item, value in zip(built, values, strict=True):
                 item[field.key] = value
         return built
 
     def _found(self) -> list[str]:
         return [f"c{number}" for number in range(len(self.children))]
-
-
-def _attempt(execution: Execution, show: Callable[..., Any], *arguments: Any) -> Any:
-    try:
-        return show(*arguments)
-    except Exception as error:  # noqa: BLE001 - it is shown in the field's place
-        return execution.fail(error)
 
 
 class LevelPlan:

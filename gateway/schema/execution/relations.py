@@ -136,7 +136,7 @@ class ConnectionPlan:
         beyond = await self._beyond(execution, pages.values(), lists)
         rows = [row for page in pages.values() for row in page.rows]
         built = await self.level.build(execution, rows, all_projects=request.all_projects)
-        return self.output.show(keys, pages, rows, built, totals, beyond)
+        return self.output.show(execution, keys, pages, rows, built, totals, beyond)
 
     async def _pages_and_totals(
         self, execution: Execution, lists: "_OfCatalogue | _OfParents"
