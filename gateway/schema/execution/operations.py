@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cachetools import LRUCache
 from graphql import (
     GraphQLError,
     GraphQLID,
@@ -149,7 +150,7 @@ class PreparedOperation:
         self.plan: Plan | None = None
         """Its plan, where that depends on no variable."""
         self._texts = self._text_variables()
-        self._checked: set[tuple[Any, ...]] = set()
+        self._checked: LRUCache[tuple[Any, ...], None] = LRUCache(MAX_CHECKED)
 
     def make_plan(self, coerced: VariableValues) -> Plan:
         """Return the plan under these variables. Raises RequestError."""
@@ -200,6 +201,4 @@ class PreparedOperation:
             check_nodes(self.settings, self.schema.core, self.fragments, self.operation, variables)
         except GraphQLError as error:
             raise RequestError(error) from None
-        if len(self._checked) >= MAX_CHECKED:
-            self._checked.clear()
-        self._checked.add(lengths)
+        self._checked[lengths] = None
