@@ -4,7 +4,7 @@ import gc
 import socket
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import structlog
 import typer
@@ -22,8 +22,6 @@ from gateway.rest_compat import routes
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
-
-Result = TypeVar("Result")
 
 app = typer.Typer(
     name="freezer-gateway",

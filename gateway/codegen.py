@@ -8,12 +8,17 @@ other value is handed in by name.
 import linecache
 import weakref
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from itertools import count
 from types import CodeType
 from typing import Any
 
+from cachetools import LRUCache, cached
+
+MAX_CACHED = 500_000
+"""Characters of source whose code is kept."""
+
 _numbers = count(1)
+_codes: LRUCache[Any, tuple[CodeType, int]] = LRUCache(MAX_CACHED, lambda entry: entry[1])
 
 
 class CodeNames:
@@ -40,21 +45,24 @@ def compile_function(
         [f"def {name}({', '.join(parameters)}):\n", *(f"    {line}\n" for line in body)]
     )
     scope = dict(names.values)
-    exec(_compile(name, source), scope)  # noqa: S102 - see the module's docstring
+    exec(_compile(name, source)[0], scope)  # noqa: S102 - see the module's docstring
     function: Callable[..., Any] = scope[name]
     return function
 
 
-@lru_cache(maxsize=1024)
-def _compile(name: str, source: str) -> CodeType:
-    """Return the code of a source; selections of one shape differ only in the values of names."""
+@cached(_codes)
+def _compile(name: str, source: str) -> tuple[CodeType, int]:
+    """Return the code of a source, and its length.
+
+    Selections of one shape differ only in the values of names, and share their code.
+    """
     file = f"<generated {name} {next(_numbers)}>"
     code = compile(source, file, "exec")
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     # The function's own code, which lives as long as any function made of it.
     (own,) = (part for part in code.co_consts if isinstance(part, CodeType))
     weakref.finalize(own, linecache.cache.pop, file, None)
-    return code
+    return code, len(source)
 
 
 def source_of(function: Callable[..., Any]) -> str:

@@ -18,7 +18,8 @@ from gateway.schema.execution.documents import OperationError
 from gateway.schema.execution.operations import Executor
 
 commands = typer.Typer(
-    no_args_is_help=True, help="Print the GraphQL schema, or compare it with an earlier one."
+    no_args_is_help=True,
+    help="Print the GraphQL schema, compare it with an earlier one, or explain an operation.",
 )
 
 
@@ -101,7 +102,10 @@ def schema_explain(
     """
     chosen = load_settings(config)
     executor = Executor(create_schema(), chosen)
-    text = document.read_text(encoding="utf-8")
+    try:
+        text = document.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        fail(f"{document}: {error}")
 
     async def explain() -> str:
         database = Database(chosen)
@@ -116,6 +120,9 @@ def schema_explain(
         typer.echo(asyncio.run(explain()))
     except (OperationError, GatewayError) as error:
         fail(f"{document}: {error}")
+    except (OSError, ValueError) as error:
+        # The policy file.
+        fail(str(error))
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Database:
 
         Raises Unavailable if the database doesn't answer.
         """
-        statement = query if isinstance(query, Statement) else self._compile(query)
+        statement = query if isinstance(query, Statement) else self.compile(query)
         StatementCounter.count()
         try:
             return await self._readers.fetch(
@@ -86,10 +86,11 @@ class Database:
             return self._statements[key]
         except KeyError:
             pass
-        compiled = self._statements[key] = self._compile(make())
+        compiled = self._statements[key] = self.compile(make())
         return compiled
 
-    def _compile(self, query: SQL) -> Statement:
+    def compile(self, query: SQL) -> Statement:
+        """Return the compiled statement of a query, which is not cached."""
         return Statement(query, self._engine.dialect, self._readers.base)
 
     @asynccontextmanager

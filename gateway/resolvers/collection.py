@@ -29,9 +29,9 @@ Owner = tuple[Column, Column]
 class Collection:
     """A readable list: its source, policy rules, order, and the rows that a project sees.
 
-    Every method authorizes first, raises Forbidden if a rule forbids it and Unavailable if the
-    database doesn't answer, and costs one statement, whatever the number of rows or parents. Only
-    an empty page of a list `with_revision` costs two.
+    Every method that reads authorizes first, raises Forbidden if a rule forbids it and Unavailable
+    if the database doesn't answer, and costs one statement, whatever the number of rows or parents.
+    Only an empty page of a list `with_revision` costs two.
     """
 
     source: sa.FromClause

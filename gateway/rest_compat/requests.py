@@ -125,11 +125,13 @@ class V2Request:
         raw, parameter = await self.raw(), self.query.get("search")
         sought = json_values.parse(raw) if raw else None
         if parameter is None:
-            where = searches.where_of(resource, sought)
+            where = searches.search_condition(resource, sought)
             return where, orjson.dumps(sought).decode() if where else ""
         if sought:
             raise BadParameter("search", "there is a search in the body as well")
-        return searches.where_of(resource, json_values.parse(parameter, what="'search'")), ""
+        return searches.search_condition(
+            resource, json_values.parse(parameter, what="'search'")
+        ), ""
 
     async def page_request(self, collection: Collection) -> tuple[PageRequest, int | None]:
         """Return the part of the list that is asked for, and the revision its marker was read at.

@@ -29,7 +29,7 @@ MAX_COMPARISONS = 50
 _NOTHING = AnyOf(())
 
 
-def where_of(resource: Resource, search: Any) -> Where | None:
+def search_condition(resource: Resource, search: Any) -> Where | None:
     """Return the condition of a search; None for an empty one.
 
     Raises BadInput naming the key or value that is malformed.

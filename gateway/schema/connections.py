@@ -17,8 +17,9 @@ from gateway.schema.views import VIEWS, ConnectionField
 Item = TypeVar("Item")
 NESTED_LIMIT = 10
 """The length of a page in a page, where neither `first` nor `last` says."""
-ALL_PROJECTS = "Read all projects, not just the current one; needs a rule such as "
-"`jobs:get_all_projects`."
+ALL_PROJECTS = (
+    "Read all projects, not just the current one; needs a rule such as `jobs:get_all_projects`."
+)
 
 
 @strawberry.type(description="The position of a page in its list.")

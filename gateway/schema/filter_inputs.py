@@ -225,13 +225,13 @@ def _parts(view: View, name: str, value: Any) -> Iterable[Where]:
     if value is strawberry.UNSET or value is None:
         return
     if name == "and_":
-        yield All(tuple(_whole(view, item) for item in value))
+        yield All(tuple(_required_condition(view, item) for item in value))
     elif name == "or_":
-        yield AnyOf(tuple(_whole(view, item) for item in value))
+        yield AnyOf(tuple(_required_condition(view, item) for item in value))
     elif name == "not_":
-        yield Not(_whole(view, value))
+        yield Not(_required_condition(view, value))
     elif name in view.parts:
-        yield _whole(VIEWS[view.parts[name]], value)
+        yield _required_condition(VIEWS[view.parts[name]], value)
     elif isinstance(value, list):
         yield from (_held(view.all[name].column, item) for item in value)
     else:
@@ -242,7 +242,7 @@ def _parts(view: View, name: str, value: Any) -> Iterable[Where]:
                 yield _compared(name, column, graphql, wanted)
 
 
-def _whole(view: View, given: Any) -> Where:
+def _required_condition(view: View, given: Any) -> Where:
     return _narrowed(view, given) or All(())
 
 

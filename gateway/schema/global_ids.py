@@ -5,16 +5,9 @@ import binascii
 from collections.abc import Callable
 from functools import cache
 
-import strawberry
-
 from gateway.context import Context, ItemKey
 from gateway.errors import BadInput, shown
 from gateway.schema.views import VIEWS, View
-
-
-def global_id(name: str, project_id: str, item_id: str) -> strawberry.ID:
-    """Return the global id of an item of this type."""
-    return strawberry.ID(encoder(name)(project_id, item_id))
 
 
 @cache

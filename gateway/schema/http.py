@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
+import structlog
 from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +21,8 @@ from gateway.schema.execution.documents import MethodNotAllowed, OperationError
 from gateway.schema.execution.operations import Executor, Result
 from gateway.schema.root import Schema
 from gateway.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -75,7 +78,10 @@ class GraphQLApp:
             return {}
         try:
             return {"plan": await self.executor.explain(ctx, text, variables, name)}
-        except OperationError:  # of its variables, which the errors say
+        except (OperationError, GatewayError):  # which the answer's errors say
+            return {}
+        except Exception:  # the operation has been executed: its answer must be given
+            log.exception("plan not explained")
             return {}
 
 

@@ -105,7 +105,7 @@ def _big_integer(value: object) -> int:
     return number
 
 
-def _moment(value: object) -> datetime:
+def _date_time(value: object) -> datetime:
     try:
         moment = datetime.fromisoformat(value)  # type: ignore[arg-type]  # a TypeError is caught
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -137,6 +137,6 @@ SCALARS: dict[object, ScalarDefinition] = {
         description="A point in time, ISO 8601, in UTC. On input any offset is taken; without one "
         "it is UTC.",
         serialize=datetime.isoformat,
-        parse_value=_moment,
+        parse_value=_date_time,
     ),
 }

@@ -25,7 +25,7 @@ TITLES = {
 JOBS_PAGE = 50
 PAGE = 100
 POLL_PAGE = 10
-MOST_POLL_PAGES = 100
+MAX_POLL_PAGES = 100
 SINGLE = 4
 """One in so many of the backups is the one that is asked for."""
 
@@ -86,7 +86,7 @@ def searched(catalogue: Catalogue) -> int:
 
 def polls(catalogue: Catalogue) -> int:
     """Return how many pages a whole poll has, 100 at most."""
-    return min(MOST_POLL_PAGES, max(1, catalogue.jobs // POLLED_SHARE // POLL_PAGE))
+    return min(MAX_POLL_PAGES, max(1, catalogue.jobs // POLLED_SHARE // POLL_PAGE))
 
 
 def expected(key: str, catalogue: Catalogue) -> Sequence[Item]:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.schema.global_ids import global_id
+from tests.support.global_ids import global_id
 from tests.support.live import LiveGateway
 
 from . import freezer_api, gateways, scheduler

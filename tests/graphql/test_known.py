@@ -1,4 +1,4 @@
-"""What guards an operation holds when a plan answers it, too: as on one that nobody has seen."""
+"""Guards of an operation: the same on a plan that is known as on one that is new."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,9 +14,9 @@ from gateway.app import create_app
 from gateway.auth import policy
 from gateway.auth.identity import Headers, Identity
 from gateway.errors import Unauthenticated
-from gateway.schema.global_ids import global_id
 from gateway.settings import load
 from tests.support.apps import opened
+from tests.support.global_ids import global_id
 
 pytestmark = pytest.mark.anyio
 

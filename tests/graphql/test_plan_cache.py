@@ -31,10 +31,10 @@ async def database_url(sqlite: Sqlite, sqlite_template: str) -> AsyncIterator[st
 
 def test_what_is_new_is_on_probation_and_what_comes_again_is_protected() -> None:
     cache = PlanCache(protected=30, probation=20)
-    cache.put("hot", 1, 10)
+    cache.add("hot", 1, 10)
     assert cache.get("hot") == 1
     for number in range(100):
-        cache.put(number, number, 10)
+        cache.add(number, number, 10)
     assert cache.get("hot") == 1
     assert cache.get(99) == 99
     assert cache.get(97) is None
@@ -44,12 +44,12 @@ def test_what_is_new_is_on_probation_and_what_comes_again_is_protected() -> None
 def test_what_comes_again_pushes_out_what_came_again_longest_ago() -> None:
     cache = PlanCache(protected=30, probation=20)
     for key in "abcd":
-        cache.put(key, key, 10)
+        cache.add(key, key, 10)
         assert cache.get(key) == key
     assert cache.get("a") is None
     assert [cache.get(key) for key in "bcd"] == list("bcd")
     cache.get("b")
-    cache.put("e", "e", 10)
+    cache.add("e", "e", 10)
     cache.get("e")
     assert cache.get("c") is None
     assert [cache.get(key) for key in "bde"] == list("bde")
@@ -57,7 +57,7 @@ def test_what_comes_again_pushes_out_what_came_again_longest_ago() -> None:
 
 def test_what_would_take_most_of_the_room_is_not_kept() -> None:
     cache = PlanCache(protected=30, probation=20)
-    cache.put("long", 1, 11)
+    cache.add("long", 1, 11)
     assert cache.get("long") is None
     assert len(cache) == 0
 
@@ -65,7 +65,7 @@ def test_what_would_take_most_of_the_room_is_not_kept() -> None:
 def test_nothing_is_kept_twice() -> None:
     cache = PlanCache(protected=30, probation=20)
     for value in (1, 2):
-        cache.put("key", value, 10)
+        cache.add("key", value, 10)
     assert cache.get("key") == 2
     assert len(cache) == 1
 
@@ -74,7 +74,7 @@ def test_the_segments_are_bounded_by_the_lengths_of_texts() -> None:
     cache = PlanCache()
     chance = random.Random(1)  # noqa: S311 - the same each time
     for number in range(5000):
-        cache.put(number, number, length := chance.randrange(1, 9000))
+        cache.add(number, number, length := chance.randrange(1, 9000))
         assert length
         if chance.random() < 0.5:
             cache.get(number)

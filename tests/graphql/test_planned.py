@@ -1,7 +1,4 @@
-"""What has a plan: everything that GraphQL has for queries, feature by feature, and its cost.
-
-A plan that silently stops being used gives the same answers, and takes ten times as long.
-"""
+"""Plans of every feature that GraphQL has for queries, and the statements that each costs."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,8 +7,8 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.db.database import Database
-from gateway.schema.global_ids import global_id
 from tests.support.apps import GraphQL
+from tests.support.global_ids import global_id
 from tests.support.recorder import QueryRecorder
 from tests.support.stored_estate import estate
 

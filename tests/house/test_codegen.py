@@ -40,7 +40,7 @@ def test_its_source_goes_with_its_code() -> None:
     assert again.__code__ is function.__code__
     file = function.__code__.co_filename
     assert file in linecache.cache
-    codegen._compile.cache_clear()  # noqa: SLF001 - or it would be kept for others
+    codegen._codes.clear()  # noqa: SLF001 - or it would be kept for others
     assert source_of(function) == "def build():\n    return 'of this test'\n"
     del function, again
     gc.collect()

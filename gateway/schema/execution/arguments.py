@@ -1,4 +1,4 @@
-"""Arguments: from the nodes and variables of a field to what its resolver or plan is given."""
+"""Arguments: from the nodes and variables of a field to the values that its plan takes."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -41,7 +41,8 @@ class Arguments:
         constant = not (self._variables or self._varies)
         self.constant = self._values(None) if constant else None
         """Their values, where no variable stands in them."""
-        self._last: dict[str, Any] | None = None
+        self._others: dict[str, Any] | None = None
+        """The values of the arguments that are no variables, once they are known."""
 
     def of(self, execution: Execution) -> Mapping[str, Any]:
         """Return their values in this run. Raises GraphQLError and BadInput."""
@@ -49,12 +50,14 @@ class Arguments:
             return self.constant
         coerced = execution.variables.coerced
         given = {name: coerced.get(variable) for name, variable in self._variables.items()}
-        if self._last is None or not all(type(value) in {str, int} for value in given.values()):
+        if self._others is None or not all(type(value) in {str, int} for value in given.values()):
             values = self._values(execution.variables)
-            self._last = None if self._varies else values
+            if not self._varies:
+                self._others = {
+                    name: value for name, value in values.items() if name not in self._variables
+                }
             return values
-        # They are what the variables are, and the others what they were.
-        return self._last | given
+        return self._others | given
 
     def _values(self, variables: VariableValues | None) -> dict[str, Any]:
         values = get_argument_values(self.definition, self.node, variables)

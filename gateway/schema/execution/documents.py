@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from graphql import (
     DirectiveNode,
     DocumentNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
@@ -48,7 +50,7 @@ class MethodNotAllowed(Exception):
 
 @dataclass(frozen=True)
 class Document:
-    """One operation of a document, and the fragments it may spread."""
+    """One operation of a document, and the fragments that it spreads."""
 
     operation: OperationDefinitionNode
     fragments: Mapping[str, FragmentDefinitionNode]
@@ -89,7 +91,25 @@ def read(
         check_shape(settings, operation, fragments)
     except GraphQLError as error:
         raise RequestError(error) from None
-    return Document(operation, fragments)
+    return Document(operation, _reachable(operation, fragments))
+
+
+def _reachable(
+    operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
+) -> dict[str, FragmentDefinitionNode]:
+    """Return the fragments that an operation spreads, directly or by way of others."""
+    found: dict[str, FragmentDefinitionNode] = {}
+    waiting: list[Any] = [operation.selection_set]
+    while waiting:
+        for selection in waiting.pop().selections:
+            if isinstance(selection, FragmentSpreadNode):
+                name = selection.name.value
+                if name not in found:
+                    found[name] = fragments[name]
+                    waiting.append(fragments[name].selection_set)
+            elif selection.selection_set is not None:
+                waiting.append(selection.selection_set)
+    return found
 
 
 def _definitions(

@@ -45,9 +45,8 @@ class NotingDatabase:
         values: Mapping[str, Any] | None = None,  # noqa: ARG002 - Database's signature
     ) -> Sequence[Row]:
         """Note the statement; return no rows."""
-        self.statements.append(
-            query if isinstance(query, Statement) else self.statement(query, lambda: query)
-        )
+        statement = query if isinstance(query, Statement) else self._database.compile(query)
+        self.statements.append(statement)
         return []
 
 
@@ -80,7 +79,7 @@ class _Explainer:
             case ByGlobalIdPlan():
                 parts = [
                     await self.level(
-                        f"{name}: by key", root.level(name), root.find(run, name, [KEY])
+                        f"{name}: by key", root.level_for(name), root.find(run, name, [KEY])
                     )
                     for name in dict.fromkeys(name for name, _, _ in root.wanted(run))
                 ]

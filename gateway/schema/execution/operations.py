@@ -38,6 +38,8 @@ from gateway.settings import Settings
 
 MAX_CHECKED = 64
 """The number of combinations of page lengths that an operation remembers to have passed."""
+ABSENT = object()
+"""In place of a variable that isn't given: its default is its value, which null isn't."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ class Result:
 class Executor:
     """Executes every operation: reads it, finds or makes its plan, and runs that.
 
-    Its limits, its validity and its plan are worked out once; everything that depends on variables
-    or on the caller is checked at every run.
+    Its validity, its plan and the limits on its shape are worked out once, the number of nodes for
+    each combination of page lengths; everything that depends on the caller, at every run.
     """
 
     def __init__(self, schema: Any, settings: Settings) -> None:
@@ -121,7 +123,7 @@ class Executor:
         operation.check(variables)
         coerced = operation.coerce(variables)
         if is_new:
-            self.cache.put(key, operation, len(text))
+            self.cache.add(key, operation, len(text))
         if (plan := operation.plan) is not None:
             return plan, coerced
         # Of an operation with directives, each combination of their variables has a plan.
@@ -131,7 +133,7 @@ class Executor:
             plan = operation.make_plan(coerced)
             self.planned += 1
             if values:
-                self.cache.put((*key, values), plan, len(text))
+                self.cache.add((*key, values), plan, len(text))
             else:
                 operation.plan = plan
         return plan, coerced
@@ -149,13 +151,22 @@ class PreparedOperation:
         self.directive_variables = document.directive_variables
         self.plan: Plan | None = None
         """Its plan, where that depends on no variable."""
+        self._declared = [
+            node.variable.name.value for node in document.operation.variable_definitions or ()
+        ]
         self._texts = self._text_variables()
         self._checked: LRUCache[tuple[Any, ...], None] = LRUCache(MAX_CHECKED)
 
     def make_plan(self, coerced: VariableValues) -> Plan:
         """Return the plan under these variables. Raises RequestError."""
+        # The plan, and the fields it can still plan, depend on no other value, and keep none.
+        names = self.directive_variables
+        directives = VariableValues(
+            {name: coerced.sources[name] for name in names if name in coerced.sources},
+            {name: coerced.coerced[name] for name in names if name in coerced.coerced},
+        )
         try:
-            return Planner(self.schema, self.fragments, self.operation, coerced).plan()
+            return Planner(self.schema, self.fragments, self.operation, directives).plan()
         except GraphQLError as error:
             raise RequestError(error) from None
 
@@ -191,9 +202,8 @@ class PreparedOperation:
     def check(self, variables: Mapping[str, Any]) -> None:
         """Pass, or raise RequestError for more nodes than an operation may return."""
         lengths = tuple(
-            (name, len(value) if isinstance(value, list) else value)
-            for name, value in variables.items()
-            if isinstance(value, int | float | list)
+            _page_length(variables[name]) if name in variables else ABSENT
+            for name in self._declared
         )
         if lengths in self._checked:
             return
@@ -202,3 +212,10 @@ class PreparedOperation:
         except GraphQLError as error:
             raise RequestError(error) from None
         self._checked[lengths] = None
+
+
+def _page_length(value: Any) -> Any:
+    """Return the part of a variable's value that a number of nodes can depend on."""
+    if isinstance(value, list):
+        return "list", len(value)
+    return value if value is None or isinstance(value, int | float) else "other"

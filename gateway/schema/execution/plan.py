@@ -1,12 +1,13 @@
 """A plan: an operation as its root fields, each of which reads or writes, level by level."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from graphql import GraphQLError
 
 from gateway.schema.execution.failures import Execution, OutputField, complete, gather_all
+from gateway.schema.execution.output import LevelPlan
 
 
 class RootPlan(Protocol):
@@ -27,9 +28,11 @@ class Plan:
     is_mutation: bool
 
     def __str__(self) -> str:
-        """Return the plan's root fields, a line each; `explain` has the rest."""
-        lines = [f"  {field.key}: {root.describe()}" for field, root in self.fields]
-        return "\n".join(["mutation" if self.is_mutation else "query", *lines])
+        """Return the plan as a tree, a line for each level; `explain` adds SQL and code."""
+        lines = ["mutation" if self.is_mutation else "query"]
+        for field, root in self.fields:
+            lines += _tree(field, root, 1)
+        return "\n".join(lines)
 
     async def run(self, execution: Execution) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
         """Return the operation's data, and the errors of what is null in it because it failed."""
@@ -48,3 +51,11 @@ class Plan:
             return complete([field for field, _ in self.fields], data, (), errors), errors
         except GraphQLError as error:
             return None, [*errors, error]
+
+
+def _tree(field: OutputField, part: Any, depth: int) -> Iterator[str]:
+    yield f"{'  ' * depth}{field.key}: {part.describe()}"
+    level: LevelPlan | None = getattr(part, "level", None)
+    for output in level.outputs if level else ():
+        for below, _, child in output.children:
+            yield from _tree(below, child, depth + 1)

@@ -31,7 +31,7 @@ class PlanCache:
             self._protected[key] = entry
         return entry[0]
 
-    def put(self, key: Hashable, value: object, length: int) -> None:
+    def add(self, key: Hashable, value: object, length: int) -> None:
         """Keep a value made of a text of this length, unless it would take most of the room."""
         if length <= self._probation.maxsize / 2:
             self._probation[key] = (value, length)

@@ -49,8 +49,12 @@ class ToOnePlan:
         if isinstance(found, FieldFailure):
             return EveryKeyFailed(found)
         rows = list(found.values())
-        (built,) = await self.level.build(execution, rows, all_projects=all_projects)
-        return dict(zip(found, built, strict=True))
+        built = await execution.attempt(
+            self.level.build(execution, rows, all_projects=all_projects)
+        )
+        if isinstance(built, FieldFailure):
+            return EveryKeyFailed(built)
+        return dict(zip(found, built[0], strict=True))
 
 
 class ConnectionRequest(NamedTuple):
@@ -99,7 +103,7 @@ class ConnectionPlan:
             self._requests[limits] = request
         return request
 
-    async def run(self, execution: Execution) -> dict[str, Any]:
+    async def run(self, execution: Execution) -> Any:
         """Return one page of the catalogue. Raises GraphQLError and BadInput."""
         request = self.request(execution, all_projects=None)
         return (await self._read(execution, [ROOT], request, _OfCatalogue(execution.ctx, request)))[
@@ -126,13 +130,26 @@ class ConnectionPlan:
         keys: Sequence[ItemKey],
         request: ConnectionRequest,
         lists: "_OfCatalogue | _OfParents",
-    ) -> dict[ItemKey, dict[str, Any]]:
+    ) -> dict[ItemKey, Any]:
         """Return the connections of these parents, as far as they can be read."""
         pages, totals = await self._pages_and_totals(execution, lists)
         if isinstance(totals, FieldFailure):
             totals = EveryKeyFailed(totals)
         if isinstance(pages, FieldFailure):
             return self.output.show_without_pages(keys, pages, totals)
+        shown = await execution.attempt(self._shown(execution, keys, pages, totals, request, lists))
+        return dict.fromkeys(keys, shown) if isinstance(shown, FieldFailure) else shown
+
+    async def _shown(  # noqa: PLR0913, PLR0917 - all that connections are made of
+        self,
+        execution: Execution,
+        keys: Sequence[ItemKey],
+        pages: Mapping[ItemKey, Page],
+        totals: Any,
+        request: ConnectionRequest,
+        lists: "_OfCatalogue | _OfParents",
+    ) -> dict[ItemKey, Any]:
+        """Return the connections of these parents, whose pages have been read."""
         beyond = await self._beyond(execution, pages.values(), lists)
         rows = [row for page in pages.values() for row in page.rows]
         built = await self.level.build(execution, rows, all_projects=request.all_projects)

@@ -41,7 +41,8 @@ class ByRestIdPlan:
         """Return the item, or None. Raises BadInput and what reading raises."""
         item_id = self.spec.check(self.arguments.of(execution)["item_id"])
         key = (execution.ctx.project_id, item_id)
-        found = await self.spec.collection.resolve_ids(execution.ctx, [key], self.level.columns)
+        collection = self.spec.collection.as_item
+        found = await collection.resolve_ids(execution.ctx, [key], self.level.columns)
         (built,) = await self.level.build(execution, list(found.values()), all_projects=False)
         return built[0] if built else None
 
@@ -60,7 +61,7 @@ class ByGlobalIdPlan:
         """Return the plan in a phrase."""
         return "items by their global ids" if self.spec.many else "an item by its global id"
 
-    def level(self, name: str) -> LevelPlan:
+    def level_for(self, name: str) -> LevelPlan:
         """Return the selection on rows of a type, planned when the first of them is asked for."""
         if name not in self._levels:
             self._levels[name] = self.level_of(name)
@@ -109,15 +110,17 @@ class ByGlobalIdPlan:
         self, execution: Execution, name: str, keys: list[ItemKey], *, all_projects: bool = False
     ) -> Mapping[ItemKey, Any] | EveryKeyFailed:
         """Return the items of one type, by key; failures are in it, not raised."""
-        level, collection = self.level(name), VIEWS[name].collection
+        level, collection = self.level_for(name), VIEWS[name].collection
         if all_projects:
             collection = collection.all_projects
         found = await execution.attempt(collection.rows_by_key(execution.ctx, keys, level.columns))
         if isinstance(found, FieldFailure):
             return EveryKeyFailed(found)
         rows = list(found.values())
-        (built,) = await level.build(execution, rows, all_projects=all_projects)
-        return dict(zip(found, built, strict=True))
+        built = await execution.attempt(level.build(execution, rows, all_projects=all_projects))
+        if isinstance(built, FieldFailure):
+            return EveryKeyFailed(built)
+        return dict(zip(found, built[0], strict=True))
 
 
 @dataclass(frozen=True, eq=False)
