@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import Job, JSONText, columns, default_of, new_id
+from gateway.catalogue.tables import Job, JSONText, columns, default_of, new_id, source
 from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
 from gateway.query import filters
@@ -26,16 +26,22 @@ COLLECTION = collection(Job, rules.JOBS, COLUMNS.description, COLUMNS.id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
 OF_SESSION = (COLUMNS.project_id, COLUMNS.session_id)
 
+# Correlated by name: inside of a subquery, as in a filter of documents on SQLite, they would
+# otherwise be about any job.
 _BY_OTHERS = sa.and_(
-    sa.exists().where(
+    sa.exists()
+    .where(
         clients.COLUMNS.id == COLUMNS.client_id,
         clients.COLUMNS.is_central,
         clients.COLUMNS.project_id != COLUMNS.project_id,
-    ),
-    ~sa.exists().where(
+    )
+    .correlate(source(Job)),
+    ~sa.exists()
+    .where(
         clients.COLUMNS.id == COLUMNS.client_id,
         clients.COLUMNS.project_id == COLUMNS.project_id,
-    ),
+    )
+    .correlate(source(Job)),
 )
 """Whether another project's central client runs the job; its processes are that project's own."""
 
