@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import Job, JSONText, columns, default_of, new_id
+from gateway.catalogue.tables import Job, JSONText, columns, default_of, new_id, source
 from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
 from gateway.query import filters
@@ -26,16 +26,22 @@ COLLECTION = collection(Job, rules.JOBS, COLUMNS.description, COLUMNS.id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
 OF_SESSION = (COLUMNS.project_id, COLUMNS.session_id)
 
+# Correlated by name: in a subquery of a document filter, on SQLite, they would otherwise be about
+# any job.
 _RUN_BY_OTHER_PROJECT = sa.and_(
-    sa.exists().where(
+    sa.exists()
+    .where(
         clients.COLUMNS.id == COLUMNS.client_id,
         clients.COLUMNS.is_central,
         clients.COLUMNS.project_id != COLUMNS.project_id,
-    ),
-    ~sa.exists().where(
+    )
+    .correlate(source(Job)),
+    ~sa.exists()
+    .where(
         clients.COLUMNS.id == COLUMNS.client_id,
         clients.COLUMNS.project_id == COLUMNS.project_id,
-    ),
+    )
+    .correlate(source(Job)),
 )
 """The predicate of jobs run by another project's central client, whose processes are hidden."""
 

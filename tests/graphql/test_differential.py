@@ -5,22 +5,25 @@ Status, data, the order of keys, and errors with their messages, paths, location
 documents, others each time, in place of the few that are always the same.
 """
 
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from graphql import GraphQLList, get_named_type
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import hostile_estate
 from tests.support.databases import Server
 from tests.support.examples import DOCUMENT, TABS, examples, question
+from tests.support.graphql_calls import selection
 from tests.support.graphql_documents import Document, Variables, documents
+from tests.support.hostile_estate import KNOWN
 from tests.support.queries import QUERIES
 from tests.support.reference import SCHEMA
 from tests.support.stored_estate import ISSUE
-from tests.support.twins import EXAMPLES, Twins, hostile_twins, twins_on
+from tests.support.twins import EXAMPLES, LONG, Twins, hostile_twins, twins_on
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +47,21 @@ REFUSED = [
 ]
 """Documents that can't be executed."""
 
+QUERY: Any = SCHEMA.query_type
+ROOTS = [name for name, field in QUERY.fields.items() if "where" in field.args]
+VALUES: dict[str, Sequence[Any]] = {
+    "Boolean": [True, False],
+    "String": KNOWN.words,
+    "ID": [*KNOWN.rest_ids[::3], "p1", ""],
+    "Int": [number for number in KNOWN.numbers if abs(number) < 2**31],
+    "BigInt": KNOWN.numbers,
+    "DateTime": [*KNOWN.moments, "1970-01-01T00:00:00.5Z", "1970-01-01T00:00:01Z"],
+    "JSON": [1, 1.5, 7, "1", "☃", True],
+}
+"""What is compared with, by type."""
+BATCH = 50
+STEP = 1 if LONG else 4
+
 
 @pytest.fixture(scope="module")
 async def hostile(server: Server, template: str) -> AsyncIterator[Twins]:
@@ -62,9 +80,63 @@ async def sample(server: Server, demo_template: str) -> AsyncIterator[Twins]:
 
 
 @EXAMPLES
-@given(document=documents(SCHEMA, hostile_estate.KNOWN), is_local=st.booleans())
+@given(document=documents(SCHEMA, KNOWN), is_local=st.booleans())
 async def test_any_document(hostile: Twins, document: Document, is_local: bool) -> None:  # noqa: FBT001
     await hostile.agree(document, is_local=is_local)
+
+
+@pytest.mark.parametrize("across", ["true", "false"])
+@pytest.mark.parametrize("root", ROOTS)
+async def test_every_field(hostile: Twins, root: str, across: str) -> None:
+    for depth in (1, 3):
+        below = selection(QUERY.fields[root].type, depth)
+        await hostile.agree(
+            Document(f"{{ {root}(first: 100, allProjects: {across}) {below} }}", [{}])
+        )
+
+
+@pytest.mark.parametrize("root", ROOTS)
+async def test_every_condition(hostile: Twins, root: str) -> None:
+    wheres = list(conditions(get_named_type(QUERY.fields[root].args["where"].type)))
+    for start in range(0, len(wheres), BATCH):
+        batch = wheres[start : start + BATCH]
+        variables = {f"w{number}": where for number, where in enumerate(batch)}
+        declared = ", ".join(f"${name}: {root[:-1].title()}Where" for name in variables)
+        asked = " ".join(
+            f"{name}: {root}(where: ${name}, first: 100, allProjects: true) {{ nodes {{ id }} }}"
+            for name in variables
+        )
+        (answer,) = await hostile.agree(Document(f"query({declared}) {{ {asked} }}", [variables]))
+        assert not answer.errors, answer
+
+
+def conditions(where: Any) -> Iterator[dict[str, Any]]:
+    """Yield conditions on each field; in a long run with each operator, and each opposite."""
+    for number, (name, field) in enumerate(where.fields.items()):
+        inner = get_named_type(field.type)
+        if inner is where:
+            continue
+        if inner.name.endswith("Where"):
+            yield from ({name: condition} for condition in conditions(inner))
+        elif inner.name == "DocumentFilter":
+            tried = list(itertools.product(KNOWN.paths[:-1], [*VALUES["JSON"], None]))
+            yield from ({name: {"path": path, "eq": eq}} for path, eq in tried[:: 1 if LONG else 5])
+        else:
+            # Each costs the compilation of a statement.
+            for operator, operand in list(inner.fields.items())[number % STEP :: STEP]:
+                wanted = [{name: {operator: value}} for value in operands(operand.type)]
+                yield from wanted
+                yield from ({"not": one} for one in wanted if LONG)
+
+
+def operands(type_: Any) -> Iterator[Any]:
+    """Yield what is tried with an operator, by the type of what it compares with."""
+    named = get_named_type(type_)
+    values: Sequence[Any] = VALUES.get(named.name) or list(named.values)
+    if isinstance(type_, GraphQLList):
+        yield from ([], values[:1], values)
+    else:
+        yield from values
 
 
 @pytest.mark.parametrize("text", REFUSED)

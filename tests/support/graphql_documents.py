@@ -87,8 +87,8 @@ class _Writer:
     """How many fields may still be written."""
 
     def document(self) -> Document:
-        self.left = self.draw(st.integers(3, 60))
-        body = self.selections(self.schema.query_type, self.draw(st.integers(2, 9)))
+        self.left = self.draw(st.integers(10, 60))
+        body = self.selections(self.schema.query_type, self.draw(st.integers(4, 9)))
         fragments = " ".join(
             f"fragment {name} on {type_} {text}" for name, (type_, text) in self.fragments.items()
         )

@@ -205,7 +205,7 @@ def _by_rest_id(_root: None, info: GraphQLResolveInfo, **arguments: str) -> Item
     if "\0" in item_id:
         raise BadInput(f"'{name}' has a NUL character", field=name)
     type_ = get_named_type(info.return_type).name
-    return reference.meant(type_, reference.project, item_id, across=False)
+    return reference.meant(type_, reference.project, item_id, across=False, as_item=True)
 
 
 def _node(_root: None, info: GraphQLResolveInfo, id: str) -> Item | None:  # noqa: A002

@@ -90,14 +90,14 @@ class Reader:
         """Return True if the caller, who has every role, may do this."""
         return rule != self.faults.rule
 
-    def read(self, type_: str, kind: str, *, across: bool) -> None:
+    def read(self, type_: str, kind: str, *, across: bool, as_item: bool = False) -> None:
         """Pass for a read that succeeds. Raises Forbidden, and what is injected."""
         entity = f"{type_.lower()}s"
         self.faults.read(entity, kind)
         if kind == "resolve_ids" and type_ != "Client":
             # All but clients are meant by their own ids.
             self.faults.read(entity, "rows_by_key")
-        rule = f"{entity}:{'get_all_projects' if across else 'get_all'}"
+        rule = f"{entity}:{'get_all_projects' if across else 'get' if as_item else 'get_all'}"
         if not self.allows(rule):
             raise Forbidden(f"you are not allowed to do this: '{rule}' in project '{self.project}'")
         self.faults.statement()
@@ -107,9 +107,11 @@ class Reader:
         own = row["project_id"] == self.project
         return across or own or (type_ == "Client" and row["is_central"])
 
-    def meant(self, type_: str, project: str, item_id: str, *, across: bool) -> Item | None:
+    def meant(
+        self, type_: str, project: str, item_id: str, *, across: bool, as_item: bool = False
+    ) -> Item | None:
         """Return the item that a project means by an id: its own, else a central client."""
-        self.read(type_, "resolve_ids", across=across)
+        self.read(type_, "resolve_ids", across=across, as_item=as_item)
         found = [
             row
             for row in self.catalogue.rows[type_]
