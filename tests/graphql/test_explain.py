@@ -125,6 +125,9 @@ async def test_an_administrator_is_shown_the_plan(explained: httpx.AsyncClient) 
     body = await ask(explained, "{ actions { totalCount } }", **wanted)
     assert body["data"] == {"actions": {"totalCount": 1}}
     assert "errors" in await ask(explained, "{ jobs(first: -1) { totalCount } }", **wanted)
+    # An answer is given, whatever there is to say of its plan.
+    body = await ask(explained, '{ node(id: "bad") { id } viewer { user } }', **wanted)
+    assert body["data"] == {"node": None, "viewer": {"user": "admin"}}
 
 
 async def test_nobody_else_is(explained: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
@@ -133,3 +136,14 @@ async def test_nobody_else_is(explained: httpx.AsyncClient, client: httpx.AsyncC
     assert "extensions" not in await ask(explained, DOCUMENT, **{"X-Auth-Token": "admin"})
     # By default, not even an administrator.
     assert "extensions" not in await ask(client, DOCUMENT, **wanted)
+
+
+async def test_a_plan_prints_as_a_tree(app: Any) -> None:
+    plan, _ = app.state.graphql.executor.prepare(DOCUMENT, {})
+    assert str(plan).splitlines() == [
+        "query",
+        "  jobs: a connection of Job",
+        "    client: the Client of each `client_id`",
+        "  node: an item by its global id",
+        "  __schema: executed by graphql-core",
+    ]

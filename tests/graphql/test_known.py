@@ -234,3 +234,49 @@ async def test_each_caller_gets_what_is_theirs(database_url: str) -> None:
                     "viewer": {"project": project},
                 }
         assert gateway.planned == 2
+
+
+BY_DEFAULT = """query($n: Int = 100) {
+  jobs(first: $n) { nodes { backups(first: $n) { nodes { id } } } }
+}"""
+
+
+async def test_a_null_says_nothing_of_the_default(database_url: str) -> None:
+    async with gateway_on(database_url, max_limit=200) as gateway:
+        for variables, refused in (({"n": None}, False), ({}, True), ({"n": None}, False)):
+            sent = {"query": BY_DEFAULT, "variables": variables}
+            body = (await gateway.send(json=sent)).json()
+            assert ("10100 nodes" in str(body)) == refused, body
+
+
+OTHERS_FRAGMENT = """query A($x: JobWhere) { jobs(where: $x) { totalCount } }
+query B($x: Boolean!) { ...F } fragment F on Query { viewer @skip(if: $x) { user } }"""
+
+
+async def test_directives_of_another_operation_are_not_this_ones(database_url: str) -> None:
+    async with gateway_on(database_url) as gateway:
+        sent = {"query": OTHERS_FRAGMENT, "operationName": "A"}
+        for where in ({"jobId": {"eq": "x"}}, {"or": []}, None):
+            response = await gateway.send(json=sent | {"variables": {"x": where}})
+            assert response.json() == {"data": {"jobs": {"totalCount": 0}}}
+        sent = {"query": OTHERS_FRAGMENT, "operationName": "B", "variables": {"x": True}}
+        assert (await gateway.send(json=sent)).json() == {"data": {}}
+
+
+async def test_one_item_is_shown_by_the_rule_for_one(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "REREAD_SECONDS", -1)
+    rules = tmp_path / "policy.yaml"
+    rules.write_text("{}")
+    query = '{ job(jobId: "none") { id } }'
+    async with gateway_on(database_url, policy_file=rules) as gateway:
+        for text, passes in (
+            ('"jobs:get": "!"', False),
+            ('"jobs:get_all": "!"', True),
+            ('"jobs:get": "!"', False),
+        ):
+            rules.write_text(text)
+            for _ in range(2):
+                body = (await gateway.send(json={"query": query})).json()
+                assert ("errors" not in body) == passes, body

@@ -6,7 +6,7 @@ from typing import Any
 from cachetools import LRUCache
 
 PROTECTED, PROBATION = 400_000, 100_000
-"""Characters of text in each segment; what is planned takes some 100 bytes for each."""
+"""Characters of text in each segment; a planned operation takes some 200 bytes for each."""
 
 
 class PlanCache:
