@@ -110,6 +110,18 @@ async def test_every_condition(hostile: Twins, root: str) -> None:
         assert not answer.errors, answer
 
 
+@pytest.mark.parametrize("root", ROOTS)
+async def test_every_search(hostile: Twins, root: str) -> None:
+    texts = [*KNOWN.words, "A", "É", *KNOWN.rest_ids]
+    variables = {f"s{number}": text for number, text in enumerate(texts)}
+    declared = ", ".join(f"${name}: String" for name in variables)
+    asked = " ".join(
+        f"{name}: {root}(search: ${name}, first: 100) {{ totalCount nodes {{ id }} }}"
+        for name in variables
+    )
+    await hostile.agree(Document(f"query({declared}) {{ {asked} }}", [variables]))
+
+
 def conditions(where: Any) -> Iterator[dict[str, Any]]:
     """Yield conditions on each field; in a long run with each operator, and each opposite."""
     for number, (name, field) in enumerate(where.fields.items()):

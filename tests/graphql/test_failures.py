@@ -58,6 +58,36 @@ def value_fault(moment: datetime) -> Faults:
     return Faults(value=("UTCDateTime", moment))
 
 
+SCENE = """query($ids: [ID!]!) {
+  nodes(ids: $ids) { id ... on Job { description client { hostname } } ... on Backup {
+    job { session { sessionId } actions(last: 1) { totalCount } } } }
+  job(jobId: "j1") { client { hostname jobs { nodes { jobId } } } session { jobs { totalCount } } }
+  client(clientId: "c1") { backups(first: 1) { nodes { job { jobId } client { clientId } } } }
+  one: node(id: "Q2xpZW50OnAyOmMw") { id ... on Client { jobs { pageInfo { hasNextPage } } } }
+}"""
+"""Much of everything, so that each fault has a place in it."""
+ABOVE_ALL = """{ jobs(first: 2, after: "zzz") { nodes { id } } viewer { user } }"""
+MORE = """{ backups(first: 1, before: "<Query.backups.3>") { pageInfo { %s } totalCount %s }
+  job(jobId: "j3") { actions(last: 1, after: "<Job.actions.1>") { pageInfo { %s } %s } } }"""
+SCENES = [
+    Document(SCENE, [{"ids": hostile_estate.KNOWN.ids}]),
+    Document(ABOVE_ALL, [{}]),
+    *(
+        Document(MORE % (facts, items, facts, items), [{}])
+        for facts, items in (
+            ("hasNextPage hasPreviousPage", ""),
+            ("__typename", "edges { __typename }"),
+            ("startCursor __typename", "nodes { __typename }"),
+        )
+    ),
+]
+EVERY = [
+    *(Faults(load=(entity, kind)) for entity in ENTITIES for kind in KINDS),
+    *(Faults(rule=rule) for rule in RULES if ":get_all" in rule),
+    Faults(dead_from=0),
+]
+
+
 class Log:
     """Stands in for the log of unexpected errors, which would be long."""
 
@@ -156,6 +186,13 @@ async def test_a_database_that_dies_in_the_middle(
         gone = bool(answer.errors) and not any((answer.data or {}).values())
         assert answer.status == (503 if gone else 200)
         check_explained(answer, complete)
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+@pytest.mark.parametrize("scene", range(len(SCENES)))
+async def test_every_fault(hostile: Twins, scene: int, is_local: bool) -> None:  # noqa: FBT001
+    for faults in EVERY:
+        await hostile.agree(SCENES[scene], is_local=is_local, faults=faults)
 
 
 @pytest.mark.parametrize("faults", [value_fault(moment) for moment in hostile_estate.MOMENTS])

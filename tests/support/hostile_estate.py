@@ -82,6 +82,14 @@ def estate(project: str) -> dict[Any, list[dict[str, Any]]]:
         ]
     for row in found[Client]:
         row["is_central"] = False
+    if project == "p1":
+        # The other project's client runs these.
+        for row in found[Job][1:3]:
+            row |= {
+                "client_id": f"c{COUNTS[Client]}",
+                "current_pid": 7,
+                "job_schedule": DOCUMENTS[1],
+            }
     if project == "p2":
         # These serve both projects; one has the id of the other's own.
         found[Client][0]["is_central"] = True

@@ -242,7 +242,7 @@ async def hostile_twins(
         "p1",
         faults,
         default_limit=4,
-        graphql_max_nodes=NO_LIMIT**2,
+        graphql_max_nodes=NO_LIMIT**9,
         graphql_max_depth=60,
         graphql_max_aliases=NO_LIMIT,
     ) as twins:
