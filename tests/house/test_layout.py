@@ -60,7 +60,7 @@ HOMES = {
     "aiosqlite": {"db"},
     "alembic": {"migrations"},
     "asyncpg": {"db"},
-    "cachetools": {"auth", "db", "schema"},
+    "cachetools": {"auth", "codegen", "db", "schema"},
     "graphql": {"schema"},
     "keystoneauth1": {"auth"},
     "keystonemiddleware": {"auth"},
