@@ -28,7 +28,7 @@ QUERY = """{ jobs(first: 50) { nodes {
 } } }"""
 JOBS = 50
 RUNS = 3
-MAX_COLD_CALLS, MAX_WARM_CALLS = 5000, 750
+MAX_COLD_CALLS, MAX_WARM_CALLS = 3500, 750
 TEXTS = count()
 
 
