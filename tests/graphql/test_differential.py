@@ -58,7 +58,7 @@ VALUES: dict[str, Sequence[Any]] = {
     "DateTime": [*KNOWN.moments, "1970-01-01T00:00:00.5Z", "1970-01-01T00:00:01Z"],
     "JSON": [1, 1.5, 7, "1", "☃", True],
 }
-"""What is compared with, by type."""
+"""The values that conditions compare with, by type."""
 BATCH = 50
 STEP = 1 if LONG else 4
 
