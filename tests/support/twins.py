@@ -96,9 +96,9 @@ class Twins:
     """By the names of a type and its field: places in those lists."""
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def __repr__(self) -> str:
-        """Return no more than fits on a line, for Hypothesis to print."""
-        return f"Twins({self.project!r})"
+    def _repr_pretty_(self, printer: Any, _cycle: object) -> None:
+        """Show no more than fits on a line, where Hypothesis would show every row."""
+        printer.text(f"Twins({self.project!r})")
 
     @property
     def faults(self) -> Faults:
