@@ -1,5 +1,6 @@
 """Parsing: the trees, places and errors of graphql-core's own parser."""
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.support import hostile_estate
 from tests.support.graphql_documents import Document, documents
 
 MAX_TOKENS = 5000
+LONG = os.environ.get("GATEWAY_TEST_DOCUMENTS")
 TEXTS = [
     '# a comment\r\n{ a(b: "c\\u00e9 \\"d\\"", e: 1.5e3, f: -7) }\n',
     "query Q($a: [Int!]! = [1, 2], $b: T = {c: ENUM, d: null}) @x(y: true) {\n\n  ...F\n}",
@@ -62,7 +64,7 @@ def test_a_text(number: int) -> None:
     assert outcome(parse, TEXTS[number]) == outcome(parse_by_core, TEXTS[number])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=int(LONG or 100), derandomize=not LONG, database=None, deadline=None)
 @given(document=documents(create_schema().core, hostile_estate.KNOWN), data=st.data())
 def test_any_document(document: Document, data: st.DataObject) -> None:
     text = document.text

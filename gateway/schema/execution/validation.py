@@ -186,7 +186,7 @@ class _AllRules:
         """Show a node and all below it to the rules, depth first."""
         # What is to be entered, and in a tuple, what is to be left.
         waiting: list[Any] = [root]
-        # Handlers take a key, a parent and a path, too, which no rule looks at.
+        # Handlers take a key and a path, too, which no rule looks at.
         ancestors: list[Any] = []
         while waiting:
             node = waiting.pop()
@@ -213,10 +213,11 @@ class _AllRules:
         if note_type is not None:
             note_type(node)
         skipping = self.skipping
+        parent = ancestors[-1] if ancestors else None
         for at, handle in handlers:
             if skipping and at in skipping:
                 continue
-            result = handle(node, None, None, (), ancestors)
+            result = handle(node, None, parent, (), ancestors)
             if result is SKIP or result is False:
                 skipping[at] = node
             elif result is BREAK or result is True:
@@ -229,10 +230,11 @@ class _AllRules:
             known = self._leaves[kind] = self._handlers("leave", kind)
         forget_type, handlers = known
         skipping = self.skipping
+        parent = ancestors[-1] if ancestors else None
         for at, handle in handlers:
             if skipping and at in skipping:
                 continue
-            result = handle(node, None, None, (), ancestors)
+            result = handle(node, None, parent, (), ancestors)
             if result is BREAK or result is True:
                 skipping[at] = BREAK
         if skipping:
