@@ -32,6 +32,7 @@ EXAMPLES = settings(
     derandomize=not LONG,
     database=None,
     deadline=None,
+    # To shrink a document takes minutes, and a failure shows everything about it.
     phases=(Phase.generate,),
     suppress_health_check=list(HealthCheck),
 )
