@@ -60,7 +60,7 @@ def backups(draw: st.DrawFn, most: int = 12, **more: st.SearchStrategy[Any]) -> 
 
 
 def twice(graphql: GraphQL) -> GraphQL:
-    """Ask everything twice, since what has run before is answered in another way: by a plan."""
+    """Ask everything twice: a plan that is kept must answer as a new one."""
     numbers = itertools.count()
 
     async def ask(query: str, *given: Any, **more: Any) -> dict[str, Any]:
