@@ -197,6 +197,18 @@ class Settings(BaseSettings):
     graphql_max_tokens: int = Field(
         5000, ge=1, description="Maximum length of a GraphQL document, in tokens."
     )
+    graphql_max_fields: int = Field(
+        2000,
+        ge=1,
+        description="Maximum of fields in a GraphQL document; those of a fragment count wherever "
+        "it is spread.",
+    )
+    graphql_max_field_pairs: int = Field(
+        5000,
+        ge=0,
+        description="Maximum of pairs of fields with one name in one object of a GraphQL document, "
+        "which have to be compared; three fields of one name are three pairs.",
+    )
     graphql_explain: bool = Field(
         default=False,
         description="Show the plan of an operation in `extensions.plan`, to callers with the role "

@@ -1,7 +1,10 @@
 """Limits of one operation: counted before anything is read, and each a setting."""
 
+import sys
 import time
 from collections.abc import Mapping
+from itertools import pairwise
+from types import FrameType
 from typing import Any
 
 import httpx
@@ -11,11 +14,15 @@ from graphql import get_introspection_query
 from structlog.testing import capture_logs
 
 from gateway.db.database import Database
+from gateway.schema.execution import document_size, documents
+from gateway.schema.execution.parsing import parse as parse_document
+from gateway.settings import load
 from tests.support.apps import GraphQL, MakeClient
 
 pytestmark = pytest.mark.anyio
 
 NODES = "jobs(first: 5) { nodes { id } }"
+FRAGMENT = "fragment F on Job { jobId description }"
 
 
 async def asked(client: httpx.AsyncClient, query: str, **variables: Any) -> dict[str, Any]:
@@ -50,6 +57,17 @@ async def is_refused(client: httpx.AsyncClient, query: str, named: str, **variab
             "3",
         ),
         ("tokens", "{ viewer { user } }", 6, "tokens"),
+        ("fields", "{ viewer { user } jobs { totalCount } }", 4, "more than 3 fields"),
+        ("fields", "{ viewer { ...F } a: viewer { ...F } } fragment F on Viewer { user }", 4, "3"),
+        ("fields", "{ viewer { ...F ...F ... { user } } } fragment F on Viewer { user }", 3, "2"),
+        ("field_pairs", f"{{ {NODES} {NODES} {NODES} }}", 9, "more than 8 pairs of fields"),
+        ("field_pairs", "{ viewer { user a: user user: user } }", 1, "more than 0 pairs"),
+        (
+            "field_pairs",
+            "{ viewer { ...F user ... { user } } } fragment F on Viewer { user }",
+            3,
+            "2",
+        ),
         ("nodes", "{ jobs(first: 10) { nodes { id } } }", 10, "10 nodes"),
         ("nodes", "{ jobs(last: 10) { edges { node { id } } } }", 10, "10 nodes"),
         ("nodes", "{ jobs(first: 10) { edges { cursor } } }", 10, "10 nodes"),
@@ -126,6 +144,68 @@ async def test_ids_are_counted_by_variables(make_client: MakeClient) -> None:
     assert await is_refused(client, query, "3 nodes", ids=[item] * 3)
     assert await is_refused(client, query, "3 nodes")
     assert not await is_refused(client, query, "", ids=item)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{ " + "jobs { nodes { description } } " * 600 + "}",
+        "{ " + "__typename " * 4000 + "}",
+        "{ " + "... { jobs { nodes { id } } } " * 300 + "}",
+        "{ "
+        + " ".join(f"...F{n}" for n in range(200))
+        + " }"
+        + " ".join(f"fragment F{n} on Query {{ jobs {{ totalCount }} }}" for n in range(200)),
+        "{ ...F0 }"
+        + " ".join(
+            f"fragment F{n} on Job {{ client {{ ...F{n + 1} }} a: client {{ ...F{n + 1} }} }}"
+            for n in range(40)
+        ),
+        "{ viewer { user } }" + "fragment F on Query { " + "jobs { totalCount } " * 600 + "}",
+    ],
+)
+async def test_what_takes_long_to_validate_is_refused_before(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, document: str
+) -> None:
+    validated: list[Any] = []
+    monkeypatch.setattr(documents, "validate", lambda *given: validated.append(given))
+    assert await is_refused(await make_client(), document, "this document has more than")
+    assert not validated
+
+
+def test_what_is_counted_grows_with_the_document() -> None:
+    """The statements that counting runs, for documents of which each is twice the last."""
+    ran = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal ran
+        if frame.f_code.co_filename != document_size.__file__:
+            return None
+        ran += event == "line"
+        return trace
+
+    counts = []
+    for times in (25, 50, 100, 200, 400):
+        document = parse_document(
+            "{ " + "jobs { nodes { ... { id } ...F } } " * times + "} " + FRAGMENT, 10**9
+        )
+        limits = load(graphql_max_fields=10**9, graphql_max_field_pairs=10**9)
+        ran = 0
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            document_size.check_size(limits, document, "...")
+        finally:
+            sys.settrace(before)
+        counts.append(ran)
+    assert all(later < earlier * 2.2 for earlier, later in pairwise(counts)), counts
+
+
+async def test_a_document_in_a_cycle_is_told_so(make_client: MakeClient) -> None:
+    document = (
+        "{ jobs { nodes { ...A } } } fragment A on Job { client { jobs { nodes { ...A } } } }"
+    )
+    assert await is_refused(await make_client(), document, "Cannot spread fragment 'A' within")
 
 
 async def test_more_than_a_page_may_be_long_is_refused(make_client: MakeClient) -> None:
