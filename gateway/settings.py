@@ -209,6 +209,29 @@ class Settings(BaseSettings):
         description="Maximum of pairs of fields with one name in one object of a GraphQL document, "
         "which have to be compared; three fields of one name are three pairs.",
     )
+    graphql_max_root_fields: int = Field(
+        50, ge=1, description="Maximum of root fields in a GraphQL operation."
+    )
+    graphql_max_directives: int = Field(
+        100, ge=0, description="Maximum of directives in a GraphQL document."
+    )
+    graphql_max_fragments: int = Field(
+        300,
+        ge=0,
+        description="Maximum of fragments in a GraphQL document, and of places that spread one; "
+        "inline fragments count as well.",
+    )
+    graphql_max_list_length: int = Field(
+        1000, ge=1, description="Maximum length of a list that is an argument, or in one."
+    )
+    graphql_max_variables_bytes: int = Field(
+        1024 * 1024, ge=2, description="Maximum length of an operation's variables, in bytes."
+    )
+    graphql_introspection_roles: Names = Field(
+        (),
+        description="Roles that may ask for the GraphQL schema, separated by commas; empty: "
+        "everybody. Where they are set, errors suggest no names either.",
+    )
     graphql_explain: bool = Field(
         default=False,
         description="Show the plan of an operation in `extensions.plan`, to callers with the role "
@@ -228,6 +251,7 @@ class Settings(BaseSettings):
         "keystone_memcached_servers",
         "keystone_service_token_roles",
         "keystone_trust_roles",
+        "graphql_introspection_roles",
         mode="before",
     )
     @classmethod

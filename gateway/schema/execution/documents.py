@@ -77,7 +77,8 @@ def read(
         if queries_only and operation.operation is OperationType.MUTATION:
             raise MethodNotAllowed
         check_size(settings, document, text)
-        if errors := validate(schema, document, text):
+        hidden = bool(settings.graphql_introspection_roles)
+        if errors := validate(schema, document, text, hide_suggestions=hidden):
             raise RequestError(*errors)
         if name is None and len(operations) > 1:
             # The specification wants to be told which.

@@ -43,6 +43,11 @@ def check_shape(
     _refuse("has", aliases, "aliases", settings.graphql_max_aliases)
 
 
+def check_root_fields(settings: Settings, count: int) -> None:
+    """Pass, or raise GraphQLError for an operation with too many root fields."""
+    _refuse("has", count, "root fields", settings.graphql_max_root_fields)
+
+
 def check_nodes(
     settings: Settings,
     schema: GraphQLSchema,

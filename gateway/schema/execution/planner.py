@@ -85,7 +85,8 @@ class Planner:
         fields = [
             self._root(root, key, group) for key, group in collected.grouped_field_set.items()
         ]
-        return Plan(fields, is_mutation=kind is OperationType.MUTATION)
+        introspects = any(isinstance(part, IntrospectionPlan) for _, part in fields)
+        return Plan(fields, kind is OperationType.MUTATION, introspects)
 
     def _root(
         self, root: GraphQLObjectType, key: str, group: Group

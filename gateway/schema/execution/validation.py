@@ -66,7 +66,9 @@ Handlers = Sequence[tuple[int, Handler]]
 """Rules by their positions, with their methods for a kind of node."""
 
 
-def validate(schema: GraphQLSchema, document: DocumentNode, text: str) -> list[GraphQLError]:
+def validate(
+    schema: GraphQLSchema, document: DocumentNode, text: str, *, hide_suggestions: bool = False
+) -> list[GraphQLError]:
     """Return the errors of a document, parsed from this text, as graphql-core's `validate` does."""
     if is_plainly_valid(schema, document):
         return []
@@ -80,7 +82,7 @@ def validate(schema: GraphQLSchema, document: DocumentNode, text: str) -> list[G
             )
         errors.append(error)
 
-    context = _Context(schema, document, type_info, on_error)
+    context = _Context(schema, document, type_info, on_error, hide_suggestions)
     visitors: list[Visitor] = [
         rule(context)
         for rule in _relevant(text)
