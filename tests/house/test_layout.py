@@ -52,7 +52,8 @@ RULES: dict[str, set[str]] = {
         *("catalogue", "codegen", "context", "db", "errors", "http_errors", "logs"),
         *("negotiation", "query", "resolvers", "settings"),
     },
-    "settings": {"errors"},
+    "graphql_settings": set(),
+    "settings": {"errors", "graphql_settings"},
 }
 
 HOMES = {
