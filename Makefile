@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 GATEWAY := $(BIN)/freezer-gateway
 # More arguments for pytest: make test ARGS='-k paging -x'
 ARGS ?=
+# How often `make test-crash` kills: make test-crash KILLS=100
+KILLS ?= 10
 # Arguments for the benchmark: make bench BENCH_ARGS=--quick
 BENCH_ARGS ?=
 
@@ -51,6 +53,24 @@ freezer-api-costs: $(VENV)/.installed-dev ## Measure the same operations' costs 
 .PHONY: test-pgbouncer
 test-pgbouncer: $(VENV)/.installed-dev pgbouncer ## Test through PgBouncer in transaction mode
 	$(BIN)/pytest tests/pgbouncer $(ARGS)
+
+.PHONY: test-crash
+test-crash: $(VENV)/.installed-dev ## Kill the gateway and PostgreSQL under writers KILLS times, and compare
+	GATEWAY_TEST_KILLS=$(KILLS) $(BIN)/pytest -s tests/restarts/test_crash.py $(ARGS)
+
+.PHONY: test-restart
+test-restart: $(VENV)/.installed-dev haproxy ## Test rolling restarts behind HAProxy, and upgrades, under load
+	$(BIN)/pytest -s tests/restarts --ignore tests/restarts/test_crash.py $(ARGS)
+
+.PHONY: haproxy
+haproxy: ## Install HAProxy for its tests, if missing
+	@PATH="$$PATH:/usr/sbin"; command -v haproxy >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update --quiet \
+	      && apt-get install --quiet --yes --no-install-recommends haproxy; \
+	  else \
+	    echo "HAProxy is missing: install it (Debian: apt-get install haproxy)"; exit 1; \
+	  fi; }
 
 .PHONY: pgbouncer
 pgbouncer: ## Install PgBouncer for its tests, if missing

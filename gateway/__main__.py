@@ -1,9 +1,13 @@
 """The command line: `freezer-gateway`, or `python -m gateway`."""
 
+import asyncio
 import gc
+import signal
 import socket
+import time
 from contextlib import suppress
 from dataclasses import asdict
+from types import FrameType
 from typing import Annotated
 
 import structlog
@@ -16,10 +20,14 @@ from gateway.auth import policy as rules
 from gateway.cli import schema
 from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
+from gateway.db.pools import CONNECT_SECONDS
+from gateway.draining import Draining
 from gateway.errors import Unavailable
 from gateway.origins import is_loopback
 from gateway.rest_compat import routes
 from gateway.settings import Settings
+
+_CLOSE = (b"connection", b"close")
 
 log = structlog.get_logger(__name__)
 
@@ -119,11 +127,14 @@ def serve(
             log_config=None,
             proxy_headers=bool(chosen.trusted_proxies),
             server_header=False,
-            timeout_graceful_shutdown=10,
+            # A float works as well, whatever its type says.
+            timeout_graceful_shutdown=chosen.shutdown_timeout,  # type: ignore[arg-type]
             # Longer than proxies keep a connection: they would send a request into one just closed.
             timeout_keep_alive=75,
             ws="none",
-        )
+        ),
+        application.state.draining,
+        chosen.drain_time,
     )
     with suppress(KeyboardInterrupt):
         server.run([listener])
@@ -191,7 +202,43 @@ def print_settings(
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, which logs its addresses as soon as it answers."""
+    """Uvicorn's server, which logs its addresses as soon as it answers, and drains before it stops.
+
+    While it drains it serves everything, but closes each connection after the answer, so that
+    nobody sends a request into a connection that is being closed.
+    """
+
+    def __init__(self, config: uvicorn.Config, draining: Draining, drain_time: float) -> None:
+        super().__init__(config)
+        self._draining = draining
+        self._drain_time = drain_time
+        self._stops_at = 0.0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        stops_already = self.should_exit or self._draining.has_begun
+        super().handle_exit(sig, frame)
+        if sig == signal.SIGTERM and not stops_already and self._draining.is_watched:
+            self.should_exit = False
+            self._stops_at = time.monotonic() + self._drain_time
+            self._draining.has_begun = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        # Requests that were cancelled roll their transactions back: else the server would notice
+        # only when it next writes to a connection that is gone.
+        if self.server_state.tasks:
+            await asyncio.wait([*self.server_state.tasks], timeout=CONNECT_SECONDS)
+
+    async def on_tick(self, counter: int) -> bool:
+        stops = await super().on_tick(counter)
+        if self._draining.has_begun:
+            headers = self.server_state.default_headers
+            if _CLOSE not in headers:
+                headers.append(_CLOSE)
+            if not stops and time.monotonic() >= self._stops_at:
+                log.info("drained", seconds=self._drain_time)
+                return True
+        return stops
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -14,6 +14,7 @@ from gateway.auth.identity import Authenticator, Headers, Identity, NoAuthentica
 from gateway.auth.policy import Policy
 from gateway.context import Contexts, Trusts
 from gateway.db.database import Database
+from gateway.draining import Draining
 from gateway.errors import Unavailable
 from gateway.middleware import (
     REQUEST_ID,
@@ -59,6 +60,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     # Every address is spelled out in the routes, with and without its slash.
     app.router.redirect_slashes = False
     app.state.settings = settings
+    app.state.draining = Draining()
     app.state.graphql = api
     app.state.contexts = Contexts(
         database,
@@ -141,7 +143,7 @@ def _middleware(
         default=rest_errors.render,
         renderers={GRAPHQL: graphql_errors.render},
     )
-    yield Middleware(RequestLogMiddleware, quiet={home.HEALTHCHECK})
+    yield Middleware(RequestLogMiddleware, quiet={home.HEALTHCHECK, home.READYZ})
     yield error_middleware
     if settings.auth == "none":
         trusted = {*settings.cors_origins, *public_origins(settings)}

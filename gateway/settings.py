@@ -48,6 +48,16 @@ class Settings(BaseSettings, GraphQLSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(9090, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    drain_time: float = Field(
+        10,
+        ge=0,
+        description="Seconds for which the gateway goes on serving after SIGTERM while `/readyz` "
+        "answers 503, so that proxies send requests elsewhere; 0 if nobody has requested "
+        "`/readyz`.",
+    )
+    shutdown_timeout: float = Field(
+        10, ge=0, description="Seconds for which running requests may finish after that."
+    )
     public_url: str = Field(
         "",
         description="The gateway's address for clients, in `Link`, `Location` and the versions "
@@ -80,6 +90,12 @@ class Settings(BaseSettings, GraphQLSettings):
         default=True,
         description="Keep statements prepared on each connection; `false` behind PgBouncer in "
         "transaction mode.",
+    )
+    sqlite_synchronous: Literal["normal", "full"] = Field(
+        "normal",
+        description="Durability of an SQLite file: with `normal`, a power failure may lose the "
+        "last writes, but a crash of the gateway loses none; `full` keeps them in both cases, and "
+        "makes writes slower.",
     )
     auth: Literal["none", "keystone"] = Field(
         "none",

@@ -13,10 +13,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from gateway.db import revisions
+from gateway.db import revisions, sqlite
 from gateway.db.pools import (
     CONNECT_SECONDS,
-    SQLITE_PRAGMAS,
     PostgresPool,
     SQLitePool,
     StatementCounter,
@@ -50,7 +49,8 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.url = settings.database
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._engine = _engine(self.url, settings)
+        self._settings = settings
+        self._engine = _engine(settings)
         pool = SQLitePool if self.is_sqlite else PostgresPool
         self._readers, self._writers = pool(settings), pool(settings)
         self._statements: LRUCache[Hashable, Statement] = LRUCache(MAX_STATEMENTS)
@@ -110,10 +110,28 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction on SQLAlchemy's connection, for migrations. Raises Unavailable."""
+        """Open a transaction on SQLAlchemy's connection, to look at the schema.
+
+        Raises Unavailable.
+        """
         with _translating_errors():
             async with self._engine.begin() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def schema_change(self, *, transaction: bool = True) -> AsyncIterator[AsyncConnection]:
+        """Open a connection to change the schema, on which statements may take any time.
+
+        Without a transaction, each statement is committed by itself. Raises Unavailable.
+        """
+        engine = _engine(self._settings, changing_schema=True)
+        with _translating_errors():
+            if transaction:
+                async with engine.begin() as connection:
+                    yield connection
+            else:
+                async with engine.connect() as connection:
+                    yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
     async def close(self) -> None:
         """Close every connection."""
@@ -121,31 +139,35 @@ class Database:
         await self._writers.close()
 
 
-def _engine(url: sa.URL, settings: Settings) -> AsyncEngine:
-    """Return the engine that compiles statements, and connects to change the schema."""
+def _engine(settings: Settings, *, changing_schema: bool = False) -> AsyncEngine:
+    """Return an engine that compiles statements, and connects to read or change the schema."""
+    url = settings.database
     if url.get_backend_name() != "sqlite":
         return create_async_engine(
             url,
             poolclass=NullPool,
             connect_args={
                 "timeout": CONNECT_SECONDS,
-                "command_timeout": settings.database_timeout,
+                "command_timeout": None if changing_schema else settings.database_timeout,
                 **({} if settings.database_prepared_statements else _UNPREPARED),
             },
         )
     engine = create_async_engine(url, poolclass=NullPool)
-    sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    # Alembic copies a table to change it. Dropping the old one would delete the rows of other
+    # tables that refer to it.
+    pragmas = sqlite.pragmas(settings, foreign_keys=not changing_schema)
+
+    def prepare(connection: Any, _record: object) -> None:
+        # The driver would begin transactions itself, and late; `_begin_sqlite` does it instead.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(pragma)
+        cursor.close()
+
+    sa.event.listen(engine.sync_engine, "connect", prepare)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver would begin transactions itself, and late; `_begin_sqlite` does it instead.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in SQLITE_PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

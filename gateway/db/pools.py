@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import aiosqlite
 import asyncpg
 
+from gateway.db import sqlite
 from gateway.db.rows import Row
 from gateway.settings import Settings
 
@@ -31,12 +32,6 @@ MAX_INLINE_SECONDS = 0.005
 """The time that SQLite may block the event loop before a thread takes over."""
 PROGRESS_INSTRUCTIONS = 1000
 """The number of SQLite's instructions between two looks at the clock."""
-SQLITE_PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = NORMAL",
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA busy_timeout = 10000",
-)
 
 
 @dataclass(slots=True)
@@ -354,7 +349,7 @@ class SQLitePool(Pool):
     def _open_inline(self) -> sqlite3.Connection:
         file = str(self._settings.database.database)
         connection = sqlite3.connect(file, isolation_level=None)
-        for pragma in (*SQLITE_PRAGMAS, "PRAGMA busy_timeout = 0"):
+        for pragma in (*sqlite.pragmas(self._settings), "PRAGMA busy_timeout = 0"):
             connection.execute(pragma)
         connection.set_progress_handler(
             lambda: time.perf_counter() > self._deadline, PROGRESS_INSTRUCTIONS
@@ -372,7 +367,7 @@ class SQLitePool(Pool):
     async def _connect(self) -> Any:
         file = str(self._settings.database.database)
         connection = await aiosqlite.connect(file, isolation_level=None)
-        for pragma in SQLITE_PRAGMAS:
+        for pragma in sqlite.pragmas(self._settings):
             await connection.execute_fetchall(pragma)
         return connection
 

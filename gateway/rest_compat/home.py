@@ -6,6 +6,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from gateway.draining import Draining
+from gateway.errors import Unavailable
 from gateway.origins import base_url
 from gateway.rest_compat.responses import JSON, json_response
 from gateway.rest_compat.routes import ROUTES, template
@@ -14,6 +16,7 @@ from gateway.settings import Settings
 JSON_HOME = "application/json-home"
 
 HEALTHCHECK = "/healthcheck"
+READYZ = "/readyz"
 VERSIONS = "/"
 
 
@@ -30,6 +33,18 @@ async def versions(settings: Settings, request: Request) -> Response:
 
 async def healthcheck(_request: Request) -> Response:
     """Return OK, which needs neither a token nor the database."""
+    return PlainTextResponse("OK")
+
+
+async def readyz(request: Request) -> Response:
+    """Return OK as long as requests should be sent here, which needs no token.
+
+    Raises Unavailable once the gateway has been asked to stop.
+    """
+    draining: Draining = request.app.state.draining
+    draining.is_watched = True
+    if draining.has_begun:
+        raise Unavailable("the gateway is about to stop")
     return PlainTextResponse("OK")
 
 

