@@ -39,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-db = typer.Typer(no_args_is_help=True, help="Upgrade or check the database's schema.")
+db = typer.Typer(no_args_is_help=True, help="Upgrade, downgrade or check the database's schema.")
 policy = typer.Typer(no_args_is_help=True, help="Print the authorization rules.")
 app.add_typer(db, name="db")
 app.add_typer(schema.commands, name="schema")
@@ -146,19 +146,31 @@ def serve(
 def db_upgrade(config: Config = None) -> None:
     """Upgrade the database's schema to this version of the gateway, if it is older.
 
-    Safe to run on several machines at once, and while an earlier version serves.
+    Safe to run on several machines at once, and while an earlier version serves. If it is
+    interrupted, run it again.
     """
     state = run_on_database(load_settings(config), migrations.upgrade)
     typer.echo(state)
     raise typer.Exit(0 if state.is_current else 1)
 
 
+@db.command("downgrade")
+def db_downgrade(config: Config = None) -> None:
+    """Undo the last revision of the database's schema, to go back to an earlier gateway.
+
+    Drops what that revision added, and nothing that the earlier gateway knows. Stop the gateways of
+    this version first; earlier ones may go on serving.
+    """
+    state = run_on_database(load_settings(config), migrations.downgrade)
+    typer.echo(f"the database's schema is at revision {state.current}, for the earlier gateway")
+
+
 @db.command("check")
 def db_check(config: Config = None) -> None:
-    """Exit with 1 unless the database's schema is that of this version of the gateway."""
+    """Exit with 1 unless this version of the gateway can serve the database's schema."""
     state = run_on_database(load_settings(config), migrations.check)
     typer.echo(state)
-    raise typer.Exit(0 if state.is_current else 1)
+    raise typer.Exit(0 if state.is_servable else 1)
 
 
 @policy.command("sample")
@@ -269,7 +281,7 @@ def _guard(chosen: Settings, *, insecure: bool) -> None:
 async def _ready(database: Database) -> None:
     """Upgrade an embedded file; exit if any other database isn't current. Raises Unavailable."""
     state = await migrations.prepare(database)
-    if not state.is_current:
+    if not state.is_servable:
         fail(str(state), code=1)
 
 

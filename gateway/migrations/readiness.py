@@ -29,7 +29,7 @@ class SchemaReadiness:
         async with self._lock:
             if not self.is_current:
                 state = await migrations.prepare(self.database)
-                if not state.is_current:
+                if not state.is_servable:
                     log.error("wrong schema", reason=str(state))
                     raise Unavailable(str(state))
                 self.is_current = True

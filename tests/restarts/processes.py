@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -39,24 +39,31 @@ class Gateway:
         self,
         log: Path,
         *,
-        program: Sequence[str] = PROGRAM,
-        environment: Mapping[str, str] = os.environ,
+        checkout: Path | None = None,
         **settings: str,
     ) -> None:
-        """Take a file to log to, and the settings (`database_url="…"`); start nothing yet."""
+        """Take a file to log to, and the settings (`database_url="…"`); start nothing yet.
+
+        With a `checkout`, its gateway is run, and not this one.
+        """
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.log = log
-        self._program = program
+        self._checkout = checkout
         variables = {f"GATEWAY_{name.upper()}": value for name, value in settings.items()}
-        self._environment = {**environment, "GATEWAY_LOG_FORMAT": "json"} | variables
+        path = {"PYTHONPATH": str(checkout)} if checkout else {}
+        self._environment = {**os.environ, "GATEWAY_LOG_FORMAT": "json"} | variables | path
         self.process: subprocess.Popen[bytes] | None = None
 
     def run(self, *arguments: str) -> str:
         """Run a command of the gateway to its end, and return its output."""
-        command = [*self._program, *arguments]
         done = subprocess.run(
-            command, env=self._environment, capture_output=True, text=True, check=False
+            [*PROGRAM, *arguments],
+            env=self._environment,
+            cwd=self._checkout,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -65,8 +72,9 @@ class Gateway:
         """Start the process, and return at once."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [*self._program, "serve", "--port", str(self.port)],
+                [*PROGRAM, "serve", "--port", str(self.port)],
                 env=self._environment,
+                cwd=self._checkout,
                 stderr=output,
             )
 
