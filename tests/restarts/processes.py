@@ -1,5 +1,6 @@
 """Gateways and writers in processes of their own, that can be killed and started again."""
 
+import http.client
 import json
 import os
 import socket
@@ -11,8 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-import httpx
-
 from tests.support.live import PATIENCE, PROGRAM
 
 Event = dict[str, str]
@@ -23,7 +22,7 @@ def wait_until(condition: Callable[[], bool], failure: Callable[[], str]) -> Non
     patient_until = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < patient_until, failure()
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def free_port() -> int:
@@ -84,10 +83,15 @@ class Gateway:
         def serves() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, self.log.read_text()
+            # httpx would prepare for TLS first, which costs a starting gateway its processor.
+            connection = http.client.HTTPConnection(self.address)
             try:
-                return httpx.get(f"http://{self.address}/v2/p/jobs?limit=1").is_success
-            except httpx.TransportError:
+                connection.request("GET", "/v2/p/jobs?limit=1")
+                return connection.getresponse().status == http.HTTPStatus.OK
+            except (OSError, http.client.HTTPException):
                 return False
+            finally:
+                connection.close()
 
         wait_until(serves, self.log.read_text)
 
