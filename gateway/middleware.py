@@ -192,7 +192,7 @@ class BodyMiddleware:
             if not more:
                 return message
             if (seconds := scope.get(TIMED_OUT)) is not None:
-                reason = f"the body didn't arrive within {seconds:g} seconds"
+                reason = f"the body didn't arrive within {seconds:g} s"
                 raise HTTPException(408, reason, {"Connection": "close"})
             if message["type"] == "http.disconnect":
                 raise BadInput("the body broke off")

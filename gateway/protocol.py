@@ -1,8 +1,9 @@
-"""Connections: uvicorn's HTTP/1.1 protocol, with limits on how long and how large a request is."""
+"""Connections: uvicorn's HTTP/1.1, with limits on a request's time and head, without upgrades."""
 
 import asyncio
 from http import HTTPStatus
 
+import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -47,8 +48,12 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take the next bytes of one or more requests."""
+        self._unset_keepalive_if_required()
         self._is_arriving = True
-        super().data_received(data)
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
         if not self._is_arriving or self.transport.is_closing():
             self._stop()
             return
@@ -59,6 +64,32 @@ class Protocol(HttpToolsProtocol):
                 return
         if self._timer is None:
             self._start()
+
+    def _parse(self, data: bytes) -> None:
+        """Parse bytes. Raises HttpParserError."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._without_offer(data[upgrade.args[0] :])
+            else:
+                return
+
+    def _without_offer(self, rest: bytes) -> bytes:
+        """Return the request that the parser has just read, without its offer, and what follows it.
+
+        The parser takes that for another protocol, even a body, which Java's client sends together
+        with its offer of HTTP/2. So a new one gets the request once more.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        self.parser = httptools.HttpRequestParser(self)
+        # As uvicorn does.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        if method == b"CONNECT":
+            raise httptools.HttpParserError("the gateway is no proxy")
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", rest])
 
     def on_message_begin(self) -> None:
         """Begin a request, perhaps behind another one in the same bytes."""
@@ -72,6 +103,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Hand the request to the application; its body may take as long again."""
+        if self.parser.should_upgrade():
+            # An offer of another protocol, which the gateway ignores.
+            return
         super().on_headers_complete()
         self._is_head, self._head_bytes = False, 0
         if self._timer is not None:
@@ -79,6 +113,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that the request has arrived."""
+        if self.parser.should_upgrade():
+            return
         super().on_message_complete()
         self._is_arriving = self._is_begun = False
         self._is_head = True

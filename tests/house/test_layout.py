@@ -63,6 +63,7 @@ HOMES = {
     "asyncpg": {"db"},
     "cachetools": {"auth", "codegen", "db", "schema"},
     "graphql": {"schema"},
+    "httptools": {"protocol"},
     "keystoneauth1": {"auth"},
     "keystonemiddleware": {"auth"},
     "orjson": {"catalogue", "logs", "query", "resolvers", "rest_compat", "schema"},

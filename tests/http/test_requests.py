@@ -31,6 +31,7 @@ MALFORMED = b"Invalid HTTP request received."
 GRAPHQL = f"POST /graphql HTTP/1.1\nHost: localhost\nContent-Type: {JSON}"
 CLIENTS = "POST /v2/raw/clients HTTP/1.1\nHost: localhost"
 HEALTH = "GET /healthcheck HTTP/1.1\nHost: localhost"
+OFFER = "Connection: Upgrade\nUpgrade: {}"
 LAST = raw(f"{HEALTH}\nConnection: close")
 
 
@@ -322,6 +323,26 @@ ROWS: dict[str, tuple[bytes, *tuple[Expected, ...]]] = {
         raw("GET /nowhere HTTP/1.1\nHost: localhost"),
         Expected(404, {"content-type": JSON}, has=b"/nowhere"),
     ),
+    # Offers of other protocols
+    "HTTP/2, offered with a GET": (
+        raw(f"{HEALTH}\n{OFFER.format('h2c')}"),
+        OK,
+    ),
+    "HTTP/2, offered with a POST": (raw(f"{GRAPHQL}\n{OFFER.format('h2c')}", OPERATION), DATA),
+    "HTTP/2, offered with chunks": (
+        raw(f"{CLIENTS}\n{OFFER.format('h2c')}\nTransfer-Encoding: chunked") + chunked(CLIENT),
+        CREATED,
+    ),
+    "HTTP/2, offered again and again": (
+        raw(f"{HEALTH}\n{OFFER.format('h2c')}") * 2
+        + raw(f"{GRAPHQL}\n{OFFER.format('h2c')}", OPERATION) * 2,
+        *(OK, OK, DATA, DATA),
+    ),
+    "a body that would be a request after the offer": (
+        raw(f"{GRAPHQL}\n{OFFER.format('h2c')}", raw(HEALTH)),
+        refused("not JSON"),
+    ),
+    "WebSockets": (raw(f"{HEALTH}\n{OFFER.format('websocket')}"), OK),
     # Headers
     "an empty line before": (b"\r\n" + raw(HEALTH), OK),
     "a NUL in a header": (raw(f"{HEALTH}\nX-A: a\0"), BAD_LINE),
@@ -378,4 +399,23 @@ def test_a_request_is_answered(live_gateway: LiveGateway, name: str) -> None:
         if not answers[-1].closes:
             connection.send(LAST)
             checked(connection, OK_LAST)
+        assert connection.is_closed()
+
+
+SHORT = [
+    name
+    for name, (request, *answers) in ROWS.items()
+    if len(request) < 1000 and not answers[-1].closes
+]
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_it_makes_no_difference_how_it_arrives(live_gateway: LiveGateway, name: str) -> None:
+    request, *answers = ROWS[name]
+    with Connection(live_gateway.url) as connection:
+        connection.send_singly(request)
+        for expected in answers:
+            checked(connection, expected)
+        connection.send_singly(LAST)
+        checked(connection, OK_LAST)
         assert connection.is_closed()

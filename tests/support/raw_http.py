@@ -61,6 +61,12 @@ class Connection:
         """Send these bytes."""
         self._socket.sendall(data)
 
+    def send_singly(self, data: bytes) -> None:
+        """Send these bytes one by one."""
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in data:
+            self._socket.sendall(bytes([byte]))
+
     def read(self, *, to_head: bool = False) -> Answer:
         """Return the next answer. That to a HEAD request has no body, whatever its headers say."""
         version, status, _ = self._line().split(b" ", 2)
