@@ -9,6 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Overloaded
 
+ARRIVALS = "gateway.arrivals"
+"""The key of a scope under which the server has the `Arrivals`."""
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -21,12 +23,35 @@ class Places:
     kept: int
 
 
+class Arrivals:
+    """The requests that the server has begun to serve, those included that haven't run at all.
+
+    Of requests that come at the same time, the first may keep the event loop busy: the others are
+    no more than tasks then, which no middleware sees.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def counted(self, app: ASGIApp) -> ASGIApp:
+        """Count a request, and return the application that ends it."""
+        self.count += 1
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await app(scope, receive, send)
+            finally:
+                self.count -= 1
+
+        return serve
+
+
 class OverloadMiddleware:
     """Bounds the requests that run at once, and those that wait for one of them to end.
 
     Some places in the queue are kept for writes to the paths that begin with one of `kept_paths`:
-    schedulers don't send again what they are refused. A request runs from the moment it has arrived
-    whole until its answer is handed to the server, so that slow clients take no place.
+    schedulers don't send again what they are refused. A request counts from the moment it has
+    arrived whole until its answer is handed to the server: slow clients take no place.
     """
 
     def __init__(
@@ -38,12 +63,13 @@ class OverloadMiddleware:
         exempt: Collection[str] = (),
     ) -> None:
         self.app = app
-        self.free = places.running
-        self.waiting = places.waiting
-        self.kept = min(places.kept, places.waiting)
+        self.places = places
         self.kept_paths = tuple(kept_paths)
         self.exempt = frozenset(exempt)
+        self.free = places.running
         self.queue: deque[Future[None]] = deque()
+        self.slow = 0
+        """Requests that wait for their client: to send a body, or to take an answer."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or raise Overloaded."""
@@ -51,20 +77,27 @@ class OverloadMiddleware:
             await self.app(scope, receive, send)
             return
         if scope["method"] in WRITES:
-            receive = await _received(receive)
+            receive = await self._received(receive)
+        if self._unanswered(scope) > self._most(scope):
+            raise Overloaded("too many requests are running: try again in a moment")
         if self.free > 0:
             self.free -= 1
         else:
-            await self._wait(scope)
+            await self._wait()
         has_place = True
 
         async def answer(message: Message) -> None:
             nonlocal has_place
-            is_last = message["type"] == "http.response.body" and not message.get("more_body")
-            if is_last and has_place:
-                has_place = False
-                self._leave()
-            await send(message)
+            if not has_place or message["type"] != "http.response.body" or message.get("more_body"):
+                await send(message)
+                return
+            has_place = False
+            self._leave()
+            self.slow += 1
+            try:
+                await send(message)
+            finally:
+                self.slow -= 1
 
         try:
             await self.app(scope, receive, answer)
@@ -72,11 +105,21 @@ class OverloadMiddleware:
             if has_place:
                 self._leave()
 
-    async def _wait(self, scope: Scope) -> None:
-        """Return with the place of a request that has ended, or raise Overloaded."""
-        is_kept = scope["method"] in WRITES and scope["path"].startswith(self.kept_paths)
-        if len(self.queue) >= self.waiting - (0 if is_kept else self.kept):
-            raise Overloaded("too many requests are running: try again in a moment")
+    def _unanswered(self, scope: Scope) -> int:
+        """Return how many requests run or wait, this one and those not looked at yet included."""
+        arrivals: Arrivals | None = scope.get(ARRIVALS)
+        if arrivals is not None:
+            return arrivals.count - self.slow
+        return self.places.running - self.free + len(self.queue) + 1
+
+    def _most(self, scope: Scope) -> int:
+        most = self.places.running + self.places.waiting
+        if scope["method"] in WRITES and scope["path"].startswith(self.kept_paths):
+            return most
+        return max(most - self.places.kept, self.places.running)
+
+    async def _wait(self) -> None:
+        """Return with the place of a request that has ended."""
         place: Future[None] = get_running_loop().create_future()
         self.queue.append(place)
         try:
@@ -96,14 +139,17 @@ class OverloadMiddleware:
         else:
             self.free += 1
 
+    async def _received(self, receive: Receive) -> Receive:
+        """Return what gives a body that has arrived whole once more, and then what follows it."""
+        self.slow += 1
+        try:
+            messages = deque([await receive()])
+            while messages[-1].get("more_body"):
+                messages.append(await receive())
+        finally:
+            self.slow -= 1
 
-async def _received(receive: Receive) -> Receive:
-    """Return what gives a body that has arrived whole once more, and then what follows it."""
-    messages = deque([await receive()])
-    while messages[-1].get("more_body"):
-        messages.append(await receive())
+        async def again() -> Message:
+            return messages.popleft() if messages else await receive()
 
-    async def again() -> Message:
-        return messages.popleft() if messages else await receive()
-
-    return again
+        return again

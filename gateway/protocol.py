@@ -2,12 +2,14 @@
 
 import asyncio
 from http import HTTPStatus
+from typing import Any
 
 import httptools
 import structlog
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.middleware import TIMED_OUT
+from gateway.overload import ARRIVALS, Arrivals
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +26,7 @@ class Protocol(HttpToolsProtocol):
     """
 
     request_timeout: float
+    arrivals: Arrivals
     _timer: asyncio.TimerHandle | None = None
     _is_arriving = False
     """True from a request's first byte to its last; an empty line before it counts."""
@@ -111,6 +114,12 @@ class Protocol(HttpToolsProtocol):
         if self._timer is not None:
             self._start()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        scope: Any = cycle.scope
+        scope[ARRIVALS] = self.arrivals
+        counted: Any = self.arrivals.counted(app)
+        super()._start_asgi_task(cycle, counted)
+
     def on_message_complete(self) -> None:
         """Note that the request has arrived."""
         if self.parser.should_upgrade():
@@ -177,4 +186,6 @@ class Protocol(HttpToolsProtocol):
 
 def limited(request_timeout: float) -> type[Protocol]:
     """Return the protocol with this limit, in seconds; uvicorn makes one for each connection."""
-    return type("LimitedProtocol", (Protocol,), {"request_timeout": request_timeout})
+    return type(
+        "LimitedProtocol", (Protocol,), {"request_timeout": request_timeout, "arrivals": Arrivals()}
+    )

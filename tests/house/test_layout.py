@@ -43,7 +43,7 @@ RULES: dict[str, set[str]] = {
     "origins": {"errors", "settings"},
     "overload": {"errors"},
     "playground": {"negotiation"},
-    "protocol": {"middleware"},
+    "protocol": {"middleware", "overload"},
     "query": {"catalogue", "codegen", "db", "errors"},
     "resolvers": {"catalogue", "context", "db", "errors", "query"},
     "rest_compat": {
