@@ -4,6 +4,7 @@ from asyncio import CancelledError, Future, get_running_loop
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,6 +13,14 @@ from gateway.errors import Overloaded
 ARRIVALS = "gateway.arrivals"
 """The key of a scope under which the server has the `Arrivals`."""
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+TURN = 0.005
+"""Seconds of requests that may begin one after the other, before new ones are looked at."""
+
+
+MAX_POSTPONED = 200
+"""New connections that are taken, one after the other, before the next request begins."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,8 @@ class Arrivals:
 
     def __init__(self) -> None:
         self.count = 0
+        self.connections = 0
+        """How many connections have been made, ever."""
 
     def counted(self, app: ASGIApp) -> ASGIApp:
         """Count a request, and return the application that ends it."""
@@ -68,6 +79,11 @@ class OverloadMiddleware:
         self.exempt = frozenset(exempt)
         self.free = places.running
         self.queue: deque[Future[None]] = deque()
+        self._arrivals = Arrivals()
+        self._seen = self._postponed = 0
+        self._began: float | None = None
+        """When the first request began of those since the event loop last looked at its sockets."""
+        self._is_scheduled = False
         self.slow = 0
         """Requests that wait for their client: to send a body, or to take an answer."""
 
@@ -80,7 +96,7 @@ class OverloadMiddleware:
             receive = await self._received(receive)
         if self._unanswered(scope) > self._most(scope):
             raise Overloaded("too many requests are running: try again in a moment")
-        if self.free > 0:
+        if self.free > 0 and not self.queue and self._has_time():
             self.free -= 1
         else:
             await self._wait()
@@ -107,9 +123,9 @@ class OverloadMiddleware:
 
     def _unanswered(self, scope: Scope) -> int:
         """Return how many requests run or wait, this one and those not looked at yet included."""
-        arrivals: Arrivals | None = scope.get(ARRIVALS)
-        if arrivals is not None:
-            return arrivals.count - self.slow
+        if ARRIVALS in scope:
+            self._arrivals = scope[ARRIVALS]
+            return self._arrivals.count - self.slow
         return self.places.running - self.free + len(self.queue) + 1
 
     def _most(self, scope: Scope) -> int:
@@ -118,10 +134,21 @@ class OverloadMiddleware:
             return most
         return max(most - self.places.kept, self.places.running)
 
+    def _has_time(self) -> bool:
+        """Return True if another request may begin before the event loop looks at its sockets."""
+        if self._arrivals.connections != self._seen:
+            return False
+        now = perf_counter()
+        if self._began is None:
+            self._began = now
+            self._schedule()
+        return now - self._began < TURN
+
     async def _wait(self) -> None:
-        """Return with the place of a request that has ended."""
+        """Return with a place, when all who have waited longer have one."""
         place: Future[None] = get_running_loop().create_future()
         self.queue.append(place)
+        self._schedule()
         try:
             await place
         except CancelledError:
@@ -133,11 +160,35 @@ class OverloadMiddleware:
             raise
 
     def _leave(self) -> None:
-        """Give the place to the request that has waited longest, or free it."""
+        """Free a place."""
+        self.free += 1
         if self.queue:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Give a free place to the request that has waited longest, and the next in another turn.
+
+        Each of them may keep the event loop busy, which has to look at new requests in between.
+        """
+        self._is_scheduled = False
+        self._began = None
+        if self._arrivals.connections != self._seen and self._postponed < MAX_POSTPONED:
+            # The event loop takes one new connection at a time: there may be more.
+            self._seen = self._arrivals.connections
+            self._postponed += 1
+            self._schedule()
+            return
+        self._postponed = 0
+        if self.queue and self.free > 0:
+            self.free -= 1
             self.queue.popleft().set_result(None)
-        else:
-            self.free += 1
+            if self.queue:
+                self._schedule()
 
     async def _received(self, receive: Receive) -> Receive:
         """Return what gives a body that has arrived whole once more, and then what follows it."""

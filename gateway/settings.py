@@ -175,16 +175,16 @@ class Settings(BaseSettings, GraphQLSettings):
         "larger `first`.",
     )
     max_running_requests: int = Field(
-        32, ge=1, description="Maximum of requests that run at once in one process."
+        16, ge=1, description="Maximum of requests that run at once in one process."
     )
     max_waiting_requests: int = Field(
-        256,
+        200,
         ge=0,
         description="Maximum of requests that wait for one of those to end; all others get 503 and "
         "`Retry-After` at once.",
     )
     waiting_writes: int = Field(
-        128,
+        100,
         ge=0,
         description="How many of the waiting places are kept for writes over REST v2, which "
         "schedulers don't repeat.",
@@ -196,7 +196,8 @@ class Settings(BaseSettings, GraphQLSettings):
         30,
         gt=0,
         description="Seconds for the head of a request to arrive, and again for its body; a slower "
-        "one is answered 408, and its connection closed.",
+        "one is answered 408, and its connection closed. An answer of which nothing is read for as "
+        "long is given up.",
     )
     rest_dialect: Literal["documented", "freezer-19"] = Field(
         "documented",
