@@ -25,6 +25,7 @@ from gateway.middleware import (
 )
 from gateway.migrations.readiness import SchemaReadiness
 from gateway.origins import public_origins
+from gateway.overload import OverloadMiddleware, Places
 from gateway.resolvers import clients
 from gateway.rest_compat import errors as rest_errors
 from gateway.rest_compat import home, router
@@ -165,6 +166,14 @@ def _middleware(
         # Inside of CORS as well, so that a dashboard may read what went wrong.
         yield error_middleware
     yield Middleware(BodyMiddleware, limit=settings.max_body_bytes)
+    yield Middleware(
+        OverloadMiddleware,
+        places=Places(
+            settings.max_running_requests, settings.max_waiting_requests, settings.waiting_writes
+        ),
+        kept_paths=("/v1", "/v2"),
+        exempt={home.HEALTHCHECK},
+    )
     yield Middleware(
         ReadinessMiddleware, readiness=readiness, exempt={home.VERSIONS, home.HEALTHCHECK}
     )

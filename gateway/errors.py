@@ -10,6 +10,7 @@ GatewayError
 │   └── StaleVersion    the item changed since the caller read it    CONFLICT
 ├── Unprocessable       well-formed, but refers to a missing item    UNPROCESSABLE
 └── Unavailable         a dependency doesn't answer                  UNAVAILABLE
+    └── Overloaded      too many requests at once                    UNAVAILABLE
 """
 
 from enum import StrEnum
@@ -101,6 +102,12 @@ class Unavailable(GatewayError):
 
     code = Code.UNAVAILABLE
     retry_after = 5
+
+
+class Overloaded(Unavailable):
+    """More requests at once than the gateway lets run and wait."""
+
+    retry_after = 1
 
 
 def shown(value: object, length: int = 100) -> str:
