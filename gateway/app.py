@@ -42,11 +42,12 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     """Return the application; it opens its database when it is started.
 
     `any_host` admits requests that aren't addressed to loopback although nobody is authenticated.
-    Raises OSError and ValueError for a policy file or certificate that can't be used.
+    Raises OSError and ValueError for a policy file, a certificate or a file of trusted documents
+    that can't be used.
     """
     database = Database(settings)
     readiness = SchemaReadiness(database)
-    api = graphql_app(settings)
+    api = graphql_app(settings, playground.DOCUMENTS)
     authenticator = _authenticator(settings)
     app = Application(
         routes=[

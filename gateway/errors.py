@@ -2,7 +2,8 @@
 
 GatewayError
 ├── BadInput            an invalid value in the request              BAD_USER_INPUT
-│   └── TooLarge        a body over the limit                        BAD_USER_INPUT
+│   ├── TooLarge        a body over the limit                        BAD_USER_INPUT
+│   └── UnknownHash     no document has it                    PERSISTED_QUERY_NOT_FOUND
 ├── Unauthenticated     no token, or an invalid one                  UNAUTHENTICATED
 ├── Forbidden           the policy doesn't let the caller do this    FORBIDDEN
 ├── NotFound            no such item in the caller's project         NOT_FOUND
@@ -25,6 +26,7 @@ class Code(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     CONFLICT = "CONFLICT"
     UNPROCESSABLE = "UNPROCESSABLE"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
 
@@ -51,6 +53,12 @@ class BadInput(GatewayError):
 
 class TooLarge(BadInput):
     """A body over the limit."""
+
+
+class UnknownHash(BadInput):
+    """A hash of no document that is known: clients then send the document itself."""
+
+    code = Code.PERSISTED_QUERY_NOT_FOUND
 
 
 class Unauthenticated(GatewayError):

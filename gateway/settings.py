@@ -253,6 +253,12 @@ class Settings(BaseSettings, GraphQLSettings):
         return self
 
     @model_validator(mode="after")
+    def _documents_are_given(self) -> Self:
+        if self.graphql_documents_only and self.graphql_documents is None:
+            raise ValueError("graphql_documents_only needs graphql_documents")
+        return self
+
+    @model_validator(mode="after")
     def _keystone_is_reachable(self) -> Self:
         if self.auth != "keystone":
             return self
