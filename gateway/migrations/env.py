@@ -12,6 +12,6 @@ context.configure(
     target_metadata=SQLModel.metadata,
     # SQLite can't alter most columns: Alembic copies the table instead.
     render_as_batch=True,
-    **{online.EXISTING_TABLES: online.existing_tables(connection)},
+    existing_tables=online.existing_tables(connection),
 )
 context.run_migrations()

@@ -123,7 +123,7 @@ async def _lacking(database: Database) -> Mapping[sa.Index, bool]:
         SELECT c.relname, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
         WHERE c.relnamespace = current_schema()::regnamespace"""
     async with database.transaction() as connection:
-        found = {name: valid for name, valid in await connection.execute(sa.text(query))}
+        found = dict(map(tuple, await connection.execute(sa.text(query))))
     return {
         index: index.name in found
         for index in _concurrent_indexes()

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.anyio
 
 ADD = "ALTER TABLE jobs ADD COLUMN more INTEGER"
 DROPPED = "ix_jobs_client"
-IS_VALID = f"SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{DROPPED}')"
+IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('ix_jobs_client')"
+BREAK = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_jobs_client'::regclass"
 WAITERS = """
 SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '{}%'"""
 
@@ -129,8 +130,7 @@ async def test_an_index_is_built_while_others_write(
 async def test_an_index_whose_building_was_interrupted_is_built_anew(
     postgres: Database, other: asyncpg.Connection
 ) -> None:
-    broken = f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{DROPPED}'::regclass"
-    await other.execute(broken)
+    await other.execute(BREAK)
     await migrations.upgrade(postgres)
     assert await other.fetchval(IS_VALID) is True
 
@@ -240,7 +240,8 @@ async def test_a_newer_revision_is_not_downgraded(upgraded: Database) -> None:
 
 async def set_revision(database: Database, revision: str, comment: str | None = None) -> None:
     async with database.transaction() as connection:
-        await connection.execute(sa.text(f"UPDATE alembic_version SET version_num = '{revision}'"))
+        changed = sa.table("alembic_version", sa.column("version_num"))
+        await connection.execute(sa.update(changed).values(version_num=revision))
         if comment is not None:
             await connection.execute(sa.text(f"COMMENT ON TABLE alembic_version IS '{comment}'"))
 

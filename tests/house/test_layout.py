@@ -20,12 +20,12 @@ RULES: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {
         "cli",
-        *("app", "auth", "db", "demo", "errors", "migrations", "origins", "protocol"),
-        *("rest_compat", "settings"),
+        *("app", "auth", "db", "demo", "draining", "errors", "migrations", "origins"),
+        *("protocol", "rest_compat", "settings"),
     },
     "app": {
-        *("auth", "context", "db", "errors", "middleware", "migrations", "origins", "overload"),
-        *("playground", "resolvers", "rest_compat", "schema", "settings"),
+        *("auth", "context", "db", "draining", "errors", "middleware", "migrations", "origins"),
+        *("overload", "playground", "resolvers", "rest_compat", "schema", "settings"),
     },
     "auth": {"catalogue", "errors", "origins", "settings"},
     "catalogue": {"errors"},
@@ -34,6 +34,7 @@ RULES: dict[str, set[str]] = {
     "context": {"auth", "db", "logs", "settings"},
     "db": {"catalogue", "errors", "settings"},
     "demo": {"catalogue", "db"},
+    "draining": set(),
     "errors": set(),
     "http_errors": {"errors"},
     "logs": set(),
@@ -47,8 +48,8 @@ RULES: dict[str, set[str]] = {
     "query": {"catalogue", "codegen", "db", "errors"},
     "resolvers": {"catalogue", "context", "db", "errors", "query"},
     "rest_compat": {
-        *("catalogue", "codegen", "context", "db", "errors", "http_errors", "negotiation"),
-        *("origins", "query", "resolvers", "settings"),
+        *("catalogue", "codegen", "context", "db", "draining", "errors", "http_errors"),
+        *("negotiation", "origins", "query", "resolvers", "settings"),
     },
     "schema": {
         *("catalogue", "codegen", "context", "db", "errors", "http_errors", "logs"),

@@ -341,6 +341,7 @@ async def test_action_and_client_keys(ask: Ask) -> None:
         ("/v2/", "GET, HEAD, OPTIONS"),
         ("//v2", "GET, HEAD, OPTIONS"),
         ("/healthcheck", "GET, HEAD, OPTIONS"),
+        ("/readyz", "GET, HEAD, OPTIONS"),
         ("/v2/p1/backups", "GET, HEAD, POST, OPTIONS"),
         ("/v2/p1//backups//", "GET, HEAD, POST, OPTIONS"),
         ("/v2/p1/backups/x", "DELETE, GET, HEAD, PATCH, OPTIONS"),

@@ -43,6 +43,7 @@ listen gateway
   server first {first}
   server second {second}
 """
+HEADERS = {"X-Project-Id": "rolling"}
 COUNT = {"query": "{ jobs(first: 5) { totalCount nodes { actions { totalCount } } } }"}
 
 
@@ -54,9 +55,7 @@ def balanced(folder: Path, first: Gateway, second: Gateway) -> Iterator[tuple[st
     port, commands = free_port(), folder / "haproxy"
     configuration = folder / "haproxy.cfg"
     configuration.write_text(
-        CONFIGURATION.format(
-            port=port, socket=commands, first=first.address, second=second.address
-        )
+        CONFIGURATION.format(port=port, socket=commands, first=first.address, second=second.address)
     )
     with (folder / "haproxy.log").open("wb") as log:
         process = subprocess.Popen([found, "-f", str(configuration)], stdout=log, stderr=log)
@@ -94,8 +93,7 @@ class Reader(Thread):
         with httpx.Client(base_url=self._url) as client:
             while not self._ended.is_set():
                 self._read(lambda: client.get("/v2/rolling/jobs?limit=5"))
-                headers = {"X-Project-Id": "rolling"}
-                self._read(lambda: client.post("/graphql", json=COUNT, headers=headers))
+                self._read(lambda: client.post("/graphql", json=COUNT, headers=HEADERS))
 
     def _read(self, request: Callable[[], httpx.Response]) -> None:
         try:

@@ -4,7 +4,6 @@ It is the gateway of the commit before the one that added the last migration, fr
 """
 
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -88,6 +87,6 @@ def test_an_older_gateway_serves_while_the_schema_changes(
     told = [event for writer in [*writers, *others] for _, event in writer.events]
     failed = [event for event in told if "reason" in event]
     outcomes = Counter(event["outcome"] for event in told if "outcome" in event)
-    print(f"\n{before} to {newest} and back, under {dict(outcomes)}", file=sys.stderr)
+    print(f"\n{before} to {newest} and back, under {dict(outcomes)}")  # noqa: T201
     assert failed == []
     assert set(outcomes) == {"acknowledged"}

@@ -22,11 +22,11 @@ TIMEOUT = 60
 Body = Mapping[str, Any] | None
 
 
-class Unknown(Exception):  # noqa: N818 - a state, not a mistake
+class Unknown(Exception):
     """The answer was lost, or says that the database's was: the write may have happened."""
 
 
-class Refused(Exception):  # noqa: N818 - the same
+class Refused(Exception):
     """Nothing listens, so the write has not happened."""
 
 
@@ -73,33 +73,41 @@ class Rest:
         return self._connection.ask(method, f"/v2/{self._project}{path}", body)
 
     def create_job(self, name: str) -> None:
+        """Create the job and its two actions."""
         actions = [{"freezer_action": action} for action in actions_of(name)]
         body = {"job_id": name, "description": name, "job_actions": actions}
         self._ask("POST", "/jobs", body)
 
     def update_job(self, name: str) -> None:
+        """Rename the job."""
         self._ask("PATCH", f"/jobs/{name}", {"description": f"{name} changed"})
 
     def create_session(self, name: str) -> None:
+        """Create the session."""
         made = self._ask("POST", "/sessions", {"description": name, "schedule": {}})
         self.ids["session"] = made["session_id"]
 
     def add_to_session(self, name: str) -> None:
+        """Add the job to the session."""
         self._ask("PUT", f"/sessions/{self.ids['session']}/jobs/{name}")
 
     def start_session(self, name: str) -> None:
+        """Begin a run."""
         self._act({"start": {"job_id": name, "current_tag": 0}})
 
     def end_session(self, name: str) -> None:
+        """End the run."""
         self._act({"end": {"job_id": name, "result": "success"}})
 
     def _act(self, action: Body) -> None:
         self._ask("POST", f"/sessions/{self.ids['session']}/action", action)
 
     def register_backup(self, name: str) -> None:
+        """Register the job's backup."""
         self._ask("POST", "/backups", backup_of(name))
 
     def delete_job(self, name: str) -> None:
+        """Delete the job."""
         self._ask("DELETE", f"/jobs/{name}")
 
 
@@ -114,9 +122,7 @@ class GraphQL:
     def _ask(self, mutation: str, input_type: str, shown: str, **given: Any) -> Any:
         query = f"mutation($input: {input_type}!) {{ {mutation}(input: $input) {{ {shown} }} }}"
         body = {"query": query, "variables": {"input": given}}
-        answer = self._connection.ask(
-            "POST", "/graphql", body, **{"X-Project-Id": self._project}
-        )
+        answer = self._connection.ask("POST", "/graphql", body, **{"X-Project-Id": self._project})
         for error in answer.get("errors", ()):
             if error["extensions"]["code"] == "UNAVAILABLE":
                 raise Unknown(str(error))
@@ -124,27 +130,33 @@ class GraphQL:
         return answer["data"][mutation]
 
     def create_job(self, name: str) -> None:
+        """Create the job and its two actions."""
         actions = [{"freezerAction": action} for action in actions_of(name)]
         given = {"jobId": name, "description": name, "actions": actions}
         made = self._ask("createJob", "CreateJobInput", "job { id }", **given)
         self.ids["job"] = made["job"]["id"]
 
     def update_job(self, name: str) -> None:
+        """Rename the job."""
         given = {"id": self.ids["job"], "description": f"{name} changed"}
         self._ask("updateJob", "UpdateJobInput", "job { id }", **given)
 
     def create_session(self, name: str) -> None:
+        """Create the session."""
         given = {"description": name, "schedule": {}}
         made = self._ask("createSession", "CreateSessionInput", "session { id }", **given)
         self.ids["session"] = made["session"]["id"]
 
     def add_to_session(self, _name: str) -> None:
+        """Add the job to the session."""
         self._act("addJobToSession", "SessionJobInput", "session { id }")
 
     def start_session(self, _name: str) -> None:
+        """Begin a run."""
         self._act("startSession", "StartSessionInput", "sessionTag", currentTag=0)
 
     def end_session(self, _name: str) -> None:
+        """End the run."""
         self._act("endSession", "EndSessionInput", "sessionTag", result="SUCCESS")
 
     def _act(self, mutation: str, input_type: str, shown: str, **given: Any) -> None:
@@ -152,10 +164,12 @@ class GraphQL:
         self._ask(mutation, input_type, shown, **both, **given)
 
     def register_backup(self, name: str) -> None:
+        """Register the job's backup."""
         given = {"metadata": backup_of(name)}
         self._ask("registerBackup", "RegisterBackupInput", "backup { id }", **given)
 
     def delete_job(self, _name: str) -> None:
+        """Delete the job."""
         self._ask("deleteJob", "DeleteInput", "deletedId", id=self.ids["job"])
 
 
