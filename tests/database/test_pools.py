@@ -136,3 +136,17 @@ async def test_nobody_waits_for_a_place_for_ever(monkeypatch: pytest.MonkeyPatch
         await places.take()
     places.release()
     await places.take()
+
+
+@pytest.mark.parametrize(("setting", "level"), [("normal", 1), ("full", 2)])
+async def test_every_connection_to_a_file_is_as_durable_as_set(
+    tmp_path: Path, setting: str, level: int
+) -> None:
+    url = f"sqlite:///{tmp_path}/file.sqlite3"
+    pool = SQLitePool(load(database_url=url, sqlite_synchronous=setting))
+    row = make_row_class(["level"], [None], tuple)
+    (inline,) = await pool.fetch("PRAGMA synchronous", [], row)
+    async with pool.transaction() as lent:
+        (written,) = await lent.fetch("PRAGMA synchronous", [], row)
+    await pool.close()
+    assert (tuple(inline), tuple(written)) == ((level,), (level,))

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from gateway import __version__, logs
+from gateway import __version__, logs, migrations
 from gateway.__main__ import app
 from gateway.auth.policy import Policy
 from tests.support.databases import OWN_SERVER, Postgres
@@ -45,7 +45,7 @@ def test_version() -> None:
     [
         ([], ["serve", "demo", "settings", "GATEWAY_DATABASE_URL", "freezer-gateway db upgrade"]),
         (["serve"], ["--host", "--port", "--insecure-no-auth", "--config", "GATEWAY_CONFIG"]),
-        (["db"], ["upgrade", "check"]),
+        (["db"], ["upgrade", "downgrade", "check"]),
         (["schema"], ["print"]),
         (["demo"], ["--config"]),
     ],
@@ -114,6 +114,19 @@ def test_the_schema_of_an_embedded_file() -> None:
         assert upgraded.exit_code == 0
         assert "current" in upgraded.stdout
     assert run("db", "check").exit_code == 0
+
+
+def test_the_schema_goes_back_step_by_step() -> None:
+    run("db", "upgrade")
+    *_, first = newest_first = migrations.revisions()
+    for older in newest_first[1:]:
+        result = run("db", "downgrade")
+        assert (result.exit_code, f"at revision {older}" in result.stdout) == (0, True)
+    assert run("db", "check").exit_code == 1
+    result = run("db", "downgrade")
+    assert result.exit_code == 1
+    assert lines(result) == [f"freezer-gateway: there is nothing before revision {first}"]
+    assert run("db", "upgrade").exit_code == 0
 
 
 def test_a_database_that_is_down() -> None:
