@@ -85,7 +85,7 @@ async def test_a_variable_stands_in_every_document(graphql: GraphQL) -> None:
     text = """
     mutation($name: String!, $seconds: Int, $tag: JSON) {
       createJob(input: {
-        jobId: "j", actions: [{actionId: "a", freezerAction: {
+        jobId: "j", actions: [{freezerAction: {
           action: "backup", backup_name: $name, timeout: $seconds, tags: [$tag, {is: $tag}]
         }}]
       }) { job { jobId } }
