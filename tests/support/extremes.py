@@ -20,10 +20,9 @@ from graphql.type import GraphQLInputField
 from hypothesis import strategies as st
 
 NUMBERS = [
-    *(str(sign * number) for number in (1, 2**31, 2**53 + 1, 2**63, 2**64) for sign in (1, -1)),
-    *(str(number) for number in (0, 2**31 - 1, -(2**31) - 1, 2**63 - 1, -(2**63) - 1, 2**64 - 1)),
-    *("-0", "-0.0", "0.5", "1.0", "1000000000.0", "1e3", "1e308", "-1e308", "1e400", "-1e400"),
-    *("5e-324", "1e-400", str(10**400), "9" * 5000, "9223372036854775807.5", "253402300800"),
+    *(str(number) for number in (0, -1, 2**31 - 1, 2**31, -(2**31) - 1, 2**53 + 1, 253402300800)),
+    *(str(number) for number in (2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 2**64 - 1, 2**64)),
+    *("-0", "0.5", "1.0", "1e3", "1e308", "1e400", "-1e400", "5e-324", str(10**400), "9" * 5000),
 ]
 """Numbers that both languages write alike."""
 
