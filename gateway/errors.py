@@ -14,6 +14,7 @@ GatewayError
     └── Overloaded      too many requests at once                    UNAVAILABLE
 """
 
+import json
 from enum import StrEnum
 
 
@@ -119,6 +120,20 @@ class Overloaded(Unavailable):
 
 
 def shown(value: object, length: int = 100) -> str:
-    """Return a value as error messages quote it: one printable line of `length` characters."""
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    """Return a value as error messages quote it: one printable line of `length` characters.
+
+    A text is in single quotes; any other value is as JSON writes it, which clients read.
+    """
+    if isinstance(value, str):
+        text = str.__repr__(value) if value.isprintable() else ascii(str(value))
+    else:
+        text = _as_json(value)
     return text if len(text) <= length else f"{text[:length]}…"
+
+
+def _as_json(value: object) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        return text if text.isprintable() else json.dumps(value, default=str)
+    except (ValueError, RecursionError):  # of integers of thousands of digits, of deep nesting
+        return "a value too large to show"

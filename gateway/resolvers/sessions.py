@@ -10,7 +10,16 @@ import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import Job, Session, columns, default_of, new_id, now, source
+from gateway.catalogue.tables import (
+    INT64,
+    Job,
+    Session,
+    columns,
+    default_of,
+    new_id,
+    now,
+    source,
+)
 from gateway.catalogue.vocabularies import (
     JobEvent,
     JobResult,
@@ -198,8 +207,8 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
     A job with the session's tag begins a new run after the hold-off of the last one, and the
     session's tag is incremented. Within the hold-off, a job one tag behind joins the run, and a job
     with the session's tag gets `hold-off`. Any other job is `out-of-sync`. Concurrent calls are
-    safe: the session is locked. Raises NotFound; BadInput for a tag ahead of the session's, or a
-    job that isn't in it.
+    safe: the session is locked. Raises NotFound; BadInput for a tag ahead of the session's or one
+    that can't be incremented, or a job that isn't in it.
     """
     ctx.authorize("sessions:action:create")
     async with ctx.write() as transaction:
@@ -220,6 +229,10 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
             return Outcome(SessionOutcome.SUCCESS, row.session_tag)
         if held or tag != row.session_tag:
             return Outcome(SessionOutcome.OUT_OF_SYNC, row.session_tag)
+        if tag == INT64 - 1:
+            raise BadInput(
+                f"'current_tag' {tag} is the last that a session can have", field="current_tag"
+            )
         # A new run, for which the other jobs' states of the last one don't count.
         waiting = {"status": "", "result": ""}
         states = {name: state | waiting for name, state in _states(row).items()}

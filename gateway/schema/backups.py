@@ -122,8 +122,8 @@ class UpdateBackupInput:
     expected_version: int | None = strawberry.field(
         default=None, description="The version that the backup must have, else CONFLICT."
     )
-    status: Maybe[BackupStatus] = strawberry.field(description="The state of its data.")
-    metadata: Maybe[JSON] = strawberry.field(
+    status: Maybe[BackupStatus | None] = strawberry.field(description="The state of its data.")
+    metadata: Maybe[JSON | None] = strawberry.field(
         description="A merge patch of the metadata (RFC 7396): null removes a key."
     )
 

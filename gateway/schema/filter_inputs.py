@@ -8,7 +8,7 @@ from typing import Any, Optional, cast
 
 import strawberry
 
-from gateway.errors import BadInput
+from gateway.errors import BadInput, shown
 from gateway.query.filters import (
     EXISTS,
     All,
@@ -287,7 +287,7 @@ def _held(column: Any, given: DocumentFilter) -> Where:
     if not given.path:
         raise BadInput("'path' must name at least one key", field="path")
     if len(given.path) > 32 or any("\0" in key for key in given.path):  # noqa: PLR2004
-        raise BadInput(f"'path' {given.path} can't be in a document", field="path")
+        raise BadInput(f"'path' {shown(given.path)} can't be in a document", field="path")
     if isinstance(value, (dict, list)):
         raise BadInput("'eq' must be a string, number, boolean or null", field="eq")
     held = Expression(JSONContains(document, tuple(given.path), value))

@@ -305,7 +305,7 @@ async def test_fifty_comparisons(found: Found, ask: Ask) -> None:
         ("[1]", "[1]"),
         ('"x"', "x"),
         ("5", "5"),
-        ("true", "True"),
+        ("true", "true"),
         ('{"match"', "JSON"),
         ('{"match": [{"a": NaN}]}', "NaN"),
         (r'{"match": [{"a": "\u0000"}]}', "NUL"),
