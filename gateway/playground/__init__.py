@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 
-from gateway.negotiation import weights
+from gateway.negotiation import preferred, weights
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -52,6 +52,9 @@ PAGE_POLICY: Final = "; ".join(_PAGE_RULES)
 
 ASSET_POLICY: Final = "default-src 'self'; frame-ancestors 'none'"
 """The files' Content-Security-Policy. A worker obeys the one that its own file came with."""
+
+_API_TYPES: Final = ("application/json", "application/graphql-response+json")
+_PAGE_TYPE: Final = "text/html"
 
 _SAFE: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
@@ -200,21 +203,17 @@ def routes(path: str, api: ASGIApp, config: Callable[[], Awaitable[Config]]) -> 
 def wants_page(request: Request) -> bool:
     """Return True for a browser's request: a GET whose ``Accept`` prefers ``text/html``.
 
-    The header must name it: ``*/*`` is sent by programs that take anything.
+    ``*/*`` doesn't, which is sent by programs that take anything.
     """
     if request.method not in {"GET", "HEAD"}:
         return False
-    named = weights(", ".join(request.headers.getlist("Accept")), malformed=0.0)
-    as_html = named.get("text/html", 0.0)
-    as_data = max(
-        named.get(kind, 0.0) for kind in ("application/json", "application/graphql-response+json")
-    )
-    return as_html > 0 and as_html >= as_data
+    accept = ", ".join(request.headers.getlist("Accept"))
+    return preferred(accept, *_API_TYPES, _PAGE_TYPE) == _PAGE_TYPE
 
 
 def _variant(file: Path, accept: str) -> tuple[str, Path]:
     """Return the coding of an asset, and the file that holds it."""
-    named = weights(accept, malformed=0.0)
+    named = weights(accept)
 
     def weight(encoding: str) -> float:
         # The plain file is the last resort, unless the header names it.
