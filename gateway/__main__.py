@@ -10,7 +10,7 @@ import structlog
 import typer
 import uvicorn
 
-from gateway import __version__, demo, migrations, settings
+from gateway import __version__, demo, migrations, protocol, settings
 from gateway.app import create_app
 from gateway.auth import policy as rules
 from gateway.cli import schema
@@ -115,6 +115,7 @@ def serve(
             application,
             access_log=False,
             forwarded_allow_ips=list(chosen.trusted_proxies),
+            http=protocol.limited(chosen.request_timeout),
             lifespan="on",
             log_config=None,
             proxy_headers=bool(chosen.trusted_proxies),

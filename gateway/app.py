@@ -17,7 +17,7 @@ from gateway.db.database import Database
 from gateway.errors import Unavailable
 from gateway.middleware import (
     REQUEST_ID,
-    BodyLimitMiddleware,
+    BodyMiddleware,
     ErrorMiddleware,
     OriginGuardMiddleware,
     ReadinessMiddleware,
@@ -145,21 +145,26 @@ def _middleware(
     yield error_middleware
     if settings.auth == "none":
         trusted = {*settings.cors_origins, *public_origins(settings)}
-        yield Middleware(OriginGuardMiddleware, trusted=trusted, any_host=any_host)
+        yield Middleware(
+            OriginGuardMiddleware,
+            trusted=trusted,
+            any_host=any_host,
+            hostless={home.HEALTHCHECK},
+        )
     if settings.cors_origins:
         yield Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=[
-                *("X-Auth-Token", "X-Project-Id", "Content-Type"),
+                *("X-Auth-Token", "X-Project-Id", "Content-Type", "Content-Encoding"),
                 *("If-Match", "If-None-Match", "Prefer"),
             ],
             expose_headers=["Link", "Location", "ETag", "Retry-After", REQUEST_ID],
         )
         # Inside of CORS as well, so that a dashboard may read what went wrong.
         yield error_middleware
-    yield Middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
+    yield Middleware(BodyMiddleware, limit=settings.max_body_bytes)
     yield Middleware(
         ReadinessMiddleware, readiness=readiness, exempt={home.VERSIONS, home.HEALTHCHECK}
     )

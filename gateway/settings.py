@@ -177,6 +177,12 @@ class Settings(BaseSettings, GraphQLSettings):
     max_body_bytes: int = Field(
         1024 * 1024, ge=1024, description="Maximum length of a request body, in bytes."
     )
+    request_timeout: float = Field(
+        30,
+        gt=0,
+        description="Seconds for the head of a request to arrive, and again for its body; a slower "
+        "one is answered 408, and its connection closed.",
+    )
     rest_dialect: Literal["documented", "freezer-19"] = Field(
         "documented",
         description="Keys of REST documents: as documented, or exactly those of freezer-api 19.",

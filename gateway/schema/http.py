@@ -28,6 +28,10 @@ GRAPHQL_JSON = "application/graphql-response+json"
 EXPLAIN = "x-graphql-explain"
 """The header that asks for the plan, where the settings let it."""
 
+_READING = frozenset({"GET", "HEAD"})
+"""The methods that run queries only."""
+_ALLOW = {"Allow": "GET, HEAD, POST, OPTIONS"}
+
 _OUTAGE = Unavailable("a dependency doesn't answer")
 """The error whose status and headers an operation has that found nothing because of outages."""
 
@@ -48,14 +52,17 @@ class GraphQLApp:
 
     async def answer(self, request: Request) -> Response:
         """Return the answer to the request's operation, executed in the caller's context."""
-        if request.method not in {"GET", "POST"}:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=_ALLOW)
+        is_reading = request.method in _READING
+        if not is_reading and request.method != "POST":
             return _refusal(request, 405, f"{request.method} is not a method of GraphQL over HTTP")
         accept = _accept(request)
         if preferred(accept, JSON, GRAPHQL_JSON) is None:
             message = f"the answer is {JSON} or {GRAPHQL_JSON}, none of which is in {shown(accept)}"
             return _refusal(request, 406, message)
         media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if request.method == "POST" and media_type != JSON:
+        if not is_reading and media_type != JSON:
             # Also what keeps web pages of other sites from sending mutations.
             return _refusal(request, 415, f"the body must be {JSON}, not {shown(media_type)}")
         contexts: Contexts = request.app.state.contexts
@@ -66,7 +73,7 @@ class GraphQLApp:
             if len(came_in) > self.max_variables:
                 _check_size(variables, self.max_variables)
             result = await self.executor.execute(
-                ctx, text, variables, name, queries_only=request.method == "GET"
+                ctx, text, variables, name, queries_only=is_reading
             )
             extensions = {}
             if self.explains and result.is_executed and EXPLAIN in request.headers:
@@ -74,7 +81,9 @@ class GraphQLApp:
         except GatewayError as error:
             return _failure(request, error)
         except MethodNotAllowed:
-            return _refusal(request, 405, "GET runs queries only: send mutations by POST")
+            return _refusal(
+                request, 405, f"{request.method} runs queries only: send mutations by POST"
+            )
         return _result(request, result, extensions)
 
     async def _extensions(
@@ -94,10 +103,12 @@ class GraphQLApp:
 
 async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]:
     """Return the request's document, variables and operation name. Raises BadInput."""
-    if request.method == "GET":
+    if request.method in _READING:
         given: Any = dict(request.query_params)
-        if "variables" in given:
-            given["variables"] = json_values.parse(given["variables"] or "null", what="'variables'")
+        for key in given.keys() & {"variables", "extensions"}:
+            given[key] = json_values.parse(given[key] or "null", what=f"'{key}'")
+        # As in a form, nothing is sent for what is absent.
+        given["operationName"] = given.get("operationName") or None
     else:
         given = json_values.parse(await request.body())
     if not isinstance(given, dict):
@@ -105,11 +116,13 @@ async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]
     query = given.get("query")
     if not isinstance(query, str) or not query.strip():
         raise BadInput(f"'query' must be a GraphQL document, not {shown(query)}", field="query")
-    name = given.get("operationName") or None
+    name = given.get("operationName")
     if name is not None:
         checks.string("operationName", name)
-    variables = given.get("variables")
-    return query, {} if variables is None else checks.mapping("variables", variables), name
+    variables, extensions = given.get("variables"), given.get("extensions")
+    if extensions is not None:
+        checks.mapping("extensions", extensions)
+    return query, {} if variables is None else checks.mapping("variables", variables), name or None
 
 
 def _check_size(variables: Mapping[str, Any], most: int) -> None:
@@ -145,7 +158,7 @@ def _failure(request: Request, error: GatewayError) -> Response:
 def _refusal(request: Request, status: int, message: str) -> Response:
     error = GraphQLError(message, original_error=BadInput(message))
     errors.show(error)
-    headers = {"Allow": "GET, POST"} if status == 405 else None  # noqa: PLR2004 - HTTP's number
+    headers = _ALLOW if status == 405 else None  # noqa: PLR2004 - HTTP's number
     return _respond(request, status, {"errors": [error.formatted]}, headers)
 
 

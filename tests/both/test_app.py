@@ -79,7 +79,8 @@ class Broken:
         ("POST", "/v2/p/jobs", 400),
         ("POST", "/graphql", 415),
         ("PUT", "/graphql", 405),
-        ("GET", "/graphql/", 307),
+        ("GET", "/graphql/", 400),
+        ("OPTIONS", "/graphql", 204),
         ("GET", "/graphql/nowhere", 404),
     ],
 )

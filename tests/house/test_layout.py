@@ -20,8 +20,8 @@ RULES: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {
         "cli",
-        *("app", "auth", "db", "demo", "errors", "migrations", "origins", "rest_compat"),
-        "settings",
+        *("app", "auth", "db", "demo", "errors", "migrations", "origins", "protocol"),
+        *("rest_compat", "settings"),
     },
     "app": {
         *("auth", "context", "db", "errors", "middleware", "migrations", "origins", "playground"),
@@ -42,6 +42,7 @@ RULES: dict[str, set[str]] = {
     "negotiation": set(),
     "origins": {"errors", "settings"},
     "playground": {"negotiation"},
+    "protocol": {"middleware"},
     "query": {"catalogue", "codegen", "db", "errors"},
     "resolvers": {"catalogue", "context", "db", "errors", "query"},
     "rest_compat": {
@@ -63,6 +64,7 @@ HOMES = {
     "asyncpg": {"db"},
     "cachetools": {"auth", "codegen", "db", "schema"},
     "graphql": {"schema"},
+    "httptools": {"protocol"},
     "keystoneauth1": {"auth"},
     "keystonemiddleware": {"auth"},
     "orjson": {"catalogue", "logs", "query", "resolvers", "rest_compat", "schema"},
@@ -80,9 +82,12 @@ HOMES = {
         "schema",
     },
     "strawberry": {"schema"},
-    "structlog": {"__main__", "auth", "cli", "db", "logs", "middleware", "migrations", "schema"},
+    "structlog": {
+        *("__main__", "auth", "cli", "db", "logs", "middleware", "migrations", "protocol"),
+        "schema",
+    },
     "typer": {"__main__", "cli"},
-    "uvicorn": {"__main__"},
+    "uvicorn": {"__main__", "protocol"},
     "webob": {"auth"},
 }
 

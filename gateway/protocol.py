@@ -1,0 +1,180 @@
+"""Connections: uvicorn's HTTP/1.1, with limits on a request's time and head, without upgrades."""
+
+import asyncio
+from http import HTTPStatus
+
+import httptools
+import structlog
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.middleware import TIMED_OUT
+
+log = structlog.get_logger(__name__)
+
+MAX_HEAD_BYTES = 64 * 1024
+"""The length of a request's first line and headers; bodies have a limit of their own."""
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection. Its requests must arrive within `request_timeout` seconds, else it is closed.
+
+    The time of a head begins with its first byte, that of a body with the end of its head; while
+    the gateway itself doesn't read, it doesn't count. A timer runs only where a request doesn't
+    arrive whole.
+    """
+
+    request_timeout: float
+    _timer: asyncio.TimerHandle | None = None
+    _is_arriving = False
+    """True from a request's first byte to its last; an empty line before it counts."""
+    _is_begun = False
+    """The same, without such lines."""
+    _is_head = True
+    _head_bytes = 0
+
+    def connection_made(  # type: ignore[override] # as in uvicorn
+        self, transport: asyncio.Transport
+    ) -> None:
+        """Take a connection, which is idle until its first request, as between two of them."""
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take the next bytes of one or more requests."""
+        self._unset_keepalive_if_required()
+        self._is_arriving = True
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        if not self._is_arriving or self.transport.is_closing():
+            self._stop()
+            return
+        if self._is_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+                return
+        if self._timer is None:
+            self._start()
+
+    def _parse(self, data: bytes) -> None:
+        """Parse bytes. Raises HttpParserError."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._without_offer(data[upgrade.args[0] :])
+            else:
+                return
+
+    def _without_offer(self, rest: bytes) -> bytes:
+        """Return the request that the parser has just read, without its offer, and what follows it.
+
+        The parser takes that for another protocol, even a body, which Java's client sends together
+        with its offer of HTTP/2. So a new one gets the request once more.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        self.parser = httptools.HttpRequestParser(self)
+        # As uvicorn does.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        if method == b"CONNECT":
+            raise httptools.HttpParserError("the gateway is no proxy")
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", rest])
+
+    def on_message_begin(self) -> None:
+        """Begin a request, perhaps behind another one in the same bytes."""
+        super().on_message_begin()
+        self._is_arriving = self._is_begun = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Add a header; fields behind a body are no headers, and are ignored."""
+        if self._is_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Hand the request to the application; its body may take as long again."""
+        if self.parser.should_upgrade():
+            # An offer of another protocol, which the gateway ignores.
+            return
+        super().on_headers_complete()
+        self._is_head, self._head_bytes = False, 0
+        if self._timer is not None:
+            self._start()
+
+    def on_message_complete(self) -> None:
+        """Note that the request has arrived."""
+        if self.parser.should_upgrade():
+            return
+        super().on_message_complete()
+        self._is_arriving = self._is_begun = False
+        self._is_head = True
+        self._stop()
+
+    def _start(self) -> None:
+        self._stop()
+        self._timer = self.loop.call_later(self.request_timeout, self._time_is_over)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _time_is_over(self) -> None:
+        self._timer = None
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        if self._is_waited_for():
+            self._start()
+        elif self._is_head:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        elif cycle.response_complete:
+            # The answer didn't need the body, of which nobody waits for the rest.
+            self.transport.close()
+        elif cycle.response_started:
+            # Nor does the client read the answer.
+            self.transport.abort()
+        else:
+            # The application, which may be waiting for the body, writes the answer.
+            cycle.scope[TIMED_OUT] = self.request_timeout  # type: ignore[literal-required]
+            cycle.message_event.set()
+            self._start()
+
+    def _is_waited_for(self) -> bool:
+        """Return True if the client can't go on before the gateway does."""
+        if self.flow.read_paused or self.pipeline:
+            return True
+        if self.cycle is None or self.cycle.response_complete:
+            return False
+        return self._is_head or self.cycle.waiting_for_100_continue
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Answer a request that never reached the application, and close the connection."""
+        self._stop()
+        if self._is_begun:
+            log.info("request refused", status=int(status), client=self.client)
+            headers = [
+                *self.server_state.default_headers,
+                (b"content-type", b"text/plain; charset=utf-8"),
+                (b"content-length", b"%d" % len(status.phrase)),
+                (b"connection", b"close"),
+            ]
+            lines = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode())]
+            lines += [b"%b: %b" % header for header in headers]
+            self.transport.write(b"\r\n".join([*lines, b"", status.phrase.encode()]))
+        self.transport.close()
+
+
+def limited(request_timeout: float) -> type[Protocol]:
+    """Return the protocol with this limit, in seconds; uvicorn makes one for each connection."""
+    return type("LimitedProtocol", (Protocol,), {"request_timeout": request_timeout})
