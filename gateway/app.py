@@ -17,6 +17,7 @@ from gateway.db.database import Database
 from gateway.errors import Unavailable
 from gateway.middleware import (
     REQUEST_ID,
+    AuthorityMiddleware,
     BodyMiddleware,
     ErrorMiddleware,
     OriginGuardMiddleware,
@@ -151,6 +152,8 @@ def _middleware(
             any_host=any_host,
             hostless={home.HEALTHCHECK},
         )
+    else:
+        yield Middleware(AuthorityMiddleware)
     if settings.cors_origins:
         yield Middleware(
             CORSMiddleware,

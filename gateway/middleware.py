@@ -14,7 +14,7 @@ from gateway import logs
 from gateway.db.pools import count_statements
 from gateway.errors import BadInput, GatewayError, TooLarge, shown
 from gateway.migrations.readiness import SchemaReadiness
-from gateway.origins import refuse_foreign
+from gateway.origins import authority, refuse_foreign
 
 log = structlog.get_logger(__name__)
 
@@ -136,7 +136,20 @@ class ErrorMiddleware:
             await render(error)(scope, receive, send)
 
 
-class OriginGuardMiddleware:
+class AuthorityMiddleware:
+    """Refuses requests that don't say clearly whom they are addressed to."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or raise BadInput."""
+        if scope["type"] in {"http", "websocket"}:
+            authority(scope)
+        await self.app(scope, receive, send)
+
+
+class OriginGuardMiddleware(AuthorityMiddleware):
     """Refuses what a foreign web page could make the browser of a local user send.
 
     The paths in `hostless` need no `Host`, which every browser sends.
@@ -150,22 +163,21 @@ class OriginGuardMiddleware:
         any_host: bool,
         hostless: Collection[str] = (),
     ) -> None:
-        self.app = app
+        super().__init__(app)
         self.trusted = frozenset(trusted)
         self.any_host = any_host
         self.hostless = frozenset(hostless)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or raise Forbidden."""
+        """Serve a request, or raise Forbidden or BadInput."""
         if scope["type"] in {"http", "websocket"}:
-            headers = dict(scope["headers"])
-            host, origin = headers.get(b"host", b""), headers.get(b"origin")
+            host, origin = authority(scope), dict(scope["headers"]).get(b"origin")
             refuse_foreign(
-                host.decode("latin-1"),
+                host or "",
                 None if origin is None else origin.decode("latin-1"),
                 self.trusted,
                 any_host=self.any_host
-                or (b"host" not in headers and scope["path"].rstrip("/") in self.hostless),
+                or (host is None and scope["path"].rstrip("/") in self.hostless),
             )
         await self.app(scope, receive, send)
 

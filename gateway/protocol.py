@@ -8,6 +8,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.middleware import TIMED_OUT
+from gateway.origins import TARGET
 
 log = structlog.get_logger(__name__)
 
@@ -106,6 +107,9 @@ class Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             # An offer of another protocol, which the gateway ignores.
             return
+        if not self.url.startswith((b"/", b"*")):
+            # Of a whole URL, uvicorn drops the host.
+            self.scope[TARGET] = self.url  # type: ignore[literal-required]
         super().on_headers_complete()
         self._is_head, self._head_bytes = False, 0
         if self._timer is not None:

@@ -196,7 +196,7 @@ def routes(path: str, api: ASGIApp, config: Callable[[], Awaitable[Config]]) -> 
                 # The page's links are relative to the address without the slash.
                 query = scope["query_string"].decode(errors="replace")
                 address = f"..{path}?{query}" if query else f"..{path}"
-                answer = RedirectResponse(address, 307, {"Vary": "Accept"})
+                answer = RedirectResponse(address, 307)
             await answer(scope, receive, send)
 
     return [

@@ -54,17 +54,9 @@ class GraphQLApp:
         """Return the answer to the request's operation, executed in the caller's context."""
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=_ALLOW)
+        if (refusal := _refused(request)) is not None:
+            return refusal
         is_reading = request.method in _READING
-        if not is_reading and request.method != "POST":
-            return _refusal(request, 405, f"{request.method} is not a method of GraphQL over HTTP")
-        accept = _accept(request)
-        if preferred(accept, JSON, GRAPHQL_JSON) is None:
-            message = f"the answer is {JSON} or {GRAPHQL_JSON}, none of which is in {shown(accept)}"
-            return _refusal(request, 406, message)
-        media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if not is_reading and media_type != JSON:
-            # Also what keeps web pages of other sites from sending mutations.
-            return _refusal(request, 415, f"the body must be {JSON}, not {shown(media_type)}")
         contexts: Contexts = request.app.state.contexts
         try:
             ctx = await contexts.open(request.headers, request.scope["path"], method=request.method)
@@ -99,6 +91,22 @@ class GraphQLApp:
         except Exception:  # the operation has been executed: its answer must be given
             log.exception("plan not explained")
             return {}
+
+
+def _refused(request: Request) -> Response | None:
+    """Return the answer to a request of a wrong method or media type, else None."""
+    is_reading = request.method in _READING
+    if not is_reading and request.method != "POST":
+        return _refusal(request, 405, f"{request.method} is not a method of GraphQL over HTTP")
+    accept = _accept(request)
+    if preferred(accept, JSON, GRAPHQL_JSON) is None:
+        message = f"the answer is {JSON} or {GRAPHQL_JSON}, none of which is in {shown(accept)}"
+        return _refusal(request, 406, message)
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if not is_reading and media_type != JSON:
+        # Also what keeps web pages of other sites from sending mutations.
+        return _refusal(request, 415, f"the body must be {JSON}, not {shown(media_type)}")
+    return None
 
 
 async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]:

@@ -42,7 +42,7 @@ RULES: dict[str, set[str]] = {
     "negotiation": set(),
     "origins": {"errors", "settings"},
     "playground": {"negotiation"},
-    "protocol": {"middleware"},
+    "protocol": {"middleware", "origins"},
     "query": {"catalogue", "codegen", "db", "errors"},
     "resolvers": {"catalogue", "context", "db", "errors", "query"},
     "rest_compat": {
