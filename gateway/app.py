@@ -1,5 +1,6 @@
 """The application: composes the surfaces, the middleware, the database and authentication."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
@@ -20,7 +21,6 @@ from gateway.middleware import (
     BodyLimitMiddleware,
     ErrorMiddleware,
     OriginGuardMiddleware,
-    ReadinessMiddleware,
     RequestLogMiddleware,
 )
 from gateway.migrations.readiness import SchemaReadiness
@@ -35,6 +35,8 @@ from gateway.settings import Settings
 GRAPHQL = "/graphql"
 MAX_PROJECTS = 100
 """Projects that GraphiQL offers to choose from."""
+PROJECTS_SECONDS = 1
+"""Seconds that GraphiQL's page waits for these projects: it needs no database."""
 
 
 def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
@@ -53,7 +55,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
             *_signin_routes(settings, authenticator),
             *router.routes(settings),
         ],
-        middleware=list(_middleware(settings, readiness, any_host=any_host)),
+        middleware=list(_middleware(settings, any_host=any_host)),
         lifespan=readiness.lifespan,
     )
     # Every address is spelled out in the routes, with and without its slash.
@@ -118,8 +120,9 @@ def _page_config(
         if settings.auth == "none":
             project = settings.project_id
             # GraphiQL shows the failure itself, as soon as it sends a query.
-            with suppress(Unavailable):
-                projects = await clients.project_ids(database, MAX_PROJECTS)
+            with suppress(Unavailable, TimeoutError):
+                async with asyncio.timeout(PROJECTS_SECONDS):
+                    projects = await clients.project_ids(database, MAX_PROJECTS)
         return playground.Config(
             name="Freezer gateway",
             version=__version__,
@@ -132,9 +135,7 @@ def _page_config(
     return config
 
 
-def _middleware(
-    settings: Settings, readiness: SchemaReadiness, *, any_host: bool
-) -> Iterable[Middleware]:
+def _middleware(settings: Settings, *, any_host: bool) -> Iterable[Middleware]:
     """Yield the middleware, from the outside in."""
     error_middleware = Middleware(
         ErrorMiddleware,
@@ -160,6 +161,3 @@ def _middleware(
         # Inside of CORS as well, so that a dashboard may read what went wrong.
         yield error_middleware
     yield Middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
-    yield Middleware(
-        ReadinessMiddleware, readiness=readiness, exempt={home.VERSIONS, home.HEALTHCHECK}
-    )

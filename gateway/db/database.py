@@ -1,7 +1,15 @@
 """The database: reads, transactions, and the gateway's errors for the drivers' errors."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -54,6 +62,8 @@ class Database:
         pool = SQLitePool if self.is_sqlite else PostgresPool
         self._readers, self._writers = pool(settings), pool(settings)
         self._statements: LRUCache[Hashable, Statement] = LRUCache(MAX_STATEMENTS)
+        self.before_first_use: Callable[[], Awaitable[None]] | None = None
+        """Awaited before every statement until it becomes None; may raise Unavailable."""
 
     async def rows(
         self, query: sa.Select[Any] | Statement, values: Mapping[str, Any] | None = None
@@ -62,6 +72,8 @@ class Database:
 
         Raises Unavailable if the database doesn't answer.
         """
+        if self.before_first_use is not None:
+            await self.before_first_use()
         statement = query if isinstance(query, Statement) else self.compile(query)
         StatementCounter.count()
         try:
@@ -102,6 +114,8 @@ class Database:
         A transaction that has changed anything gives these projects a new revision. Raises Conflict
         with `conflict_message` for a duplicate, Unavailable if the database doesn't answer.
         """
+        if self.before_first_use is not None:
+            await self.before_first_use()
         with _translating_errors(conflict_message):
             async with self._writers.transaction() as connection:
                 transaction = Transaction(connection, self.statement)

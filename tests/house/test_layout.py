@@ -37,7 +37,7 @@ RULES: dict[str, set[str]] = {
     "errors": set(),
     "http_errors": {"errors"},
     "logs": set(),
-    "middleware": {"db", "errors", "logs", "migrations", "origins"},
+    "middleware": {"db", "errors", "logs", "origins"},
     "migrations": {"catalogue", "db", "errors"},
     "negotiation": set(),
     "origins": {"errors", "settings"},

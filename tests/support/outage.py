@@ -23,6 +23,8 @@ class Cable:
         self._writers: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
         self._port = 0
+        self.accepted = 0
+        """How many connections there have been."""
 
     @property
     def url(self) -> str:
@@ -62,6 +64,7 @@ class Cable:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self.accepted += 1
         self._tasks.add(task)
         try:
             async with self._far_end() as (far_reader, far_writer):
