@@ -70,11 +70,12 @@ class Database:
     ) -> Sequence[Row]:
         """Return every row of a query, run with these values of its named parameters.
 
-        Raises Unavailable if the database doesn't answer.
+        The query is compiled once: values that differ from call to call must be parameters. Raises
+        Unavailable if the database doesn't answer.
         """
         if self.before_first_use is not None:
             await self.before_first_use()
-        statement = query if isinstance(query, Statement) else self.compile(query)
+        statement = query if isinstance(query, Statement) else self.statement(query, lambda: query)
         StatementCounter.count()
         try:
             return await self._readers.fetch(
@@ -85,9 +86,9 @@ class Database:
                 raise
             raise translation from error
 
-    async def scalar(self, query: sa.Select[Any]) -> Any:
-        """Return the first column of the first row, or None. Raises Unavailable."""
-        for row in await self.rows(query):
+    async def scalar(self, query: sa.Select[Any], values: Mapping[str, Any] | None = None) -> Any:
+        """Return the first column of the first row, or None. Raises as `rows` does."""
+        for row in await self.rows(query, values):
             value, convert = row[0], row.converters[0]
             return value if convert is None else convert(value)
         return None

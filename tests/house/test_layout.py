@@ -70,8 +70,8 @@ HOMES = {
     "pydantic": {"cli", "settings"},
     "pydantic_settings": {"settings"},
     "sqlalchemy": {
-        *("catalogue", "db", "demo", "migrations", "query", "resolvers", "rest_compat", "schema"),
-        *("cli", "settings"),
+        *("catalogue", "cli", "db", "demo", "migrations", "query", "resolvers", "schema"),
+        "settings",
     },
     "sqlmodel": {"catalogue", "db", "demo", "migrations", "resolvers", "schema"},
     "starlette": {
