@@ -65,8 +65,8 @@ class SchemaReadiness:
             check.exception()
 
     @asynccontextmanager
-    async def lifespan(self, _app: object) -> AsyncIterator[None]:
-        """Open the database when the application starts, and close it when it stops."""
+    async def opened(self) -> AsyncIterator[None]:
+        """Open the database for a block, and close it in the end."""
         try:
             await self.require()
         except Unavailable as error:
