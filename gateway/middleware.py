@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import logs
-from gateway.db.pools import count_statements
+from gateway.db.counting import count_statements
 from gateway.errors import GatewayError, TooLarge
 from gateway.origins import refuse_foreign
 

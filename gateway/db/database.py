@@ -22,14 +22,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from gateway.db import revisions
-from gateway.db.pools import (
-    CONNECT_SECONDS,
-    SQLITE_PRAGMAS,
-    PostgresPool,
-    SQLitePool,
-    StatementCounter,
-)
+from gateway.db.breaker import CircuitBreaker
+from gateway.db.counting import StatementCounter
+from gateway.db.pooling import Pool
+from gateway.db.pools import SQLITE_PRAGMAS, PostgresPool, SQLitePool
 from gateway.db.rows import Row
+from gateway.db.slots import CONNECT_SECONDS
 from gateway.db.statements import SQL, Statement
 from gateway.db.transactions import Transaction
 from gateway.errors import Conflict, GatewayError, Unavailable
@@ -59,8 +57,9 @@ class Database:
         self.url = settings.database
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._engine = _engine(self.url, settings)
-        pool = SQLitePool if self.is_sqlite else PostgresPool
-        self._readers, self._writers = pool(settings), pool(settings)
+        self.read_timeout = min(settings.database_read_timeout, settings.database_timeout)
+        """Seconds before a read times out, and a server that is silent is taken for dead."""
+        self._readers, self._writers = _pools(settings, self.read_timeout)
         self._statements: LRUCache[Hashable, Statement] = LRUCache(MAX_STATEMENTS)
         self.before_first_use: Callable[[], Awaitable[None]] | None = None
         """Awaited before every statement until it becomes None; may raise Unavailable."""
@@ -113,7 +112,8 @@ class Database:
         """Open a transaction: committed at the end of the block, rolled back by any exception.
 
         A transaction that has changed anything gives these projects a new revision. Raises Conflict
-        with `conflict_message` for a duplicate, Unavailable if the database doesn't answer.
+        with `conflict_message` for a duplicate, Unavailable if the database doesn't answer, and
+        OutcomeUnknown if it stops answering while it commits.
         """
         if self.before_first_use is not None:
             await self.before_first_use()
@@ -134,6 +134,14 @@ class Database:
         """Close every connection."""
         await self._readers.close()
         await self._writers.close()
+
+
+def _pools(settings: Settings, seconds: float) -> tuple[Pool, Pool]:
+    """Return the pools of readers and of writers, which share one circuit breaker."""
+    if settings.database.get_backend_name() == "sqlite":
+        return SQLitePool(settings), SQLitePool(settings)
+    breaker = CircuitBreaker(seconds)
+    return PostgresPool(settings, breaker), PostgresPool(settings, breaker)
 
 
 def _engine(url: sa.URL, settings: Settings) -> AsyncEngine:

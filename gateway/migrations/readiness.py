@@ -45,10 +45,14 @@ class SchemaReadiness:
 
     async def _fault(self) -> str:
         """Check the schema, and return why the database can't be used; empty: it can."""
+        limit = None if self.database.is_sqlite else self.database.read_timeout
         try:
-            state = await migrations.prepare(self.database)
+            async with asyncio.timeout(limit):
+                state = await migrations.prepare(self.database)
         except Unavailable as error:
             fault = error.message
+        except TimeoutError:
+            fault = "the database doesn't answer"
         else:
             if state.is_current:
                 self.database.before_first_use = None

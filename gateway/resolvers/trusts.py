@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from gateway.catalogue import checks, json_values
 from gateway.catalogue.tables import Job, columns
 from gateway.context import Context
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, OutcomeUnknown
 from gateway.query.selects import CALLER
 from gateway.resolvers import clients
 
@@ -75,6 +75,9 @@ async def revoke_on_failure(ctx: Context, trust_id: str | None) -> AsyncIterator
     """
     try:
         yield
+    except OutcomeUnknown:
+        # The job may have been stored, with the trust.
+        raise
     except GatewayError:
         with suppress(GatewayError):  # the first error is the one to report
             await revoke_if_unused(ctx, trust_id)
