@@ -10,6 +10,7 @@ GatewayError
 │   └── StaleVersion    the item changed since the caller read it    CONFLICT
 ├── Unprocessable       well-formed, but refers to a missing item    UNPROCESSABLE
 └── Unavailable         a dependency doesn't answer                  UNAVAILABLE
+    └── OutcomeUnknown  nor does it tell if it made a change         UNAVAILABLE
 """
 
 from enum import StrEnum
@@ -101,6 +102,10 @@ class Unavailable(GatewayError):
 
     code = Code.UNAVAILABLE
     retry_after = 5
+
+
+class OutcomeUnknown(Unavailable):
+    """The database stopped answering while it committed: the change may have been made or not."""
 
 
 def shown(value: object, length: int = 100) -> str:

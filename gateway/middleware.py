@@ -11,9 +11,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import logs
-from gateway.db.pools import count_statements
+from gateway.db.counting import count_statements
 from gateway.errors import BadInput, GatewayError, TooLarge, shown
-from gateway.migrations.readiness import SchemaReadiness
 from gateway.origins import authority, refuse_foreign
 
 log = structlog.get_logger(__name__)
@@ -285,24 +284,3 @@ class _Gunzip:
 
 def _too_long(limit: int) -> TooLarge:
     return TooLarge(f"the body is longer than {limit} bytes")
-
-
-class ReadinessMiddleware:
-    """Lets requests pass once the database's schema is current; paths in `exempt` always."""
-
-    def __init__(
-        self, app: ASGIApp, readiness: SchemaReadiness, exempt: Collection[str] = ()
-    ) -> None:
-        self.app = app
-        self.readiness = readiness
-        self.exempt = frozenset(exempt)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or raise Unavailable."""
-        if (
-            not self.readiness.is_current
-            and scope["type"] == "http"
-            and (scope["path"].rstrip("/") or "/") not in self.exempt
-        ):
-            await self.readiness.require()
-        await self.app(scope, receive, send)

@@ -1,7 +1,15 @@
 """The database: reads, transactions, and the gateway's errors for the drivers' errors."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -14,14 +22,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from gateway.db import revisions
-from gateway.db.pools import (
-    CONNECT_SECONDS,
-    SQLITE_PRAGMAS,
-    PostgresPool,
-    SQLitePool,
-    StatementCounter,
-)
+from gateway.db.breaker import CircuitBreaker
+from gateway.db.counting import StatementCounter
+from gateway.db.pooling import Pool
+from gateway.db.pools import SQLITE_PRAGMAS, PostgresPool, SQLitePool
 from gateway.db.rows import Row
+from gateway.db.slots import CONNECT_SECONDS
 from gateway.db.statements import SQL, Statement
 from gateway.db.transactions import Transaction
 from gateway.errors import Conflict, GatewayError, Unavailable
@@ -51,18 +57,24 @@ class Database:
         self.url = settings.database
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._engine = _engine(self.url, settings)
-        pool = SQLitePool if self.is_sqlite else PostgresPool
-        self._readers, self._writers = pool(settings), pool(settings)
+        self.read_timeout = min(settings.database_read_timeout, settings.database_timeout)
+        """Seconds before a read times out, and a server that is silent is taken for dead."""
+        self._readers, self._writers = _pools(settings, self.read_timeout)
         self._statements: LRUCache[Hashable, Statement] = LRUCache(MAX_STATEMENTS)
+        self.before_first_use: Callable[[], Awaitable[None]] | None = None
+        """Awaited before every statement until it becomes None; may raise Unavailable."""
 
     async def rows(
         self, query: sa.Select[Any] | Statement, values: Mapping[str, Any] | None = None
     ) -> Sequence[Row]:
         """Return every row of a query, run with these values of its named parameters.
 
-        Raises Unavailable if the database doesn't answer.
+        The query is compiled once: values that differ from call to call must be parameters. Raises
+        Unavailable if the database doesn't answer.
         """
-        statement = query if isinstance(query, Statement) else self.compile(query)
+        if self.before_first_use is not None:
+            await self.before_first_use()
+        statement = query if isinstance(query, Statement) else self.statement(query, lambda: query)
         StatementCounter.count()
         try:
             return await self._readers.fetch(
@@ -73,9 +85,9 @@ class Database:
                 raise
             raise translation from error
 
-    async def scalar(self, query: sa.Select[Any]) -> Any:
-        """Return the first column of the first row, or None. Raises Unavailable."""
-        for row in await self.rows(query):
+    async def scalar(self, query: sa.Select[Any], values: Mapping[str, Any] | None = None) -> Any:
+        """Return the first column of the first row, or None. Raises as `rows` does."""
+        for row in await self.rows(query, values):
             value, convert = row[0], row.converters[0]
             return value if convert is None else convert(value)
         return None
@@ -100,8 +112,11 @@ class Database:
         """Open a transaction: committed at the end of the block, rolled back by any exception.
 
         A transaction that has changed anything gives these projects a new revision. Raises Conflict
-        with `conflict_message` for a duplicate, Unavailable if the database doesn't answer.
+        with `conflict_message` for a duplicate, Unavailable if the database doesn't answer, and
+        OutcomeUnknown if it stops answering while it commits.
         """
+        if self.before_first_use is not None:
+            await self.before_first_use()
         with _translating_errors(conflict_message):
             async with self._writers.transaction() as connection:
                 transaction = Transaction(connection, self.statement)
@@ -119,6 +134,14 @@ class Database:
         """Close every connection."""
         await self._readers.close()
         await self._writers.close()
+
+
+def _pools(settings: Settings, seconds: float) -> tuple[Pool, Pool]:
+    """Return the pools of readers and of writers, which share one circuit breaker."""
+    if settings.database.get_backend_name() == "sqlite":
+        return SQLitePool(settings), SQLitePool(settings)
+    breaker = CircuitBreaker(seconds)
+    return PostgresPool(settings, breaker), PostgresPool(settings, breaker)
 
 
 def _engine(url: sa.URL, settings: Settings) -> AsyncEngine:

@@ -15,7 +15,7 @@ from gateway.db.rows import Row
 from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.query import filters
 from gateway.query.filters import Where
-from gateway.query.paging import Sort
+from gateway.query.paging import LIMIT, Sort
 from gateway.query.selects import CALLER, Query, key_columns
 from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import Collection, Columns
@@ -29,6 +29,7 @@ VISIBLE = sa.or_(COLUMNS.project_id == CALLER, COLUMNS.is_central)
 _SELECT_FOR_UPDATE = (
     sa.select(source(Client)).where(COLUMNS.id == sa.bindparam("id"), VISIBLE).with_for_update()
 )
+_PROJECTS = sa.select(COLUMNS.project_id).distinct().order_by(COLUMNS.project_id).limit(LIMIT)
 
 
 class Clients(Collection):
@@ -174,5 +175,4 @@ async def project_ids(database: Database, limit: int) -> list[str]:
 
     It asks no policy: it is for a gateway that authenticates nobody. Raises Unavailable.
     """
-    query = sa.select(COLUMNS.project_id).distinct().order_by(COLUMNS.project_id).limit(limit)
-    return [row.project_id for row in await database.rows(query)]
+    return [row.project_id for row in await database.rows(_PROJECTS, {"limit": limit})]

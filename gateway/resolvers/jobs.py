@@ -14,7 +14,7 @@ from gateway.catalogue.tables import Job, JSONText, columns, default_of, new_id,
 from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
 from gateway.query import filters
-from gateway.query.filters import AnyOf, Expression, Where, without_key
+from gateway.query.filters import AnyOf, RelatedCondition, Where, without_key
 from gateway.query.selects import CALLER
 from gateway.resolvers import actions, clients, job_actions, rules, sessions, trusts, writing
 from gateway.resolvers.actions import ActionDraft
@@ -56,6 +56,14 @@ SCHEDULE = sa.type_coerce(
 )
 """The schedule's document, without the process if it is another project's."""
 
+_ACTION_OF_JOB = sa.and_(
+    job_actions.COLUMNS.project_id == COLUMNS.project_id,
+    job_actions.COLUMNS.job_id == COLUMNS.id,
+)
+_CLIENT_OF_JOB = sa.select(COLUMNS.client_id).where(
+    COLUMNS.project_id == CALLER, COLUMNS.id == sa.bindparam("id")
+)
+_TWO_CLIENTS = sa.select(clients.COLUMNS.id).where(clients.COLUMNS.project_id == CALLER).limit(2)
 _TRUST = sa.select(COLUMNS.trust_id).where(
     COLUMNS.project_id == CALLER, COLUMNS.id == sa.bindparam("id")
 )
@@ -142,10 +150,8 @@ async def update(
     if values.get("client_id"):
         checks.client_identifier("client_id", values["client_id"])
     if "client_id" in values:
-        query = sa.select(COLUMNS.client_id).where(
-            COLUMNS.project_id == ctx.project_id, COLUMNS.id == job_id
-        )
-        if values["client_id"] != await ctx.db.scalar(query):
+        key = {"project_id": ctx.project_id, "id": job_id}
+        if values["client_id"] != await ctx.db.scalar(_CLIENT_OF_JOB, key):
             # Another client needs another trust, or none.
             values |= {"user_credentials": None, "trust_id": None}
             values |= await trusts.trust_columns(ctx, values["client_id"])
@@ -201,23 +207,17 @@ async def delete(ctx: Context, job_id: str, *, expected_version: int | None = No
 
 def search(text: str) -> Where:
     """Return the condition of a free text: an id, or part of a description, client or action."""
-    by_action = (
-        sa.select(sa.literal_column("1"))
-        .select_from(job_actions.COLLECTION.source)
-        .where(
-            job_actions.COLUMNS.project_id == COLUMNS.project_id,
-            job_actions.COLUMNS.job_id == COLUMNS.id,
-            actions.search(text).sql(),
-        )
-        .correlate(COLUMNS.id.table)
-        .exists()
-    )
     own = filters.search(
         text,
         ids=(COLUMNS.id, COLUMNS.session_id),
         names=(COLUMNS.description, COLUMNS.client_id),
     )
-    return AnyOf((own, Expression(by_action)))
+    return AnyOf((own, with_action(actions.search(text))))
+
+
+def with_action(where: Where) -> Where:
+    """Return the condition that a job has an action of which another condition holds."""
+    return RelatedCondition(job_actions.COLLECTION.source, _ACTION_OF_JOB, source(Job), where)
 
 
 def _build_row(ctx: Context, draft: JobDraft) -> Job:
@@ -266,6 +266,5 @@ async def _assign_client_and_trust(ctx: Context, row: Job) -> None:
 
 async def _only_client(ctx: Context) -> str | None:
     """Return the id of the project's client, or None if it has none or several."""
-    query = sa.select(clients.COLUMNS.id).where(clients.COLUMNS.project_id == ctx.project_id)
-    rows = await ctx.db.rows(query.limit(2))
+    rows = await ctx.db.rows(_TWO_CLIENTS, {"project_id": ctx.project_id})
     return rows[0][0] if len(rows) == 1 else None

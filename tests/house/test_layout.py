@@ -37,7 +37,7 @@ RULES: dict[str, set[str]] = {
     "errors": set(),
     "http_errors": {"errors"},
     "logs": set(),
-    "middleware": {"db", "errors", "logs", "migrations", "origins"},
+    "middleware": {"db", "errors", "logs", "origins"},
     "migrations": {"catalogue", "db", "errors"},
     "negotiation": set(),
     "origins": {"errors", "settings"},
@@ -73,8 +73,8 @@ HOMES = {
     "pydantic": {"cli", "graphql_settings", "settings"},
     "pydantic_settings": {"graphql_settings", "settings"},
     "sqlalchemy": {
-        *("catalogue", "db", "demo", "migrations", "query", "resolvers", "rest_compat", "schema"),
-        *("cli", "settings"),
+        *("catalogue", "cli", "db", "demo", "migrations", "query", "resolvers", "schema"),
+        "settings",
     },
     "sqlmodel": {"catalogue", "db", "demo", "migrations", "resolvers", "schema"},
     "starlette": {
