@@ -85,6 +85,7 @@ class RequestLogMiddleware:
                 status=status,
                 ms=round((time.perf_counter() - began) * 1000, 1),
                 statements=counter.statements,
+                **({"retries": counter.retries} if counter.retries else {}),
             )
             logs.request_id.set(None)
             logs.actor.set(None)

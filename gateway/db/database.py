@@ -30,14 +30,16 @@ from gateway.db.rows import Row
 from gateway.db.slots import CONNECT_SECONDS
 from gateway.db.statements import SQL, Statement
 from gateway.db.transactions import Transaction
-from gateway.errors import Conflict, GatewayError, Unavailable
+from gateway.errors import Conflict, GatewayError, LostRace, Unavailable
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 # PostgreSQL's classes of errors that are the server's, not the statement's: connection, log-in, no
-# such database, resources, operator intervention, and transactions that lost a race.
+# such database, resources, operator intervention, and transactions that were rolled back.
 _TRANSIENT = ("08", "28", "3D", "53", "57", "40")
+_LOST_RACE = ("40001", "40P01")
+"""PostgreSQL's errors for transactions that lost a race: serialization failure and deadlock."""
 _UNPREPARED = {
     "statement_cache_size": 0,
     "prepared_statement_cache_size": 0,
@@ -112,12 +114,13 @@ class Database:
         """Open a transaction: committed at the end of the block, rolled back by any exception.
 
         A transaction that has changed anything gives these projects a new revision. Raises Conflict
-        with `conflict_message` for a duplicate, Unavailable if the database doesn't answer, and
-        OutcomeUnknown if it stops answering while it commits.
+        with `conflict_message` for a duplicate, LostRace if the database gave the transaction up
+        for another one, Unavailable if it doesn't answer, and OutcomeUnknown if it stops answering
+        while it commits.
         """
         if self.before_first_use is not None:
             await self.before_first_use()
-        with _translating_errors(conflict_message):
+        with _translating_errors(conflict_message, writes=True):
             async with self._writers.transaction() as connection:
                 transaction = Transaction(connection, self.statement)
                 yield transaction
@@ -176,11 +179,13 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 
 @contextmanager
-def _translating_errors(conflict_message: str = "") -> Iterator[None]:
-    """Raise Conflict and Unavailable in place of the drivers' errors."""
+def _translating_errors(conflict_message: str = "", *, writes: bool = False) -> Iterator[None]:
+    """Raise Conflict, LostRace and Unavailable in place of the drivers' errors."""
     try:
         yield
     except Exception as error:
+        if writes and _is_lost_race(error):
+            raise LostRace from error
         if (translation := _translation(error, conflict_message)) is None:
             raise
         raise translation from error
@@ -201,6 +206,15 @@ def _translation(error: Exception, conflict_message: str = "") -> GatewayError |
         return None
     log.warning("database unavailable", error=str(reason) or "it took too long")
     return Unavailable("the database doesn't answer")
+
+
+def _is_lost_race(error: Exception) -> bool:
+    """Return True if a transaction was given up for another one, and changed nothing."""
+    if isinstance(error, asyncpg.PostgresError):
+        return error.sqlstate in _LOST_RACE
+    # The least byte is the error; the others say more of it.
+    code = getattr(error, "sqlite_errorcode", 0)
+    return isinstance(error, sqlite3.Error) and code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def is_unavailable(error: Exception) -> bool:

@@ -11,6 +11,7 @@ from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.tables import Action, Job, JobAction, columns, new_id, now, source
 from gateway.context import Context
+from gateway.db.transactions import Transaction
 from gateway.errors import BadInput
 from gateway.query import filters
 from gateway.query.filters import Where
@@ -85,8 +86,11 @@ async def create(ctx: Context, draft: ActionDraft) -> Action:
     ctx.authorize("actions:create")
     row = build_row(ctx, draft)
     conflict_message = f"an action with the id '{row.id}' exists already"
-    async with ctx.write(conflict_message=conflict_message) as transaction:
+
+    async def write(transaction: Transaction) -> None:
         await transaction.insert(row)
+
+    await writing.transact(ctx, write, conflict_message=conflict_message)
     return row
 
 
@@ -103,7 +107,8 @@ async def update(
     BadInput.
     """
     ctx.authorize("actions:update")
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> Action:
         row = await get_for_update(ctx, transaction, Action, action_id, expected_version)
         document = orjson.loads(row.freezer_action)
         values = dict(changes)
@@ -113,7 +118,9 @@ async def update(
         text = json_values.dump(document, what="'freezer_action'")
         values |= {"freezer_action": text, **projections.action(document)}
         await update_row(transaction, row, **values)
-    return row
+        return row
+
+    return await writing.transact(ctx, write)
 
 
 async def replace(
@@ -125,8 +132,11 @@ async def replace(
     """
     ctx.authorize("actions:replace")
     draft.action_id = action_id
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> Action:
         return await writing.upsert(ctx, transaction, build_row(ctx, draft), expected_version)
+
+    return await writing.transact(ctx, write)
 
 
 async def delete(ctx: Context, action_id: str, *, expected_version: int | None = None) -> None:
@@ -135,13 +145,15 @@ async def delete(ctx: Context, action_id: str, *, expected_version: int | None =
     The jobs get new versions, since their lists change.
     """
     ctx.authorize("actions:delete")
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> None:
         used = {"project_id": ctx.project_id, "action_id": action_id}
-        # As every change of a job's list: first the job is locked, then the action.
         await transaction.rows(_LOCK_JOBS, used)
         row = await get_for_update(ctx, transaction, Action, action_id, expected_version)
         await transaction.rows(_COUNT_CHANGE_OF_JOBS, used | {"updated_at": now()})
         await transaction.delete(row)
+
+    await writing.transact(ctx, write)
 
 
 def search(text: str) -> Where:

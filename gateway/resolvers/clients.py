@@ -12,6 +12,7 @@ from gateway.catalogue.vocabularies import CAPABILITIES, CLOSED_CAPABILITIES
 from gateway.context import Context, ItemKey
 from gateway.db.database import Database
 from gateway.db.rows import Row
+from gateway.db.transactions import Transaction
 from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.query import filters
 from gateway.query.filters import Where
@@ -27,7 +28,10 @@ COLUMNS = columns(Client)
 VISIBLE = sa.or_(COLUMNS.project_id == CALLER, COLUMNS.is_central)
 """The predicate of the clients that the caller sees: the project's, and central ones."""
 _SELECT_FOR_UPDATE = (
-    sa.select(source(Client)).where(COLUMNS.id == sa.bindparam("id"), VISIBLE).with_for_update()
+    sa.select(source(Client))
+    .where(COLUMNS.id == sa.bindparam("id"), VISIBLE)
+    .order_by(COLUMNS.project_id)
+    .with_for_update()
 )
 _PROJECTS = sa.select(COLUMNS.project_id).distinct().order_by(COLUMNS.project_id).limit(LIMIT)
 
@@ -124,7 +128,8 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
 async def _register(ctx: Context, row: Client, changes: Mapping[str, str]) -> Client:
     """Insert a client, or make these changes of the registered one; return the stored row."""
     conflict_message = f"a client with the id '{row.id}' is registered by another project"
-    async with ctx.write(conflict_message=conflict_message) as transaction:
+
+    async def write(transaction: Transaction) -> Client:
         key = {"project_id": row.project_id, "id": row.id}
         visible = await transaction.objects(Client, _SELECT_FOR_UPDATE, key)
         own = next((client for client in visible if client.project_id == row.project_id), None)
@@ -138,6 +143,8 @@ async def _register(ctx: Context, row: Client, changes: Mapping[str, str]) -> Cl
         if changed:
             await update_row(transaction, own, **changed)
         return own
+
+    return await writing.transact(ctx, write, conflict_message=conflict_message)
 
 
 async def delete(ctx: Context, client_id: str, *, expected_version: int | None = None) -> None:
