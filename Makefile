@@ -29,7 +29,7 @@ test: $(VENV)/.installed-dev ## Run the tests on SQLite and on a temporary Postg
 	$(BIN)/pytest --numprocesses=auto $(ARGS)
 
 .PHONY: test-clients
-test-clients: $(VENV)/.installed-dev ## Test with Relay, Apollo, urql, graphql-codegen, gql, ariadne-codegen
+test-clients: $(VENV)/.installed-dev ## Test with Relay, Apollo, urql, graphql-codegen, gql, ariadne-codegen, graphql-http
 	$(BIN)/pytest tests/clients $(ARGS)
 
 .PHONY: test-install

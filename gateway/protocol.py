@@ -13,7 +13,7 @@ from gateway.origins import TARGET
 log = structlog.get_logger(__name__)
 
 MAX_HEAD_BYTES = 64 * 1024
-"""The length of a request's first line and headers; bodies have a limit of their own."""
+"""The length of a request's first line and headers, and of the fields behind its body."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -31,7 +31,8 @@ class Protocol(HttpToolsProtocol):
     _is_begun = False
     """The same, without such lines."""
     _is_head = True
-    _head_bytes = 0
+    _field_bytes = 0
+    """How many bytes have come since the last ones that the parser has handed over."""
 
     def connection_made(  # type: ignore[override] # as in uvicorn
         self, transport: asyncio.Transport
@@ -51,19 +52,18 @@ class Protocol(HttpToolsProtocol):
         """Take the next bytes of one or more requests."""
         self._unset_keepalive_if_required()
         self._is_arriving = True
+        self._field_bytes += len(data)
         try:
             self._parse(data)
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
-        if not self._is_arriving or self.transport.is_closing():
-            self._stop()
+        if not self._is_arriving:
             return
-        if self._is_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-                return
-        if self._timer is None:
+        if self.transport.is_closing():
+            self._stop()
+        elif self._field_bytes > MAX_HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self._timer is None:
             self._start()
 
     def _parse(self, data: bytes) -> None:
@@ -97,11 +97,6 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._is_arriving = self._is_begun = True
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Add a header; fields behind a body are no headers, and are ignored."""
-        if self._is_head:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """Hand the request to the application; its body may take as long again."""
         if self.parser.should_upgrade():
@@ -111,9 +106,16 @@ class Protocol(HttpToolsProtocol):
             # Of a whole URL, uvicorn drops the host.
             self.scope[TARGET] = self.url  # type: ignore[literal-required]
         super().on_headers_complete()
-        self._is_head, self._head_bytes = False, 0
+        self._is_head, self._field_bytes = False, 0
+        # The request has the old list; fields behind its body are no headers.
+        self.headers = []
         if self._timer is not None:
             self._start()
+
+    def on_body(self, body: bytes) -> None:
+        """Hand a part of the body to the application."""
+        super().on_body(body)
+        self._field_bytes = 0
 
     def on_message_complete(self) -> None:
         """Note that the request has arrived."""
@@ -121,8 +123,9 @@ class Protocol(HttpToolsProtocol):
             return
         super().on_message_complete()
         self._is_arriving = self._is_begun = False
-        self._is_head = True
-        self._stop()
+        self._is_head, self._field_bytes = True, 0
+        if self._timer is not None:
+            self._stop()
 
     def _start(self) -> None:
         self._stop()
@@ -165,6 +168,10 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus) -> None:
         """Answer a request that never reached the application, and close the connection."""
         self._stop()
+        if not self._is_head or (self.cycle is not None and not self.cycle.response_complete):
+            # The application may be answering another request, or this one.
+            self.transport.abort()
+            return
         if self._is_begun:
             log.info("request refused", status=int(status), client=self.client)
             headers = [

@@ -267,7 +267,8 @@ async def test_any_host(make_client: MakeClient) -> None:
 PREFLIGHT = {
     "Origin": DASHBOARD,
     "Access-Control-Request-Method": "PATCH",
-    "Access-Control-Request-Headers": "x-auth-token, x-project-id, if-match, prefer, content-type",
+    "Access-Control-Request-Headers": "x-auth-token, x-project-id, if-match, prefer, content-type, "
+    "content-encoding",
 }
 
 

@@ -6,6 +6,7 @@ answer is left over; or the connection is closed, where the answer says so.
 
 import gzip
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -471,4 +472,14 @@ def test_it_makes_no_difference_how_it_arrives(live_gateway: LiveGateway, name: 
             checked(connection, expected)
         connection.send_singly(LAST)
         checked(connection, OK_LAST)
+        assert connection.is_closed()
+
+
+@pytest.mark.parametrize("behind", [b"1\r\na\r\n0\r\nX-A: ", b"1\r\na\r\n1;a="])
+def test_what_stands_behind_a_body_has_an_end(live_gateway: LiveGateway, behind: bytes) -> None:
+    with Connection(live_gateway.url) as connection:
+        connection.send(raw(f"{GRAPHQL}\nTransfer-Encoding: chunked") + behind)
+        # More than the server reads at once, with the beginning or without it.
+        with suppress(ConnectionError):
+            connection.send(b"a" * 400_000)
         assert connection.is_closed()
