@@ -171,10 +171,11 @@ class OriginGuardMiddleware(AuthorityMiddleware):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or raise Forbidden or BadInput."""
         if scope["type"] in {"http", "websocket"}:
-            host, origin = authority(scope), dict(scope["headers"]).get(b"origin")
+            host = authority(scope)
+            origins = [value for name, value in scope["headers"] if name == b"origin"]
             refuse_foreign(
                 host or "",
-                None if origin is None else origin.decode("latin-1"),
+                b", ".join(origins).decode("latin-1") if origins else None,
                 self.trusted,
                 any_host=self.any_host
                 or (host is None and scope["path"].rstrip("/") in self.hostless),

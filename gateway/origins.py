@@ -29,12 +29,12 @@ def authority(scope: Scope) -> str | None:
         known: str | None = scope[_AUTHORITY]
     except KeyError:
         hosts = [value for name, value in scope["headers"] if name == b"host"]
-        known = scope[_AUTHORITY] = _check_hosts(tuple(hosts), scope.get(TARGET))
+        known = scope[_AUTHORITY] = _check_hosts(scope.get(TARGET), *hosts)
     return known
 
 
 @lru_cache(maxsize=256)
-def _check_hosts(hosts: tuple[bytes, ...], target: bytes | None) -> str | None:
+def _check_hosts(target: bytes | None, *hosts: bytes) -> str | None:
     for host in hosts:
         if not _HOST.fullmatch(host.decode("latin-1")):
             raise BadInput(f"Host: {shown(host.decode('latin-1'))} is no host", field="Host")

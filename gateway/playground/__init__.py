@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 
-from gateway.negotiation import preferred, weights
+from gateway.negotiation import listed, preferred, weights
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -170,7 +170,7 @@ class Playground:
             "Content-Security-Policy": ASSET_POLICY,
             "Vary": "Accept-Encoding",
         }
-        encoding, path = _variant(file, ", ".join(request.headers.getlist("Accept-Encoding")))
+        encoding, path = _variant(file, listed(request.scope["headers"], b"accept-encoding"))
         if encoding != "identity":
             headers["Content-Encoding"] = encoding
         return FileResponse(path, headers=headers, media_type=_MEDIA_TYPES[file.suffix])
@@ -213,7 +213,7 @@ def wants_page(request: Request) -> bool:
     """
     if request.method not in {"GET", "HEAD"}:
         return False
-    accept = ", ".join(request.headers.getlist("Accept"))
+    accept = listed(request.scope["headers"], b"accept")
     return preferred(accept, *_API_TYPES, _PAGE_TYPE) == _PAGE_TYPE
 
 

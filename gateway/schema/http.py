@@ -14,7 +14,7 @@ from gateway.catalogue import checks, json_values
 from gateway.context import Context, Contexts
 from gateway.errors import BadInput, Code, GatewayError, Unavailable, shown
 from gateway.http_errors import headers_of, status_of
-from gateway.negotiation import preferred
+from gateway.negotiation import listed, preferred
 from gateway.schema import errors
 from gateway.schema.execution.documents import MethodNotAllowed, OperationError
 from gateway.schema.execution.operations import Executor, Result
@@ -178,7 +178,7 @@ def _respond(
 
 
 def _accept(request: Request) -> str:
-    return ", ".join(request.headers.getlist("accept"))
+    return listed(request.scope["headers"], b"accept")
 
 
 def _media_type(request: Request) -> str:

@@ -242,6 +242,18 @@ def test_the_tables_are_about_what_there_is() -> None:
     assert libraries_at == HOMES
 
 
+def test_every_resolver_writes_by_the_function_that_repeats_lost_races() -> None:
+    opening = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "resolvers").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr == "write"
+        and isinstance(node.value, (ast.Name, ast.Attribute))
+    }
+    assert opening == {"resolvers/writing.py"}
+
+
 def test_migrations_stand_alone() -> None:
     for path in (ROOT / "migrations" / "versions").glob("*.py"):
         assert [name for name in imported(path) if name.startswith("gateway")] == []
