@@ -2,13 +2,15 @@
 
 import asyncio
 from http import HTTPStatus
+from typing import Any
 
 import httptools
 import structlog
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.middleware import TIMED_OUT
 from gateway.origins import TARGET
+from gateway.overload import ARRIVALS, Arrivals
 
 log = structlog.get_logger(__name__)
 
@@ -21,11 +23,13 @@ class Protocol(HttpToolsProtocol):
 
     The time of a head begins with its first byte, that of a body with the end of its head; while
     the gateway itself doesn't read, it doesn't count. A timer runs only where a request doesn't
-    arrive whole.
+    arrive whole. An answer of which the client takes nothing for that time is given up.
     """
 
     request_timeout: float
+    arrivals: Arrivals
     _timer: asyncio.TimerHandle | None = None
+    _reader_timer: asyncio.TimerHandle | None = None
     _is_arriving = False
     """True from a request's first byte to its last; an empty line before it counts."""
     _is_begun = False
@@ -39,6 +43,7 @@ class Protocol(HttpToolsProtocol):
     ) -> None:
         """Take a connection, which is idle until its first request, as between two of them."""
         super().connection_made(transport)
+        self.arrivals.connections += 1
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
@@ -46,6 +51,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop()
+        self._reader_came()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -116,6 +122,42 @@ class Protocol(HttpToolsProtocol):
         """Hand a part of the body to the application."""
         super().on_body(body)
         self._field_bytes = 0
+
+    def pause_writing(self) -> None:
+        """Note that the client takes an answer more slowly than it is made."""
+        super().pause_writing()
+        self._waits_for_reader(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Note that the client has taken nearly all of it."""
+        super().resume_writing()
+        self._reader_came()
+
+    def _waits_for_reader(self, waiting: int) -> None:
+        """Give the client its time again, if it has taken anything of what was waiting."""
+        self._reader_timer = self.loop.call_later(
+            self.request_timeout, self._look_at_reader, waiting
+        )
+
+    def _look_at_reader(self, waiting: int) -> None:
+        self._reader_timer = None
+        left = self.transport.get_write_buffer_size()
+        if left < waiting:
+            self._waits_for_reader(left)
+        else:
+            log.info("answer not read", client=self.client, bytes=left)
+            self.transport.abort()
+
+    def _reader_came(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        scope: Any = cycle.scope
+        scope[ARRIVALS] = self.arrivals
+        counted: Any = self.arrivals.counted(app)
+        super()._start_asgi_task(cycle, counted)
 
     def on_message_complete(self) -> None:
         """Note that the request has arrived."""
@@ -188,4 +230,6 @@ class Protocol(HttpToolsProtocol):
 
 def limited(request_timeout: float) -> type[Protocol]:
     """Return the protocol with this limit, in seconds; uvicorn makes one for each connection."""
-    return type("LimitedProtocol", (Protocol,), {"request_timeout": request_timeout})
+    return type(
+        "LimitedProtocol", (Protocol,), {"request_timeout": request_timeout, "arrivals": Arrivals()}
+    )

@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Config", "Playground", "Project", "routes", "wants_page"]
+__all__ = ["DOCUMENTS", "Config", "Playground", "Project", "routes", "wants_page"]
 
 DIST: Final = Path(__file__).resolve().parent / "dist"
 """The folder of the built page, in a checkout and in a wheel alike."""
+
+DOCUMENTS: Final = ("{ viewer { roles } }",)
+"""The page asks these by itself: the gateway takes them, whatever it takes of others."""
 
 _PAGE_RULES: Final = (
     "default-src 'self'",

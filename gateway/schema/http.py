@@ -1,6 +1,6 @@
 """GraphQL over HTTP: from a request to an operation, and from its result to a response."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -12,13 +12,14 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.catalogue import checks, json_values
 from gateway.context import Context, Contexts
-from gateway.errors import BadInput, Code, GatewayError, Unavailable, shown
+from gateway.errors import BadInput, Code, GatewayError, Unavailable, UnknownHash, shown
 from gateway.http_errors import headers_of, status_of
 from gateway.negotiation import listed, preferred
 from gateway.schema import errors
 from gateway.schema.execution.documents import MethodNotAllowed, OperationError
 from gateway.schema.execution.operations import Executor, Result
 from gateway.schema.root import Schema
+from gateway.schema.trusted_documents import TrustedDocuments
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -39,8 +40,10 @@ _OUTAGE = Unavailable("a dependency doesn't answer")
 class GraphQLApp:
     """The endpoint: an ASGI application for one address."""
 
-    def __init__(self, schema: Schema, settings: Settings) -> None:
+    def __init__(self, schema: Schema, settings: Settings, own: Iterable[str] = ()) -> None:
+        """Take the schema, and documents of the gateway's own pages."""
         self.schema = schema
+        self.documents = TrustedDocuments(schema.core, settings, own)
         self.executor = Executor(schema, settings)
         self.explains = settings.graphql_explain
         self.max_variables = settings.graphql_max_variables_bytes
@@ -60,7 +63,8 @@ class GraphQLApp:
         contexts: Contexts = request.app.state.contexts
         try:
             ctx = await contexts.open(request.headers, request.scope["path"], method=request.method)
-            text, variables, name = await _operation(request)
+            given, variables, name = await _operation(request)
+            text = self.documents.text_of(ctx, given)
             came_in = await request.body() or request.scope["query_string"]
             if len(came_in) > self.max_variables:
                 _check_size(variables, self.max_variables)
@@ -109,8 +113,8 @@ def _refused(request: Request) -> Response | None:
     return None
 
 
-async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]:
-    """Return the request's document, variables and operation name. Raises BadInput."""
+async def _operation(request: Request) -> tuple[dict[str, Any], dict[str, Any], str | None]:
+    """Return the request's parameters, variables and operation name. Raises BadInput."""
     if request.method in _READING:
         given: Any = dict(request.query_params)
         for key in given.keys() & {"variables", "extensions"}:
@@ -121,16 +125,13 @@ async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]
         given = json_values.parse(await request.body())
     if not isinstance(given, dict):
         raise BadInput("the body must be one GraphQL request, an object")
-    query = given.get("query")
-    if not isinstance(query, str) or not query.strip():
-        raise BadInput(f"'query' must be a GraphQL document, not {shown(query)}", field="query")
     name = given.get("operationName")
     if name is not None:
         checks.string("operationName", name)
     variables, extensions = given.get("variables"), given.get("extensions")
     if extensions is not None:
         checks.mapping("extensions", extensions)
-    return query, {} if variables is None else checks.mapping("variables", variables), name or None
+    return given, {} if variables is None else checks.mapping("variables", variables), name or None
 
 
 def _check_size(variables: Mapping[str, Any], most: int) -> None:
@@ -160,7 +161,9 @@ def _failure(request: Request, error: GatewayError) -> Response:
     shown_error = GraphQLError(error.message, original_error=error)
     errors.show(shown_error)
     body = {"errors": [shown_error.formatted]}
-    return _respond(request, status_of(error), body, headers_of(error))
+    # A client that asks for JSON as such expects to be told to send the document by a 200.
+    is_asked_for = isinstance(error, UnknownHash) and _media_type(request) == JSON
+    return _respond(request, 200 if is_asked_for else status_of(error), body, headers_of(error))
 
 
 def _refusal(request: Request, status: int, message: str) -> Response:

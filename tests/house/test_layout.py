@@ -24,8 +24,8 @@ RULES: dict[str, set[str]] = {
         *("rest_compat", "settings"),
     },
     "app": {
-        *("auth", "context", "db", "errors", "middleware", "migrations", "origins", "playground"),
-        *("resolvers", "rest_compat", "schema", "settings"),
+        *("auth", "context", "db", "errors", "middleware", "migrations", "origins", "overload"),
+        *("playground", "resolvers", "rest_compat", "schema", "settings"),
     },
     "auth": {"catalogue", "errors", "origins", "settings"},
     "catalogue": {"errors"},
@@ -41,8 +41,9 @@ RULES: dict[str, set[str]] = {
     "migrations": {"catalogue", "db", "errors"},
     "negotiation": set(),
     "origins": {"errors", "settings"},
+    "overload": {"errors"},
     "playground": {"negotiation"},
-    "protocol": {"middleware", "origins"},
+    "protocol": {"middleware", "origins", "overload"},
     "query": {"catalogue", "codegen", "db", "errors"},
     "resolvers": {"catalogue", "context", "db", "errors", "query"},
     "rest_compat": {
@@ -78,8 +79,8 @@ HOMES = {
     },
     "sqlmodel": {"catalogue", "db", "demo", "migrations", "resolvers", "schema"},
     "starlette": {
-        *("app", "auth", "http_errors", "middleware", "origins", "playground", "rest_compat"),
-        "schema",
+        *("app", "auth", "http_errors", "middleware", "origins", "overload", "playground"),
+        *("rest_compat", "schema"),
     },
     "strawberry": {"schema"},
     "structlog": {

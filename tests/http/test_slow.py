@@ -17,6 +17,8 @@ pytestmark = pytest.mark.anyio
 SENDERS = 600
 LENGTH = 100_000
 TIMEOUT = 1
+MORE_THAN_FITS = 60
+"""Requests on one connection whose answers no buffers of a system hold."""
 PACE = 0.5
 """Seconds between two bytes."""
 
@@ -132,6 +134,36 @@ async def test_between_two_requests_there_is_time(gateway: LiveGateway) -> None:
         for connection in (used, unused):
             connection.send(HEALTH)
             assert connection.read().body == b"OK"
+
+
+@pytest.fixture(scope="module")
+def full_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
+    """Return a gateway with little patience, and long answers."""
+    folder = tmp_path_factory.mktemp("full")
+    with live(folder, request_timeout=str(TIMEOUT), log_level="info") as gateway:
+        yield gateway
+
+
+def test_an_answer_that_nobody_reads_is_given_up(full_gateway: LiveGateway) -> None:
+    request = raw("GET /v2/demo/backups?limit=1000 HTTP/1.1\nHost: localhost")
+    with Connection(full_gateway.url) as idle, Connection(full_gateway.url) as reading:
+        for _ in range(MORE_THAN_FITS):
+            idle.send(request)
+        # The other one reads its answers, and gets all of them.
+        while not given_up(full_gateway):
+            reading.send(request)
+            assert reading.read().status == 200
+        assert idle.drain() < MORE_THAN_FITS * len(reading_body(full_gateway, request))
+
+
+def given_up(gateway: LiveGateway) -> bool:
+    return any(line["event"] == "answer not read" for line in logged(gateway))
+
+
+def reading_body(gateway: LiveGateway, request: bytes) -> bytes:
+    with Connection(gateway.url) as connection:
+        connection.send(request)
+        return connection.read().body
 
 
 async def test_a_request_that_breaks_off_is_no_fault(gateway: LiveGateway) -> None:

@@ -95,3 +95,13 @@ class Connection:
         line = self._stream.readline()
         assert line.endswith(b"\r\n"), f"the answer breaks off in {line!r}"
         return line[:-2]
+
+    def drain(self) -> int:
+        """Return how many bytes come before the server closes the connection."""
+        length = 0
+        try:
+            while part := self._stream.read1(65536):
+                length += len(part)
+        except ConnectionResetError:
+            pass
+        return length
