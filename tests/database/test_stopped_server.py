@@ -135,7 +135,9 @@ async def test_a_statement_that_is_slow_is_no_outage(url: str) -> None:
         async with other.transaction():
             await other.execute("LOCK TABLE clients IN ACCESS EXCLUSIVE MODE")
             waiting = asyncio.create_task(client.get("/v2/demo/clients"))
-            writing = asyncio.create_task(client.post("/v2/demo/clients", json={"client_id": "slow"}))
+            writing = asyncio.create_task(
+                client.post("/v2/demo/clients", json={"client_id": "slow"})
+            )
             # Reads have their time limit; writes wait for locks as long as `database_timeout`.
             assert (await waiting).status_code == 503
             assert not writing.done()
