@@ -1,5 +1,6 @@
 """The command line: `freezer-gateway`, or `python -m gateway`."""
 
+import asyncio
 import gc
 import socket
 from contextlib import suppress
@@ -14,6 +15,7 @@ import uvicorn
 from gateway import __version__, demo, migrations, protocol, settings
 from gateway.app import create_app
 from gateway.auth import policy as rules
+from gateway.auth.threads import WorkerThreads
 from gateway.cli import schema
 from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
@@ -21,6 +23,11 @@ from gateway.errors import Unavailable
 from gateway.origins import is_loopback
 from gateway.rest_compat import routes
 from gateway.settings import Settings
+
+SHUTDOWN_SECONDS = 8
+"""Seconds for requests to end after SIGTERM: container runtimes kill the process after ten."""
+KEYSTONE_SECONDS = 5
+"""Seconds after which these requests get a 503 if Keystone hasn't answered."""
 
 log = structlog.get_logger(__name__)
 
@@ -130,12 +137,13 @@ def serve(
             log_config=None,
             proxy_headers=bool(chosen.trusted_proxies),
             server_header=False,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             # Longer than proxies keep a connection: they would send a request into one just closed.
             timeout_keep_alive=75,
             ws="none",
         )
     )
+    server.keystone_threads = application.state.keystone_threads
     with suppress(KeyboardInterrupt):
         server.run([listener])
     if not server.started:
@@ -204,6 +212,8 @@ def print_settings(
 class _Server(uvicorn.Server):
     """Uvicorn's server, which logs its addresses as soon as it answers."""
 
+    keystone_threads: WorkerThreads
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         # Objects allocated by now stay for good, and collecting them takes a tenth of a second.
@@ -215,6 +225,11 @@ class _Server(uvicorn.Server):
             host, port = sockets[0].getsockname()[:2]
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             log.info("listening", url=url, graphql=f"{url}/graphql", rest=f"{url}/v2")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A Keystone that hangs would keep its requests until they are cut off: they get a response.
+        asyncio.get_running_loop().call_later(KEYSTONE_SECONDS, self.keystone_threads.close)
+        await super().shutdown(sockets)
 
 
 def _guard(chosen: Settings, *, insecure: bool) -> None:

@@ -9,9 +9,11 @@ GatewayError
 ├── NotFound            no such item in the caller's project         NOT_FOUND
 ├── Conflict            the item exists already, or clashes          CONFLICT
 │   └── StaleVersion    the item changed since the caller read it    CONFLICT
+├── LostRace            others kept changing the same items          CONFLICT
 ├── Unprocessable       well-formed, but refers to a missing item    UNPROCESSABLE
 └── Unavailable         a dependency doesn't answer                  UNAVAILABLE
-    └── Overloaded      too many requests at once                    UNAVAILABLE
+    ├── Overloaded      too many requests at once                    UNAVAILABLE
+    └── OutcomeUnknown  nor does it tell if it made a change         UNAVAILABLE
 """
 
 import json
@@ -97,6 +99,18 @@ class StaleVersion(Conflict):
     """The item has another version than the one the caller expected."""
 
 
+class LostRace(GatewayError):
+    """A transaction that the database or its own checks gave up because of another one.
+
+    It has changed nothing, and is run again; this is raised after it has lost too often.
+    """
+
+    code = Code.CONFLICT
+
+    def __init__(self, message: str = "others keep changing the same items: try again") -> None:
+        super().__init__(message)
+
+
 class Unprocessable(GatewayError):
     """A well-formed request that refers to something missing or unsuitable."""
 
@@ -111,6 +125,10 @@ class Unavailable(GatewayError):
 
     code = Code.UNAVAILABLE
     retry_after = 5
+
+
+class OutcomeUnknown(Unavailable):
+    """The database stopped answering while it committed: the change may have been made or not."""
 
 
 class Overloaded(Unavailable):

@@ -76,6 +76,13 @@ class Settings(BaseSettings, GraphQLSettings):
     database_timeout: float = Field(
         30, gt=0, description="Seconds before a statement on the database server times out."
     )
+    database_read_timeout: float = Field(
+        5,
+        gt=0,
+        description="Seconds before a read on the database server times out, waiting for a "
+        "connection included; a server that answers nothing for as long is refused all work until "
+        "it answers again.",
+    )
     database_prepared_statements: bool = Field(
         default=True,
         description="Keep statements prepared on each connection; `false` behind PgBouncer in "

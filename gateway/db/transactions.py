@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from gateway.catalogue.tables import Client, columns, source
-from gateway.db.pools import TransactionConnection
+from gateway.db.pooling import TransactionConnection
 from gateway.db.rows import Row
 from gateway.db.statements import SQL, Statement
 

@@ -6,6 +6,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from gateway.negotiation import listed, preferred
 from gateway.origins import base_url
 from gateway.rest_compat.responses import JSON, json_response
 from gateway.rest_compat.routes import ROUTES, template
@@ -38,7 +39,10 @@ async def home(request: Request) -> Response:
     await request.app.state.contexts.open(
         request.headers, request.scope["path"], method=request.method
     )
-    return Response(orjson.dumps(HOME), media_type=JSON_HOME)
+    accept = listed(request.scope["headers"], b"accept")
+    # Of equals it is json-home, whether or not the header names it.
+    media_type = preferred(accept, JSON_HOME, JSON, JSON_HOME)
+    return Response(orjson.dumps(HOME), media_type=media_type)
 
 
 def relation(path: str, *query: str) -> dict[str, object]:

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import sqlalchemy as sa
-
 from gateway.catalogue import json_values
 from gateway.catalogue.checks import integer
 from gateway.catalogue.tables import INT64, JSONText
@@ -14,12 +12,11 @@ from gateway.query.filters import (
     All,
     AnyOf,
     Condition,
-    Expression,
-    JSONContains,
+    DocumentCondition,
     Not,
     Where,
 )
-from gateway.resolvers import actions, job_actions, jobs
+from gateway.resolvers import actions, jobs
 from gateway.resolvers.collection import Column
 from gateway.rest_compat.representations import Resource
 
@@ -116,28 +113,14 @@ class _Search:
     def in_documents(self, key: str, value: Any) -> Iterator[Where]:
         """Yield the conditions that the key has this value in an open document or an action."""
         for document in self.resource.open_documents:
-            yield Expression(JSONContains(document, (key,), value, anywhere=True))
+            yield DocumentCondition(document, (key,), value, anywhere=True)
         if self.resource.action_columns is None:
             return
         if (column := self.resource.action_columns.get(key)) is not None:
-            yield _in_actions(All(()) if value is EXISTS else _equals(column, value))
+            yield jobs.with_action(All(()) if value is EXISTS else _equals(column, value))
         else:
             document = actions.COLUMNS.freezer_action
-            yield _in_actions(Expression(JSONContains(document, (key,), value, anywhere=True)))
-
-
-def _in_actions(where: Where) -> Where:
-    """Return the condition that a job has an action of which another condition holds."""
-    found: sa.Select[Any] = (
-        sa.select(sa.literal_column("1"))
-        .select_from(job_actions.COLLECTION.source)
-        .where(
-            job_actions.COLUMNS.project_id == jobs.COLUMNS.project_id,
-            job_actions.COLUMNS.job_id == jobs.COLUMNS.id,
-            where.sql(),
-        )
-    )
-    return Expression(found.correlate(jobs.COLLECTION.source).exists())
+            yield jobs.with_action(DocumentCondition(document, (key,), value, anywhere=True))
 
 
 def _equals(column: Column, value: Any, *, empty_is_null: bool = False) -> Where:

@@ -14,8 +14,7 @@ from gateway.query.filters import (
     All,
     AnyOf,
     Condition,
-    Expression,
-    JSONContains,
+    DocumentCondition,
     Not,
     Where,
 )
@@ -195,7 +194,7 @@ def _check_size(where: Where) -> None:
                 waiting.append((inner, depth + 1))
             case All(parts) | AnyOf(parts):
                 waiting += ((inner, depth + 1) for inner in parts)
-            case Expression(JSONContains(keys=keys)):
+            case DocumentCondition(keys=keys):
                 conditions += len(keys)
             case Condition(value=tuple() as listed):
                 conditions += 1
@@ -290,10 +289,10 @@ def _held(column: Any, given: DocumentFilter) -> Where:
         raise BadInput(f"'path' {shown(given.path)} can't be in a document", field="path")
     if isinstance(value, (dict, list)):
         raise BadInput("'eq' must be a string, number, boolean or null", field="eq")
-    held = Expression(JSONContains(document, tuple(given.path), value))
+    held = DocumentCondition(document, tuple(given.path), value)
     if value is not None:
         return held
-    return AnyOf((held, Not(Expression(JSONContains(document, tuple(given.path), EXISTS)))))
+    return AnyOf((held, Not(DocumentCondition(document, tuple(given.path), EXISTS))))
 
 
 def sorting(view: View, collection: Collection, given: list[Any] | None) -> Order:
