@@ -11,8 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
+from sqlmodel import SQLModel
 
-from gateway.catalogue.tables import JSONText
+from gateway.catalogue.derivations import NAMES, fold
+from gateway.catalogue.tables import JSONText, columns
 
 Column = sa.ColumnElement[Any]
 Bind = Callable[[Column, Any], Column]
@@ -46,11 +48,6 @@ def _starts_with(column: Column, value: Any) -> Column:
     return sa.and_(column >= value, sa.func.substr(column, 1, sa.func.length(value)) == value)
 
 
-def _lowered(text: str) -> str:
-    # ASCII letters only, as both databases do under a byte-wise collation.
-    return text.translate({upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)})
-
-
 OPERATORS: Mapping[str, Callable[[Column, Any], Column]] = {
     "eq": lambda column, value: column.is_not_distinct_from(value),
     "ne": lambda column, value: column.is_distinct_from(value),
@@ -77,8 +74,8 @@ OPERATORS: Mapping[str, Callable[[Column, Any], Column]] = {
 class Condition:
     """A comparison: `column operator value`.
 
-    The value of `in` is a tuple, that of `icontains` is in lower case; None is null, and `eq None`
-    is true for null.
+    The value of `in` is a tuple, that of `icontains` has its case folded; None is null, and `eq
+    None` is true for null.
     """
 
     column: Column
@@ -276,11 +273,17 @@ def _on_sqlite(element: JSONContains, compiler: Any, **options: Any) -> str:
     return str(compiler.process(element.on_sqlite(), **options))
 
 
-def search(text: str, ids: Iterable[Column], names: Iterable[Column]) -> Where:
-    """Return the condition of a free text: equal to an id, or part of a name in any ASCII case."""
+def search(table: type[SQLModel], text: str, *ids: str) -> Where:
+    """Return the condition of a free text: equal to one of these ids, or part of a name.
+
+    A name is found in any case: the databases fold the case of ASCII, and `folded` has the names of
+    the rows for which that isn't enough.
+    """
+    own, folded = columns(table), fold(text)
     return AnyOf(
         (
-            *(Condition(column, "eq", text) for column in ids),
-            *(Condition(column, "icontains", _lowered(text)) for column in names),
+            *(Condition(own[name], "eq", text) for name in ids),
+            *(Condition(own[name], "icontains", folded) for name in NAMES[table]),
+            Condition(own.folded, "contains", folded),
         )
     )

@@ -212,11 +212,7 @@ def search(text: str) -> Where:
         .correlate(COLUMNS.id.table)
         .exists()
     )
-    own = filters.search(
-        text,
-        ids=(COLUMNS.id, COLUMNS.session_id),
-        names=(COLUMNS.description, COLUMNS.client_id),
-    )
+    own = filters.search(Job, text, "id", "session_id")
     return AnyOf((own, Expression(by_action)))
 
 

@@ -1,6 +1,8 @@
 """The searches of REST v2, compiled into conditions on columns and open documents."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +23,7 @@ from gateway.query.filters import (
 )
 from gateway.resolvers import actions, job_actions, jobs
 from gateway.resolvers.collection import Column
-from gateway.rest_compat.representations import Resource
+from gateway.rest_compat.representations import Formatted, Resource
 
 KEYS = ("match", "match_not", "time_before", "time_after")
 MAX_COMPARISONS = 50
@@ -29,8 +31,18 @@ MAX_COMPARISONS = 50
 _NOTHING = AnyOf(())
 
 
-def search_condition(resource: Resource, search: Any) -> Where | None:
-    """Return the condition of a search; None for an empty one.
+@dataclass(frozen=True)
+class Sight:
+    """What a caller is shown, and so may search for."""
+
+    all_documents: bool
+    """True if they see documents whole, as administrators and services do."""
+    credentials_of: str | None
+    """The trustor whose credentials they see; None for those of all."""
+
+
+def search_condition(resource: Resource, search: Any, sight: Sight) -> Where | None:
+    """Return the condition of a search by somebody who sees so much; None for an empty one.
 
     Raises BadInput naming the key or value that is malformed.
     """
@@ -42,14 +54,18 @@ def search_condition(resource: Resource, search: Any) -> Where | None:
         if key not in KEYS:
             words = ", ".join(f"'{word}'" for word in KEYS)
             raise BadInput(f"the search has the key {shown(key)}, which is not one of {words}")
-    return All(tuple(_Search(resource).conditions(search)))
+    return All(tuple(_Search(resource, sight).conditions(search)))
 
 
 class _Search:
     """One search of one resource; its comparisons are counted, since they cost the database."""
 
-    def __init__(self, resource: Resource) -> None:
+    def __init__(self, resource: Resource, sight: Sight) -> None:
         self.resource = resource
+        self.documents = resource.open_documents
+        if resource.members_documents is not None and not sight.all_documents:
+            self.documents = resource.members_documents
+        self.sight = sight
         self.left = MAX_COMPARISONS
 
     def conditions(self, search: dict[str, Any]) -> Iterator[Where]:
@@ -105,25 +121,47 @@ class _Search:
         """Return the condition that a key has this value, at any depth; null: or is absent."""
         if isinstance(value, (list, dict)) or key in self.resource.composite:
             return _NOTHING
-        if key in self.resource.searchable:
-            empty_is_null = key in self.resource.null_as_empty
-            return _equals(self.resource.searchable[key], value, empty_is_null=empty_is_null)
-        held = AnyOf(tuple(self.in_documents(key, value)))
-        if value is not None:
+        held = AnyOf(tuple(self.places(key, value)))
+        if value is not None or key in self.resource.searchable:
             return held
-        return AnyOf((held, Not(AnyOf(tuple(self.in_documents(key, EXISTS))))))
+        return AnyOf((held, Not(AnyOf(tuple(self.places(key, EXISTS))))))
 
-    def in_documents(self, key: str, value: Any) -> Iterator[Where]:
-        """Yield the conditions that the key has this value in an open document or an action."""
-        for document in self.resource.open_documents:
+    def places(self, key: str, value: Any) -> Iterator[Where]:
+        """Yield the conditions that the key has this value in a column, a document or an action."""
+        resource = self.resource
+        if (source := resource.searchable.get(key)) is not None:
+            yield _equals(source, value, empty_is_null=key in resource.null_as_empty)
+            is_text = isinstance(value, str) and value != ""
+            if _is_indexed(_column(source)) or (is_text and key in resource.projected):
+                # Looked for nowhere else: an index answers this, and no search of documents.
+                return
+        for document in self.documents:
             yield Expression(JSONContains(document, (key,), value, anywhere=True))
-        if self.resource.action_columns is None:
-            return
-        if (column := self.resource.action_columns.get(key)) is not None:
-            yield _in_actions(All(()) if value is EXISTS else _equals(column, value))
-        else:
-            document = actions.COLUMNS.freezer_action
-            yield _in_actions(Expression(JSONContains(document, (key,), value, anywhere=True)))
+        if resource.credentials is not None:
+            yield self.in_credentials(resource.credentials, key, value)
+        if resource.action_columns is not None:
+            yield _in_actions(self.in_action(resource.action_columns.get(key), key, value))
+
+    def in_credentials(self, credentials: Column, key: str, value: Any) -> Where:
+        """Return the condition that credentials, if they are shown, have this value."""
+        shown: Column = credentials.is_not(None)
+        if self.sight.credentials_of is not None:
+            own = JSONContains(credentials, ("trustor_user_id",), self.sight.credentials_of)
+            shown = sa.and_(shown, own)
+        if key == "user_credentials" and value is EXISTS:
+            return Expression(shown)
+        found = JSONContains(credentials, (key,), value, anywhere=True)
+        return Expression(sa.and_(shown, found))
+
+    @staticmethod
+    def in_action(source: Column | Formatted | None, key: str, value: Any) -> Where:
+        """Return the condition that an action has this value in its column or its document."""
+        if source is not None and value is EXISTS:
+            return All(())
+        held = Expression(
+            JSONContains(actions.COLUMNS.freezer_action, (key,), value, anywhere=True)
+        )
+        return held if source is None else AnyOf((_equals(source, value), held))
 
 
 def _in_actions(where: Where) -> Where:
@@ -140,12 +178,30 @@ def _in_actions(where: Where) -> Where:
     return Expression(found.correlate(jobs.COLLECTION.source).exists())
 
 
-def _equals(column: Column, value: Any, *, empty_is_null: bool = False) -> Where:
-    """Return the condition that a column has a value of the same JSON type."""
+def _column(source: Column | Formatted) -> Column:
+    return source.column if isinstance(source, Formatted) else source
+
+
+@cache
+def _is_indexed(column: Column) -> bool:
+    """Return True for a column that a primary key or an index finds rows of a project by."""
+    table: Any = column.table
+    keys = (table.primary_key, *table.indexes)
+    return any([own.key for own in key.columns][:2] == ["project_id", column.key] for key in keys)
+
+
+def _equals(source: Column | Formatted, value: Any, *, empty_is_null: bool = False) -> Where:
+    """Return the condition that a column shows a value of the same JSON type."""
+    column = _column(source)
+    is_json = isinstance(column.type, JSONText)
+    null = source.format(None) if isinstance(source, Formatted) and not is_json else None
     if value is None or (empty_is_null and value == ""):
-        return Condition(column, "eq", None)
-    kind = None if isinstance(column.type, JSONText) else column.type.python_type
+        return Condition(column, "eq", None) if null is None or empty_is_null else _NOTHING
+    kind = None if is_json else column.type.python_type
     if isinstance(value, float) and kind is int and value.is_integer() and abs(value) < INT64:
         value = int(value)
     # By the exact type: true is not a number, and a number not a text.
-    return Condition(column, "eq", value) if type(value) is kind else _NOTHING
+    if type(value) is not kind:
+        return _NOTHING
+    equal = Condition(column, "eq", value)
+    return AnyOf((equal, Condition(column, "eq", None))) if value == null else equal

@@ -22,7 +22,7 @@ from gateway.query.filters import (
 from gateway.query.paging import Order, Sort
 from gateway.resolvers.collection import Collection, Column
 from gateway.schema.scalars import JSON, BigInt, Epoch
-from gateway.schema.views import VIEWS, View
+from gateway.schema.views import VIEWS, ColumnField, View
 
 MAX_CONDITIONS = 200
 MAX_VALUES = 1000
@@ -235,11 +235,10 @@ def _parts(view: View, name: str, value: Any) -> Iterable[Where]:
     elif isinstance(value, list):
         yield from (_held(view.all[name].column, item) for item in value)
     else:
-        column = _raw(view.all[name].column)
         for operator, (graphql, _) in OPERATORS.items():
             wanted = getattr(value, operator, strawberry.UNSET)
             if wanted is not strawberry.UNSET:
-                yield _compared(name, column, graphql, wanted)
+                yield _compared(name, _comparable(view.all[name], graphql, wanted), graphql, wanted)
 
 
 def _required_condition(view: View, given: Any) -> Where:
@@ -249,6 +248,19 @@ def _required_condition(view: View, given: Any) -> Where:
 def _raw(column: Any) -> Column:
     """Return the column itself, without the label that it is selected under."""
     return column.element  # type: ignore[no-any-return]
+
+
+def _comparable(field: ColumnField, operator: str, value: Any) -> Column:
+    """Return what an operator compares with a value: null where the field shows null.
+
+    That is the column itself, which the database has statistics of, if this makes no difference: no
+    value of an Int or an enum equals a stored value that is shown as null.
+    """
+    column = _raw(field.column)
+    equality = operator in {"eq", "ne", "in"} and value is not None
+    if equality and not isinstance(column.type, Epoch):
+        return column
+    return cast("Column", field.shown)
 
 
 def _compared(name: str, column: Column, operator: str, value: Any) -> Where:
@@ -300,6 +312,7 @@ def sorting(view: View, collection: Collection, given: list[Any] | None) -> Orde
     """Return the order asked for, with tie-breakers, or the collection's own for none."""
     sorts: dict[str, Sort] = {}
     for item in given or []:
-        by = view.all[item.field.value]
-        sorts.setdefault(item.field.value, Sort(by.sort, item.direction is OrderDirection.DESC))  # type: ignore[arg-type]
+        ascending = cast("Sort", view.all[item.field.value].sort)
+        descends = item.direction is OrderDirection.DESC
+        sorts.setdefault(item.field.value, ascending.reversed() if descends else ascending)
     return collection.sorted_by(*sorts.values())

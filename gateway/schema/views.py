@@ -12,6 +12,7 @@ from typing import Any
 from gateway.context import Context
 from gateway.errors import BadInput
 from gateway.query.filters import Where
+from gateway.query.paging import Sort
 from gateway.resolvers.collection import Collection, Column, Columns, Owner
 
 DESCRIPTION = "gateway"
@@ -23,10 +24,12 @@ class ColumnField:
     """A field that is a column: how it is selected, filtered and sorted by."""
 
     column: Column
-    sort: Column | None
+    sort: Sort | None
     is_filtered: bool
     kind: Any = None
     """Its type, without `| None`."""
+    shown: Column | None = None
+    """The column, with null for stored values that the type shows as null: what filters compare."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,9 @@ class ToOneField:
 class ConnectionField:
     """A list of views: of the whole catalogue or, with an owner, of one row.
 
-    `owner` are the columns of the list that hold the parent's project and id, `key` the parent's
-    column field that holds its id; `extra` are columns that the connection's edges show.
+    `owner` are the columns of the list that hold the parent's project and id, `key` and
+    `key_project` the parent's column fields that hold its id, and the project of the list; `extra`
+    are columns that the connection's edges show.
     """
 
     view: str
@@ -59,6 +63,7 @@ class ConnectionField:
     owner: Owner | None
     key: str | None
     extra: Columns
+    key_project: str = "project_id"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +120,7 @@ class View:
     own: Mapping[str, ColumnField]
     """Column fields, by their names in Python."""
     all: Mapping[str, ColumnField]
-    """The same, and those of its parts."""
+    """The same, those of its parts, and columns that only connections need."""
     parts: Mapping[str, str]
     """Embedded fields by their names in Python: the views of their types."""
 

@@ -73,7 +73,7 @@ HOMES = {
         *("catalogue", "db", "demo", "migrations", "query", "resolvers", "rest_compat", "schema"),
         *("cli", "settings"),
     },
-    "sqlmodel": {"catalogue", "db", "demo", "migrations", "resolvers", "schema"},
+    "sqlmodel": {"catalogue", "db", "demo", "migrations", "query", "resolvers", "schema"},
     "starlette": {
         *("app", "auth", "http_errors", "middleware", "origins", "playground", "rest_compat"),
         "schema",
