@@ -204,6 +204,7 @@ JOBS = Resource(
     time=_J.time_created,
     null_as_empty=frozenset({"client_id", "session_id", "status", "event", "result"}),
     action_columns=ACTION_OF_JOB.searchable(),
+    filled={"freezer-19": _ALWAYS},
 )
 
 ACTIONS = Resource(

@@ -4,7 +4,7 @@ A `Document` is the SELECT list, the answer, and the map from a search's keys to
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -162,6 +162,8 @@ class Resource:
     """The column of a document that only some are shown, and so only they find things by."""
     action_columns: Mapping[str, Column | Formatted] | None = None
     """The columns of a search's keys in the actions that the item contains."""
+    filled: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By dialect, the keys that it shows as null in an action without."""
 
     @property
     def composite(self) -> frozenset[str]:

@@ -125,7 +125,7 @@ class V2Request:
     def sight(self) -> searches.Sight:
         """What the caller is shown, and may search for."""
         of = None if self.sees_all_trusts else self.ctx.identity.user_id
-        return searches.Sight(self.is_privileged, of)
+        return searches.Sight(self.is_privileged, of, self.settings.rest_dialect)
 
     async def search(self, resource: Resource) -> tuple[Where | None, str]:
         """Return the condition of the request's search, and a body's search as a parameter.

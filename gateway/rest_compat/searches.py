@@ -1,6 +1,6 @@
 """The searches of REST v2, compiled into conditions on columns and open documents."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -39,6 +39,7 @@ class Sight:
     """True if they see documents whole, as administrators and services do."""
     credentials_of: str | None
     """The trustor whose credentials they see; None for those of all."""
+    dialect: str
 
 
 def search_condition(resource: Resource, search: Any, sight: Sight) -> Where | None:
@@ -66,6 +67,7 @@ class _Search:
         if resource.members_documents is not None and not sight.all_documents:
             self.documents = resource.members_documents
         self.sight = sight
+        self.columns = _searched_columns(resource, sight.dialect)
         self.left = MAX_COMPARISONS
 
     def conditions(self, search: dict[str, Any]) -> Iterator[Where]:
@@ -122,14 +124,14 @@ class _Search:
         if isinstance(value, (list, dict)) or key in self.resource.composite:
             return _NOTHING
         held = AnyOf(tuple(self.places(key, value)))
-        if value is not None or key in self.resource.searchable:
+        if value is not None or key in self.columns:
             return held
         return AnyOf((held, Not(AnyOf(tuple(self.places(key, EXISTS))))))
 
     def places(self, key: str, value: Any) -> Iterator[Where]:
         """Yield the conditions that the key has this value in a column, a document or an action."""
         resource = self.resource
-        if (source := resource.searchable.get(key)) is not None:
+        if (source := self.columns.get(key)) is not None:
             yield _equals(source, value, empty_is_null=key in resource.null_as_empty)
             is_text = isinstance(value, str) and value != ""
             if _is_indexed(_column(source)) or (is_text and key in resource.projected):
@@ -139,7 +141,11 @@ class _Search:
             yield Expression(JSONContains(document, (key,), value, anywhere=True))
         if resource.credentials is not None:
             yield self.in_credentials(resource.credentials, key, value)
-        if resource.action_columns is not None:
+        if resource.action_columns is None:
+            return
+        if value is None and key in resource.filled.get(self.sight.dialect, ()):
+            yield _in_actions(Not(self.in_action(None, key, EXISTS)))
+        else:
             yield _in_actions(self.in_action(resource.action_columns.get(key), key, value))
 
     def in_credentials(self, credentials: Column, key: str, value: Any) -> Where:
@@ -178,6 +184,13 @@ def _in_actions(where: Where) -> Where:
     return Expression(found.correlate(jobs.COLLECTION.source).exists())
 
 
+@cache
+def _searched_columns(resource: Resource, dialect: str) -> Mapping[str, Column | Formatted]:
+    """Return the columns of the keys that documents show in this dialect."""
+    shown = resource.dialects[dialect].item.searchable().keys() | resource.projected
+    return {key: column for key, column in resource.searchable.items() if key in shown}
+
+
 def _column(source: Column | Formatted) -> Column:
     return source.column if isinstance(source, Formatted) else source
 
@@ -195,8 +208,10 @@ def _equals(source: Column | Formatted, value: Any, *, empty_is_null: bool = Fal
     column = _column(source)
     is_json = isinstance(column.type, JSONText)
     null = source.format(None) if isinstance(source, Formatted) and not is_json else None
-    if value is None or (empty_is_null and value == ""):
-        return Condition(column, "eq", None) if null is None or empty_is_null else _NOTHING
+    if empty_is_null and value in {None, ""}:
+        return AnyOf((Condition(column, "eq", None), Condition(column, "eq", "")))
+    if value is None:
+        return Condition(column, "eq", None) if null is None else _NOTHING
     kind = None if is_json else column.type.python_type
     if isinstance(value, float) and kind is int and value.is_integer() and abs(value) < INT64:
         value = int(value)

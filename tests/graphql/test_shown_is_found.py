@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -263,7 +264,7 @@ async def test_every_order_is_that_of_what_is_shown(estate: Estate, type_: str) 
                 page = it["pageInfo"]
             # Nulls come first, and last when descending.
             keys = [(value is not None, comparable(field, value)) for value in map(shown.get, ids)]
-            for one, other in zip(keys, keys[1:], strict=False):
+            for one, other in pairwise(keys):
                 assert one == other or (_before(one, other) is not descends), (word, one, other)
             assert sorted(ids) == sorted(shown)
             back: list[str] = []

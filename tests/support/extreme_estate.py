@@ -49,13 +49,15 @@ DOCUMENTS: Sequence[dict[str, Any]] = [
     {"a": 1, "b": {"c": "é", "n": None, "deep": [{"x": {"y": "in an array"}}]}},
     {"n": 2**63 - 1, "m": -(2**63), "f": 1.5, "big": 1e300, "whole": 1e12, "zero": 0},
     {"n": "9223372036854775807", "empty": "", "yes": True, "no": False, "a": "1", "'\"\\": "'\"\\"},
-    {"long": "x" * 70_000, "timeout": "30", "max_retries": True, "a": 1.0},
+    {"long": "x" * 70_000, "max_retries": True, "a": 1.0},
     # Keys that the documents around these have as well.
     {"user_id": "deep", "status": "deep", "user_name": "deep", "project_id": "other", "tag": 1},
 ]
 TRUSTS = [{"trust_id": "t1", "trustor_user_id": "local"}, {"trust_id": "t2", "other": 5}]
+LISTS = [[], ["fs"], ["é", "", "123"]]
+"""The capabilities of clients."""
 PREFIX = {Client: "c", Session: "s", Action: "a", Job: "j", Backup: "b"}
-COUNT = 34
+COUNT = 48
 
 
 def _values(table: type, column: sa.Column[Any]) -> Sequence[Any]:
@@ -68,14 +70,15 @@ def _values(table: type, column: sa.Column[Any]) -> Sequence[Any]:
     if isinstance(column.type, UTCDateTime):
         return MOMENTS
     if isinstance(column.type, JSONText):
-        documents = TRUSTS if column.key == "user_credentials" else DOCUMENTS
+        documents: Sequence[Any] = DOCUMENTS
+        if column.key == "user_credentials":
+            documents = TRUSTS
+        elif table is Client:
+            documents = LISTS
         return [*(orjson.dumps(document).decode() for document in documents), *none]
     most = max_bytes_of(table, column.key) or 100_000
-    return [
-        *TEXTS,
-        *(WORDS if column.key in {"status", "result", "event"} else ()),
-        "x" * most,
-    ] + none
+    words = WORDS if column.key in {"status", "result", "event"} else ()
+    return [*TEXTS, *words, "x" * most, *none]
 
 
 def _rows(table: type) -> Iterator[dict[str, Any]]:
@@ -91,6 +94,8 @@ def _rows(table: type) -> Iterator[dict[str, Any]]:
             row["sort_time"] = row["time_stamp"] or 0
         if table is Job:
             row |= _scheduled(number, row)
+        if table is Action:
+            row |= _described(number, row)
         yield row | {"id": f"{PREFIX[table]}{number}"}
 
 
@@ -106,6 +111,19 @@ def _scheduled(number: int, row: dict[str, Any]) -> dict[str, Any]:
         for key in schedules.KEYS
     }
     return {"job_schedule": orjson.dumps(schedule).decode(), **columns_of}
+
+
+def _described(number: int, row: dict[str, Any]) -> dict[str, Any]:
+    """Return an action's columns with a document that says the same, numbers also as texts."""
+    document = orjson.loads(row["freezer_action"])
+    text = ("action", "mode", "storage", "backup_name", "container", "path_to_backup")
+    columns_of = {key: row[key] or None for key in text}
+    columns_of |= {key: row[key] for key in ("timeout", "priority")}
+    columns_of["engine"] = None
+    for at, (key, value) in enumerate(columns_of.items()):
+        if value is not None:
+            document[key] = str(value) if (number + at) % 7 == 0 else value
+    return {"freezer_action": orjson.dumps(document).decode(), **columns_of}
 
 
 async def settle(database: Database) -> None:
