@@ -49,10 +49,11 @@ DOCUMENTS: Sequence[dict[str, Any]] = [
     {"a": 1, "b": {"c": "é", "n": None, "deep": [{"x": {"y": "in an array"}}]}},
     {"n": 2**63 - 1, "m": -(2**63), "f": 1.5, "big": 1e300, "whole": 1e12, "zero": 0},
     {"n": "9223372036854775807", "empty": "", "yes": True, "no": False, "a": "1", "'\"\\": "'\"\\"},
-    {"long": "x" * 70_000, "max_retries": True, "a": 1.0},
+    {"long": "x" * 1_000, "max_retries": True, "a": 1.0},
     # Keys that the documents around these have as well.
     {"user_id": "deep", "status": "deep", "user_name": "deep", "project_id": "other", "tag": 1},
 ]
+LONG = [{"long": "x" * 70_000}]
 TRUSTS = [{"trust_id": "t1", "trustor_user_id": "local"}, {"trust_id": "t2", "other": 5}]
 LISTS = [[], ["fs"], ["é", "", "123"]]
 """The capabilities of clients."""
@@ -70,7 +71,7 @@ def _values(table: type, column: sa.Column[Any]) -> Sequence[Any]:
     if isinstance(column.type, UTCDateTime):
         return MOMENTS
     if isinstance(column.type, JSONText):
-        documents: Sequence[Any] = DOCUMENTS
+        documents: Sequence[Any] = [*DOCUMENTS, *(LONG if table is Backup else ())]
         if column.key == "user_credentials":
             documents = TRUSTS
         elif table is Client:
