@@ -81,9 +81,15 @@ class Condition:
     column: Column
     operator: str
     value: Any
+    among: Column | None = None
+    """A predicate that must hold as well. Its own values are constants of the statement."""
 
     def sql(self, bind: Bind = as_is) -> Column:
         """Return the SQL expression."""
+        compared = self._compared(bind)
+        return compared if self.among is None else sa.and_(compared, self.among)
+
+    def _compared(self, bind: Bind) -> Column:
         column, operator, value = self.column, self.operator, self.value
         if isinstance(value, tuple):
             return OPERATORS[operator](column, [bind(column, one) for one in value])
@@ -94,14 +100,14 @@ class Condition:
         return OPERATORS[operator](column, bind(column, value))
 
     def cache_key(self, values: list[Any]) -> Hashable:
-        """Return the column and the operator, and the number of values or a null."""
+        """Return the column, the operator and `among`, and the number of values or a null."""
         if isinstance(self.value, tuple):
             values += self.value
-            return self.column, self.operator, len(self.value)
+            return self.column, self.operator, self.among, len(self.value)
         if self.value is None or self.operator == "isNull":
-            return self.column, self.operator, self.value
+            return self.column, self.operator, self.among, self.value
         values.append(self.value)
-        return self.column, self.operator
+        return self.column, self.operator, self.among
 
 
 @dataclass(frozen=True, slots=True)

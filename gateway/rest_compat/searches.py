@@ -187,7 +187,8 @@ def _in_actions(where: Where) -> Where:
 @cache
 def _searched_columns(resource: Resource, dialect: str) -> Mapping[str, Column | Formatted]:
     """Return the columns of the keys that documents show in this dialect."""
-    shown = resource.dialects[dialect].item.searchable().keys() | resource.projected
+    both = resource.dialects[dialect]
+    shown = both.item.searchable().keys() | both.entry.searchable().keys() | resource.projected
     return {key: column for key, column in resource.searchable.items() if key in shown}
 
 

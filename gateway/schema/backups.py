@@ -59,6 +59,7 @@ class Backup(Node):
         COLUMNS.time_stamp,
         "The time at which it was made, by the agent's clock.",
         sort=COLUMNS.calendar_time,
+        compared=COLUMNS.calendar_time,
     )
     compressed_size: BigInt | None = column(
         COLUMNS.compressed_size, "The size of the stored data, in bytes.", sort=True

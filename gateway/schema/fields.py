@@ -78,14 +78,17 @@ def column(
     description: str,
     *,
     sort: bool | Column = False,
+    compared: Column | None = None,
     is_filtered: bool = True,
 ) -> Any:
     """Return a field that is a column.
 
-    `sort` makes it a field to order by, with another column where that one sorts better.
+    `sort` makes it a field to order by; it and `compared` may be another column, which is better to
+    sort by, or to compare.
     """
     by = source if sort is True else None if sort is False else sort
-    spec = ColumnField(source, None if by is None else Sort(by), is_filtered)
+    order = None if by is None else Sort(by)
+    spec = ColumnField(source, order, is_filtered, compared=compared)
     return strawberry.field(description=description, metadata={DESCRIPTION: spec})
 
 
@@ -206,15 +209,23 @@ def _kind(annotation: Any) -> Any:
 
 def _of_type(spec: ColumnField, name: str, kind: Any) -> ColumnField:
     """Return a column field with the conversion, and the nulls, that its type asks for."""
-    column = _as(spec.column, kind)
-    shown, sort = column, spec.sort
-    if isinstance(column.type, Partial):
-        stored = sa.case((column.type.shows(spec.column), spec.column))
-        shown = sa.type_coerce(stored, column.type)
-        if sort is not None and sort.column is spec.column:
-            # By the stored values with the nulls, since cursors hold stored values.
-            sort = Sort(stored, name=str(spec.column.key))
-    return replace(spec, column=column.label(name), kind=kind, shown=shown, sort=sort)
+    column, sort = _as(spec.column, kind), spec.sort
+    stored = spec.column if spec.compared is None else spec.compared
+    field = replace(spec, column=column.label(name), kind=kind, compared=stored, or_null=stored)
+    if not isinstance(column.type, Partial):
+        return field
+    is_shown = column.type.shows(stored)
+    or_null = sa.case((is_shown, stored))
+    if sort is not None and sort.column is spec.column:
+        # By the stored values with the nulls, since cursors hold stored values.
+        sort = Sort(or_null, name=str(spec.column.key))
+    return replace(
+        field,
+        sort=sort,
+        compared=sa.type_coerce(stored, column.type),
+        is_shown=is_shown,
+        or_null=sa.type_coerce(or_null, column.type),
+    )
 
 
 def _as(column: Column, kind: Any) -> Column:

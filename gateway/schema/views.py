@@ -28,8 +28,12 @@ class ColumnField:
     is_filtered: bool
     kind: Any = None
     """Its type, without `| None`."""
-    shown: Column | None = None
-    """The column, with null for stored values that the type shows as null: what filters compare."""
+    compared: Column | None = None
+    """Another column of its type, which filters compare in its place."""
+    is_shown: Column | None = None
+    """The predicate of the stored values that the type doesn't show as null; None for all."""
+    or_null: Column | None = None
+    """The column that is compared, with null for the others."""
 
 
 @dataclass(frozen=True)

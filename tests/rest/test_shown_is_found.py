@@ -26,13 +26,16 @@ RESOURCES: dict[str, Resource] = {
     name.lower(): value for name, value in vars(documents).items() if isinstance(value, Resource)
 }
 
+COUNT = 24
+"""How many items there are of each kind: enough for every number in every column."""
+
 
 @pytest.fixture(scope="module", params=["documented", "freezer-19"])
 async def ask(server: Server, template: str, request: pytest.FixtureRequest) -> AsyncIterator[Ask]:
     """Return a function that sends requests to the extreme estate, which no test changes."""
     url = await server.create(template)
     database = Database(load(database_url=url))
-    await extreme_estate.settle(database)
+    await extreme_estate.settle(database, COUNT)
     await database.close()
     app = create_app(load(database_url=url, rest_dialect=request.param))
     async with opened(app) as client:
@@ -83,10 +86,14 @@ async def test_every_key_is_found_as_shown(ask: Ask, name: str) -> None:
         return [(item.get("client") or item)[resource.id] for item in items]
 
     shown = await listed({})
-    assert len(shown) == extreme_estate.COUNT
-    pairs = {(key, repr(value)): (key, value) for item in shown for key, value in values_in(item)}
-    plain = [one for one in pairs.values() if not isinstance(one[1], (dict, list))]
-    for key, value in [*plain, *((key, None) for key in {key for key, _ in pairs.values()})]:
+    assert len(shown) == COUNT
+    values: dict[str, dict[str, Any]] = {}
+    for key, value in (pair for item in shown for pair in values_in(item)):
+        if not isinstance(value, (dict, list)):
+            values.setdefault(key, {})[repr(value)] = value
+    # A third of the values of each key: there are many keys, and columns of a kind are alike.
+    pairs = [(key, value) for key, of in values.items() for value in [*of.values()][::3]]
+    for key, value in [*pairs, *((key, None) for key in values)]:
         if key in resource.composite:
             continue
         expected = [item for item in shown if shows(item, resource, key, value)]

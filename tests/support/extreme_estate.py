@@ -1,6 +1,5 @@
 """Rows with the extreme values that columns can hold, in every column of every table."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -82,10 +81,10 @@ def _values(table: type, column: sa.Column[Any]) -> Sequence[Any]:
     return [*TEXTS, *words, "x" * most, *none]
 
 
-def _rows(table: type) -> Iterator[dict[str, Any]]:
+def _rows(table: type, count: int) -> Iterator[dict[str, Any]]:
     fixed = {"project_id", "id", "version", "is_central", "folded", "calendar_time"}
     values = {c.key: _values(table, c) for c in columns(table) if c.key not in fixed}
-    for number in range(COUNT):
+    for number in range(count):
         row = {
             # No two columns of the same kind have their values in the same rows.
             key: of[(number + offset) % len(of)]
@@ -127,18 +126,13 @@ def _described(number: int, row: dict[str, Any]) -> dict[str, Any]:
     return {"freezer_action": orjson.dumps(document).decode(), **columns_of}
 
 
-async def settle(database: Database) -> None:
-    """Store the rows."""
+async def settle(database: Database, count: int = COUNT) -> None:
+    """Store so many rows of each table."""
     for table in PREFIX:
-        await store(database, table, PROJECT, list(_rows(table)))
-    links = itertools.product(range(COUNT), range(3))
-    await store(
-        database,
-        JobAction,
-        PROJECT,
-        [
-            {"job_id": f"j{job}", "position": position, "action_id": f"a{(job + position) % COUNT}"}
-            for job, position in links
-            if position < job % 4
-        ],
-    )
+        await store(database, table, PROJECT, list(_rows(table, count)))
+    links = [
+        {"job_id": f"j{job}", "position": position, "action_id": f"a{(job + position) % count}"}
+        for job in range(count)
+        for position in range(job % 4)
+    ]
+    await store(database, JobAction, PROJECT, links)
