@@ -31,7 +31,7 @@ class Sort:
     column: Column
     descending: bool = False
     name: str = ""
-    """What cursors call a column that has no name of its own, as expressions have none."""
+    """The name in cursors of a column that has none itself, as expressions have none."""
 
     @property
     def nullable(self) -> bool:

@@ -123,7 +123,7 @@ class V2Request:
 
     @property
     def sight(self) -> searches.Sight:
-        """What the caller is shown, and may search for."""
+        """The extent of what the caller is shown, and may search for."""
         of = None if self.sees_all_trusts else self.ctx.identity.user_id
         return searches.Sight(self.is_privileged, of, self.settings.rest_dialect)
 

@@ -33,7 +33,7 @@ _NOTHING = AnyOf(())
 
 @dataclass(frozen=True)
 class Sight:
-    """What a caller is shown, and so may search for."""
+    """The extent of what a caller is shown, and so may search for."""
 
     all_documents: bool
     """True if they see documents whole, as administrators and services do."""
