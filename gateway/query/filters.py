@@ -11,8 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
+from sqlmodel import SQLModel
 
-from gateway.catalogue.tables import JSONText
+from gateway.catalogue.derivations import NAMES, fold
+from gateway.catalogue.tables import JSONText, columns
 
 Column = sa.ColumnElement[Any]
 Bind = Callable[[Column, Any], Column]
@@ -41,11 +43,6 @@ def _starts_with(column: Column, value: Any) -> Column:
     return sa.and_(column >= value, sa.func.substr(column, 1, sa.func.length(value)) == value)
 
 
-def _lowered(text: str) -> str:
-    # ASCII letters only, as both databases do under a byte-wise collation.
-    return text.translate({upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)})
-
-
 OPERATORS: Mapping[str, Callable[[Column, Any], Column]] = {
     "eq": lambda column, value: column.is_not_distinct_from(value),
     "ne": lambda column, value: column.is_distinct_from(value),
@@ -72,16 +69,22 @@ OPERATORS: Mapping[str, Callable[[Column, Any], Column]] = {
 class Condition:
     """A comparison: `column operator value`.
 
-    The value of `in` is a tuple, that of `icontains` is in lower case; None is null, and `eq None`
-    is true for null.
+    The value of `in` is a tuple, that of `icontains` has its case folded; None is null, and `eq
+    None` is true for null.
     """
 
     column: Column
     operator: str
     value: Any
+    among: Column | None = None
+    """A predicate that must hold as well. Its own values are constants of the statement."""
 
     def sql(self, bind: Bind) -> Column:
         """Return the SQL expression."""
+        compared = self._compared(bind)
+        return compared if self.among is None else sa.and_(compared, self.among)
+
+    def _compared(self, bind: Bind) -> Column:
         column, operator, value = self.column, self.operator, self.value
         if isinstance(value, tuple):
             return OPERATORS[operator](column, [bind(column, one) for one in value])
@@ -92,14 +95,14 @@ class Condition:
         return OPERATORS[operator](column, bind(column, value))
 
     def cache_key(self, values: list[Any]) -> Hashable:
-        """Return the column and the operator, and the number of values or a null."""
+        """Return the column, the operator and `among`, and the number of values or a null."""
         if isinstance(self.value, tuple):
             values += self.value
-            return self.column, self.operator, len(self.value)
+            return self.column, self.operator, self.among, len(self.value)
         if self.value is None or self.operator == "isNull":
-            return self.column, self.operator, self.value
+            return self.column, self.operator, self.among, self.value
         values.append(self.value)
-        return self.column, self.operator
+        return self.column, self.operator, self.among
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,11 +324,17 @@ def _on_sqlite(element: JSONContains, compiler: Any, **options: Any) -> str:
     return str(compiler.process(element.on_sqlite(), **options))
 
 
-def search(text: str, ids: Iterable[Column], names: Iterable[Column]) -> Where:
-    """Return the condition of a free text: equal to an id, or part of a name in any ASCII case."""
+def search(table: type[SQLModel], text: str, *ids: str) -> Where:
+    """Return the condition of a free text: equal to one of these ids, or part of a name.
+
+    A name is found in any case: the databases fold the case of ASCII, and `folded` has the names of
+    the rows for which that isn't enough.
+    """
+    own, folded = columns(table), fold(text)
     return AnyOf(
         (
-            *(Condition(column, "eq", text) for column in ids),
-            *(Condition(column, "icontains", _lowered(text)) for column in names),
+            *(Condition(own[name], "eq", text) for name in ids),
+            *(Condition(own[name], "icontains", folded) for name in NAMES[table]),
+            Condition(own.folded, "contains", folded),
         )
     )

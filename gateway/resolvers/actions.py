@@ -158,8 +158,4 @@ async def delete(ctx: Context, action_id: str, *, expected_version: int | None =
 
 def search(text: str) -> Where:
     """Return the condition of a free text: an id, or part of a name, container or path."""
-    return filters.search(
-        text,
-        ids=(COLUMNS.id,),
-        names=(COLUMNS.backup_name, COLUMNS.container, COLUMNS.path_to_backup),
-    )
+    return filters.search(Action, text, "id")

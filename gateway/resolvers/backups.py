@@ -117,8 +117,4 @@ async def delete(ctx: Context, backup_id: str, *, expected_version: int | None =
 
 def search(text: str) -> Where:
     """Return the condition of a free text: an id, or part of a name, host or container."""
-    return filters.search(
-        text,
-        ids=(COLUMNS.id, COLUMNS.job_id, COLUMNS.backup_uuid),
-        names=(COLUMNS.backup_name, COLUMNS.hostname, COLUMNS.container, COLUMNS.client_id),
-    )
+    return filters.search(Backup, text, "id", "job_id", "backup_uuid")

@@ -27,6 +27,21 @@ COLUMNS = columns(Client)
 
 VISIBLE = sa.or_(COLUMNS.project_id == CALLER, COLUMNS.is_central)
 """The predicate of the clients that the caller sees: the project's, and central ones."""
+_OWN = sa.alias(source(Client), "own")
+SERVED_PROJECT = sa.case(
+    (
+        sa.exists()
+        .where(_OWN.c.project_id == CALLER, _OWN.c.id == COLUMNS.id)
+        .correlate(source(Client)),
+        COLUMNS.project_id,
+    ),
+    else_=CALLER,
+)
+"""The project whose jobs and backups the caller sees of a client that the caller sees.
+
+Another project's central client has those of the caller's project, unless this has a client of the
+same id itself, to which they belong.
+"""
 _SELECT_FOR_UPDATE = (
     sa.select(source(Client))
     .where(COLUMNS.id == sa.bindparam("id"), VISIBLE)
@@ -170,11 +185,7 @@ def _capability(key: str, words: object) -> list[str]:
 
 def search(text: str) -> Where:
     """Return the condition of a free text: a uuid, or part of an id, host or description."""
-    return filters.search(
-        text,
-        ids=(COLUMNS.id, COLUMNS.uuid),
-        names=(COLUMNS.id, COLUMNS.hostname, COLUMNS.description),
-    )
+    return filters.search(Client, text, "id", "uuid")
 
 
 async def project_ids(database: Database, limit: int) -> list[str]:

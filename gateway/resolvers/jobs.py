@@ -238,11 +238,7 @@ async def delete(ctx: Context, job_id: str, *, expected_version: int | None = No
 
 def search(text: str) -> Where:
     """Return the condition of a free text: an id, or part of a description, client or action."""
-    own = filters.search(
-        text,
-        ids=(COLUMNS.id, COLUMNS.session_id),
-        names=(COLUMNS.description, COLUMNS.client_id),
-    )
+    own = filters.search(Job, text, "id", "session_id")
     return AnyOf((own, with_action(actions.search(text))))
 
 

@@ -325,7 +325,7 @@ async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcom
 
 def search(text: str) -> Where:
     """Return the condition of a free text: an id, or part of a description."""
-    return filters.search(text, ids=(COLUMNS.id,), names=(COLUMNS.description,))
+    return filters.search(Session, text, "id")
 
 
 def _build_row(ctx: Context, session_id: str, draft: SessionDraft) -> Session:

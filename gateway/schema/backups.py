@@ -58,7 +58,8 @@ class Backup(Node):
     time_stamp: datetime | None = column(
         COLUMNS.time_stamp,
         "The time at which it was made, by the agent's clock.",
-        sort=COLUMNS.sort_time,
+        sort=COLUMNS.calendar_time,
+        compared=COLUMNS.calendar_time,
     )
     compressed_size: BigInt | None = column(
         COLUMNS.compressed_size, "The size of the stored data, in bytes.", sort=True

@@ -67,14 +67,15 @@ def connection(  # noqa: PLR0913 - all that makes one list differ from another
     *,
     owner: Owner | None = None,
     key: str | None = None,
+    key_project: str = "project_id",
     connection_type: Any = None,
     extra: Columns = (),
 ) -> Any:
     """Return a field that is a connection of this type of items, as `module.Type`.
 
-    See `ConnectionField` for `owner`, `key` and `extra`.
+    See `ConnectionField` for `owner`, `key`, `key_project` and `extra`.
     """
-    spec = ConnectionField(type_name(type_), collection, search, owner, key, extra)
+    spec = ConnectionField(type_name(type_), collection, search, owner, key, extra, key_project)
     shown = connection_type or Connection[reference(type_)]  # type: ignore[misc]
     return declare(spec, shown, description, _arguments(type_, nested=owner is not None))
 

@@ -25,7 +25,7 @@ from graphql import (
 from strawberry.types.scalar import ScalarDefinition
 
 from gateway.catalogue import json_values
-from gateway.catalogue.tables import INT64
+from gateway.catalogue.tables import FIRST_SECOND, INT32, INT64, LAST_SECOND, NOT_YET
 from gateway.errors import BadInput, shown
 
 JSON = NewType("JSON", object)
@@ -41,7 +41,7 @@ _DATE_TIME = re.compile(
 
 
 def _clock(seconds: int | None) -> datetime | None:
-    if seconds is None or seconds == -1:
+    if seconds is None or seconds == NOT_YET:
         return None
     try:
         return datetime.fromtimestamp(seconds, UTC)
@@ -50,18 +50,36 @@ def _clock(seconds: int | None) -> datetime | None:
 
 
 def _fitting(number: int | None) -> int | None:
-    return number if number is None or -(2**31) <= number < 2**31 else None
+    return number if number is None or -INT32 <= number < INT32 else None
+
+
+def _constant(value: object) -> sa.ColumnElement[Any]:
+    """Return a number, or a quoted word, as a part of the statement's text."""
+    return sa.literal_column(str(value))
 
 
 # Rows are made of many values: each type gives the function itself that reads one, rather than a
 # method for SQLAlchemy to call by way of others.
 
 
-class Epoch(sa.TypeDecorator[datetime]):
+class Partial(sa.TypeDecorator[Any]):
+    """A column type whose conversion makes null of some stored values."""
+
+    def shows(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """Return the predicate of the stored values that aren't null. Its values are constants."""
+        raise NotImplementedError
+
+
+class Epoch(Partial):
     """Seconds since 1970 as an aware datetime; -1 ("not yet") and values out of range are null."""
 
     impl = sa.BigInteger
     cache_ok = True
+
+    def shows(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """Return the predicate of the times that a calendar has."""
+        in_calendar = column.between(_constant(FIRST_SECOND), _constant(LAST_SECOND))
+        return sa.and_(in_calendar, column != _constant(NOT_YET))
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:  # noqa: ARG002
         """Return the whole seconds."""
@@ -72,18 +90,22 @@ class Epoch(sa.TypeDecorator[datetime]):
         return _clock
 
 
-class Int32(sa.TypeDecorator[int]):
+class Int32(Partial):
     """An integer of 32 bits, as GraphQL's Int; a larger one is null."""
 
     impl = sa.BigInteger
     cache_ok = True
+
+    def shows(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """Return the predicate of integers of 32 bits."""
+        return column.between(_constant(-INT32), _constant(INT32 - 1))
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:  # noqa: ARG002
         """Return the conversion of a stored value."""
         return _fitting
 
 
-class Vocabulary(sa.TypeDecorator[StrEnum]):
+class Vocabulary(Partial):
     """A word as a member of its vocabulary; any other word is null."""
 
     impl = sa.String
@@ -93,6 +115,10 @@ class Vocabulary(sa.TypeDecorator[StrEnum]):
         super().__init__()
         self.words = words
         self._members: dict[str | None, StrEnum] = {word.value: word for word in words}
+
+    def shows(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """Return the predicate of the vocabulary's words."""
+        return column.in_([_constant(f"'{word.value}'") for word in self.words])
 
     def process_bind_param(self, value: StrEnum | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
         """Return the word."""

@@ -25,7 +25,7 @@ def _declare(name: str, types: dict[str, Any], fields: dict[str, Any], **others:
 def _column(key: ScheduleKey) -> Any:
     shown = jobs.CURRENT_PID if key.key == "current_pid" else jobs.COLUMNS[key.key]
     # Status, result and event are filtered by in the job itself.
-    is_filtered = key.type in {str, datetime}
+    is_filtered = key.type in {str, int, datetime}
     return column(shown, key.description, sort=key.type is datetime, is_filtered=is_filtered)
 
 

@@ -77,7 +77,7 @@ HOMES = {
         *("catalogue", "cli", "db", "demo", "migrations", "query", "resolvers", "schema"),
         "settings",
     },
-    "sqlmodel": {"catalogue", "db", "demo", "migrations", "resolvers", "schema"},
+    "sqlmodel": {"catalogue", "db", "demo", "migrations", "query", "resolvers", "schema"},
     "starlette": {
         *("app", "auth", "http_errors", "middleware", "origins", "overload", "playground"),
         *("rest_compat", "schema"),
