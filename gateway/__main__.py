@@ -18,10 +18,11 @@ import uvicorn
 from gateway import __version__, demo, migrations, protocol, settings
 from gateway.app import create_app
 from gateway.auth import policy as rules
+from gateway.auth.threads import WorkerThreads
 from gateway.cli import schema
 from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
-from gateway.db.pools import CONNECT_SECONDS
+from gateway.db.slots import CONNECT_SECONDS
 from gateway.draining import Draining
 from gateway.errors import Unavailable
 from gateway.origins import is_loopback
@@ -29,6 +30,8 @@ from gateway.rest_compat import routes
 from gateway.settings import Settings
 
 _CLOSE = (b"connection", b"close")
+KEYSTONE_SECONDS = 5
+"""Seconds after which requests get a 503 at the stop if Keystone hasn't answered."""
 
 log = structlog.get_logger(__name__)
 
@@ -147,6 +150,7 @@ def serve(
         application.state.draining,
         chosen.drain_time,
     )
+    server.keystone_threads = application.state.keystone_threads
     with suppress(KeyboardInterrupt):
         server.run([listener])
     if not server.started:
@@ -231,6 +235,8 @@ class _Server(uvicorn.Server):
     nobody sends a request into a connection that is being closed.
     """
 
+    keystone_threads: WorkerThreads
+
     def __init__(self, config: uvicorn.Config, draining: Draining, drain_time: float) -> None:
         super().__init__(config)
         self._draining = draining
@@ -246,6 +252,8 @@ class _Server(uvicorn.Server):
             self._draining.has_begun = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A Keystone that hangs would keep its requests until they are cut off: they get a response.
+        asyncio.get_running_loop().call_later(KEYSTONE_SECONDS, self.keystone_threads.close)
         await super().shutdown(sockets)
         # Requests that were cancelled roll their transactions back: else the server would notice
         # only when it next writes to a connection that is gone.

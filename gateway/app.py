@@ -1,7 +1,8 @@
 """The application: composes the surfaces, the middleware, the database and authentication."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -12,16 +13,17 @@ from starlette.types import ASGIApp
 from gateway import __version__, playground
 from gateway.auth.identity import Authenticator, Headers, Identity, NoAuthenticator
 from gateway.auth.policy import Policy
+from gateway.auth.threads import WorkerThreads
 from gateway.context import Contexts, Trusts
 from gateway.db.database import Database
 from gateway.draining import Draining
 from gateway.errors import Unavailable
 from gateway.middleware import (
     REQUEST_ID,
+    AuthorityMiddleware,
     BodyMiddleware,
     ErrorMiddleware,
     OriginGuardMiddleware,
-    ReadinessMiddleware,
     RequestLogMiddleware,
 )
 from gateway.migrations.readiness import SchemaReadiness
@@ -37,6 +39,8 @@ from gateway.settings import Settings
 GRAPHQL = "/graphql"
 MAX_PROJECTS = 100
 """Projects that GraphiQL offers to choose from."""
+PROJECTS_SECONDS = 1
+"""Seconds that GraphiQL's page waits for these projects: it needs no database."""
 
 
 def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
@@ -49,28 +53,30 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     database = Database(settings)
     readiness = SchemaReadiness(database)
     api = graphql_app(settings, playground.DOCUMENTS)
-    authenticator = _authenticator(settings)
+    threads = WorkerThreads()
+    authenticator = _authenticator(settings, threads)
     app = Application(
         routes=[
             *playground.routes(GRAPHQL, api, _page_config(settings, database)),
-            *_signin_routes(settings, authenticator),
+            *_signin_routes(settings, authenticator, threads),
             *router.routes(settings),
         ],
-        middleware=list(_middleware(settings, readiness, any_host=any_host)),
-        lifespan=readiness.lifespan,
+        middleware=list(_middleware(settings, any_host=any_host)),
+        lifespan=_lifespan(readiness, threads),
     )
     # Every address is spelled out in the routes, with and without its slash.
     app.router.redirect_slashes = False
     app.state.settings = settings
     app.state.draining = Draining()
     app.state.graphql = api
+    app.state.keystone_threads = threads
     app.state.contexts = Contexts(
         database,
         Policy(settings.policy_file),
         authenticator,
         settings.default_limit,
         settings.max_limit,
-        _trusts(settings),
+        _trusts(settings, threads),
     )
     return app
 
@@ -89,28 +95,44 @@ class Application(Starlette):
         return app
 
 
-def _authenticator(settings: Settings) -> Authenticator:
+def _lifespan(
+    readiness: SchemaReadiness, threads: WorkerThreads
+) -> Callable[[object], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        async with readiness.opened():
+            yield
+        threads.close()
+
+    return lifespan
+
+
+def _authenticator(settings: Settings, threads: WorkerThreads) -> Authenticator:
     if settings.auth == "keystone":
         # Half a second's worth of imports that nobody else needs.
         from gateway.auth.keystone import KeystoneAuthenticator  # noqa: PLC0415
 
-        return KeystoneAuthenticator(settings)
+        return KeystoneAuthenticator(settings, threads=threads)
     return NoAuthenticator(settings)
 
 
-def _signin_routes(settings: Settings, authenticator: Authenticator) -> Iterable[BaseRoute]:
+def _signin_routes(
+    settings: Settings, authenticator: Authenticator, threads: WorkerThreads
+) -> Iterable[BaseRoute]:
     if settings.auth == "keystone":
         from gateway.auth import signin  # noqa: PLC0415 - as above
 
-        return signin.routes(settings, authenticator.forget)
+        return signin.routes(settings, authenticator.forget, threads)
     return ()
 
 
-def _trusts(settings: Settings) -> Callable[[Headers, Identity], Trusts] | None:
+def _trusts(
+    settings: Settings, threads: WorkerThreads
+) -> Callable[[Headers, Identity], Trusts] | None:
     if settings.auth == "keystone":
         from gateway.auth.trusts import Trustee  # noqa: PLC0415 - as above
 
-        return Trustee(settings).trusted_by
+        return Trustee(settings, threads).trusted_by
     return None
 
 
@@ -122,8 +144,9 @@ def _page_config(
         if settings.auth == "none":
             project = settings.project_id
             # GraphiQL shows the failure itself, as soon as it sends a query.
-            with suppress(Unavailable):
-                projects = await clients.project_ids(database, MAX_PROJECTS)
+            with suppress(Unavailable, TimeoutError):
+                async with asyncio.timeout(PROJECTS_SECONDS):
+                    projects = await clients.project_ids(database, MAX_PROJECTS)
         return playground.Config(
             name="Freezer gateway",
             version=__version__,
@@ -136,9 +159,7 @@ def _page_config(
     return config
 
 
-def _middleware(
-    settings: Settings, readiness: SchemaReadiness, *, any_host: bool
-) -> Iterable[Middleware]:
+def _middleware(settings: Settings, *, any_host: bool) -> Iterable[Middleware]:
     """Yield the middleware, from the outside in."""
     error_middleware = Middleware(
         ErrorMiddleware,
@@ -155,6 +176,8 @@ def _middleware(
             any_host=any_host,
             hostless={home.HEALTHCHECK, home.READYZ},
         )
+    else:
+        yield Middleware(AuthorityMiddleware)
     if settings.cors_origins:
         yield Middleware(
             CORSMiddleware,
@@ -176,7 +199,4 @@ def _middleware(
         ),
         kept_paths=("/v1", "/v2"),
         exempt={home.HEALTHCHECK, home.READYZ},
-    )
-    yield Middleware(
-        ReadinessMiddleware, readiness=readiness, exempt={home.VERSIONS, home.HEALTHCHECK}
     )

@@ -9,11 +9,14 @@ GatewayError
 ├── NotFound            no such item in the caller's project         NOT_FOUND
 ├── Conflict            the item exists already, or clashes          CONFLICT
 │   └── StaleVersion    the item changed since the caller read it    CONFLICT
+├── LostRace            others kept changing the same items          CONFLICT
 ├── Unprocessable       well-formed, but refers to a missing item    UNPROCESSABLE
 └── Unavailable         a dependency doesn't answer                  UNAVAILABLE
-    └── Overloaded      too many requests at once                    UNAVAILABLE
+    ├── Overloaded      too many requests at once                    UNAVAILABLE
+    └── OutcomeUnknown  nor does it tell if it made a change         UNAVAILABLE
 """
 
+import json
 from enum import StrEnum
 
 
@@ -96,6 +99,18 @@ class StaleVersion(Conflict):
     """The item has another version than the one the caller expected."""
 
 
+class LostRace(GatewayError):
+    """A transaction that the database or its own checks gave up because of another one.
+
+    It has changed nothing, and is run again; this is raised after it has lost too often.
+    """
+
+    code = Code.CONFLICT
+
+    def __init__(self, message: str = "others keep changing the same items: try again") -> None:
+        super().__init__(message)
+
+
 class Unprocessable(GatewayError):
     """A well-formed request that refers to something missing or unsuitable."""
 
@@ -112,6 +127,10 @@ class Unavailable(GatewayError):
     retry_after = 5
 
 
+class OutcomeUnknown(Unavailable):
+    """The database stopped answering while it committed: the change may have been made or not."""
+
+
 class Overloaded(Unavailable):
     """More requests at once than the gateway lets run and wait."""
 
@@ -119,6 +138,20 @@ class Overloaded(Unavailable):
 
 
 def shown(value: object, length: int = 100) -> str:
-    """Return a value as error messages quote it: one printable line of `length` characters."""
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    """Return a value as error messages quote it: one printable line of `length` characters.
+
+    A text is in single quotes; any other value is as JSON writes it, which clients read.
+    """
+    if isinstance(value, str):
+        text = str.__repr__(value) if value.isprintable() else ascii(str(value))
+    else:
+        text = _as_json(value)
     return text if len(text) <= length else f"{text[:length]}…"
+
+
+def _as_json(value: object) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        return text if text.isprintable() else json.dumps(value, default=str)
+    except (ValueError, RecursionError):  # of integers of thousands of digits, of deep nesting
+        return "a value too large to show"

@@ -14,6 +14,7 @@ STATUSES: Mapping[type[Exception], int] = {
     errors.NotFound: 404,
     errors.StaleVersion: 412,
     errors.Conflict: 409,
+    errors.LostRace: 409,
     errors.Unprocessable: 422,
     errors.Unavailable: 503,
     Exception: 500,

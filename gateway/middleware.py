@@ -2,7 +2,7 @@
 
 import time
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from secrets import token_hex
 
 import structlog
@@ -11,10 +11,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import logs
-from gateway.db.pools import count_statements
+from gateway.db.counting import count_statements
 from gateway.errors import BadInput, GatewayError, TooLarge, shown
-from gateway.migrations.readiness import SchemaReadiness
-from gateway.origins import refuse_foreign
+from gateway.origins import authority, refuse_foreign
 
 log = structlog.get_logger(__name__)
 
@@ -33,11 +32,15 @@ _MAX_MEMBERS = 100
 
 _REQUEST_ID = REQUEST_ID.lower().encode()
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+_VARY = (b"vary", b"X-Project-Id, X-Auth-Token, Accept")
+_UNCACHED = ((b"cache-control", b"private, no-cache"), _VARY)
+"""The headers that keep a cache from showing one caller the answer to another one."""
 
 
 class RequestLogMiddleware:
     """Gives every request an id, in its answer and in every line of its log, and logs it once.
 
+    Answers are private, and not reused without a question, unless they say otherwise themselves.
     The paths in `quiet` are logged at the level `debug`.
     """
 
@@ -65,7 +68,8 @@ class RequestLogMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *added]
+                headers = message.get("headers", ())
+                message["headers"] = [*headers, *added, *_caching(headers)]
             await send(message)
 
         try:
@@ -81,9 +85,18 @@ class RequestLogMiddleware:
                 status=status,
                 ms=round((time.perf_counter() - began) * 1000, 1),
                 statements=counter.statements,
+                **({"retries": counter.retries} if counter.retries else {}),
             )
             logs.request_id.set(None)
             logs.actor.set(None)
+
+
+def _caching(headers: Iterable[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
+    """Return the headers about caches to add: none to what everybody may be shown."""
+    for name, value in headers:
+        if name == b"cache-control":
+            return () if value.startswith(b"public") else (_VARY,)
+    return _UNCACHED
 
 
 class ErrorMiddleware:
@@ -123,7 +136,20 @@ class ErrorMiddleware:
             await render(error)(scope, receive, send)
 
 
-class OriginGuardMiddleware:
+class AuthorityMiddleware:
+    """Refuses requests that don't say clearly whom they are addressed to."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or raise BadInput."""
+        if scope["type"] in {"http", "websocket"}:
+            authority(scope)
+        await self.app(scope, receive, send)
+
+
+class OriginGuardMiddleware(AuthorityMiddleware):
     """Refuses what a foreign web page could make the browser of a local user send.
 
     The paths in `hostless` need no `Host`, which every browser sends.
@@ -137,22 +163,22 @@ class OriginGuardMiddleware:
         any_host: bool,
         hostless: Collection[str] = (),
     ) -> None:
-        self.app = app
+        super().__init__(app)
         self.trusted = frozenset(trusted)
         self.any_host = any_host
         self.hostless = frozenset(hostless)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or raise Forbidden."""
+        """Serve a request, or raise Forbidden or BadInput."""
         if scope["type"] in {"http", "websocket"}:
-            headers = dict(scope["headers"])
-            host, origin = headers.get(b"host", b""), headers.get(b"origin")
+            host = authority(scope)
+            origins = [value for name, value in scope["headers"] if name == b"origin"]
             refuse_foreign(
-                host.decode("latin-1"),
-                None if origin is None else origin.decode("latin-1"),
+                host or "",
+                b", ".join(origins).decode("latin-1") if origins else None,
                 self.trusted,
                 any_host=self.any_host
-                or (b"host" not in headers and scope["path"].rstrip("/") in self.hostless),
+                or (host is None and scope["path"].rstrip("/") in self.hostless),
             )
         await self.app(scope, receive, send)
 
@@ -260,24 +286,3 @@ class _Gunzip:
 
 def _too_long(limit: int) -> TooLarge:
     return TooLarge(f"the body is longer than {limit} bytes")
-
-
-class ReadinessMiddleware:
-    """Lets requests pass once the database's schema is current; paths in `exempt` always."""
-
-    def __init__(
-        self, app: ASGIApp, readiness: SchemaReadiness, exempt: Collection[str] = ()
-    ) -> None:
-        self.app = app
-        self.readiness = readiness
-        self.exempt = frozenset(exempt)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or raise Unavailable."""
-        if (
-            not self.readiness.is_current
-            and scope["type"] == "http"
-            and (scope["path"].rstrip("/") or "/") not in self.exempt
-        ):
-            await self.readiness.require()
-        await self.app(scope, receive, send)

@@ -7,9 +7,50 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
+from starlette.types import Scope
 
-from gateway.errors import Forbidden, shown
+from gateway.errors import BadInput, Forbidden, shown
 from gateway.settings import Settings
+
+TARGET = "gateway.target"
+"""The key in a request's scope of its target, in bytes, where the server was sent a whole URL."""
+_AUTHORITY = "gateway.authority"
+"""The key in a request's scope of what `authority` has returned."""
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+;=-]*)(:[0-9]*)?", re.ASCII)
+
+
+def authority(scope: Scope) -> str | None:
+    """Return the host, perhaps with a port, that a request is addressed to; None: it doesn't say.
+
+    A target that is a whole URL counts more than `Host`. Raises BadInput for several `Host` lines,
+    of which a proxy may have read another one, and for what can't be a host.
+    """
+    try:
+        known: str | None = scope[_AUTHORITY]
+    except KeyError:
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        known = scope[_AUTHORITY] = _check_hosts(scope.get(TARGET), *hosts)
+    return known
+
+
+@lru_cache(maxsize=256)
+def _check_hosts(target: bytes | None, *hosts: bytes) -> str | None:
+    for host in hosts:
+        if not _HOST.fullmatch(host.decode("latin-1")):
+            raise BadInput(f"Host: {shown(host.decode('latin-1'))} is no host", field="Host")
+    if len(hosts) > 1:
+        named = ", ".join(shown(host.decode("latin-1")) for host in hosts)
+        raise BadInput(f"Host: there are several, {named}", field="Host")
+    if target is None:
+        return hosts[0].decode("latin-1") if hosts else None
+    try:
+        # As the server has it, without a user's name.
+        whole = urlsplit(target.decode("latin-1")).netloc.rpartition("@")[2]
+    except ValueError:
+        whole = ""
+    if not whole or not _HOST.fullmatch(whole):
+        raise BadInput(f"the target {shown(target.decode('latin-1'))} names no host")
+    return whole
 
 
 def base_url(settings: Settings, request: Request) -> str:
@@ -70,7 +111,7 @@ def _origin(url: str) -> str:
 def _reached(request: Request) -> str:
     scope = request.scope
     server, root = scope.get("server"), scope.get("root_path", "")
-    return _address(scope["scheme"], request.headers.get("host"), server and tuple(server), root)
+    return _address(scope["scheme"], authority(scope), server and tuple(server), root)
 
 
 @lru_cache(maxsize=256)

@@ -9,6 +9,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.middleware import TIMED_OUT
+from gateway.origins import TARGET
 from gateway.overload import ARRIVALS, Arrivals
 
 log = structlog.get_logger(__name__)
@@ -107,6 +108,9 @@ class Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             # An offer of another protocol, which the gateway ignores.
             return
+        if not self.url.startswith((b"/", b"*")):
+            # Of a whole URL, uvicorn drops the host.
+            self.scope[TARGET] = self.url  # type: ignore[literal-required]
         super().on_headers_complete()
         self._is_head, self._field_bytes = False, 0
         # The request has the old list; fields behind its body are no headers.

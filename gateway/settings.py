@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import shown
 from gateway.graphql_settings import GraphQLSettings, Names
+from gateway.shutdown_settings import ShutdownSettings
 
 PREFIX = "GATEWAY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -35,7 +36,7 @@ DRIVERS = {
 }
 
 
-class Settings(BaseSettings, GraphQLSettings):
+class Settings(BaseSettings, GraphQLSettings, ShutdownSettings):
     """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.
 
     Raises `pydantic.ValidationError`, which names the setting, on an invalid value.
@@ -48,16 +49,6 @@ class Settings(BaseSettings, GraphQLSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(9090, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    drain_time: float = Field(
-        10,
-        ge=0,
-        description="Seconds for which the gateway goes on serving after SIGTERM while `/readyz` "
-        "answers 503, so that proxies send requests elsewhere; 0 if nobody has requested "
-        "`/readyz`.",
-    )
-    shutdown_timeout: float = Field(
-        10, ge=0, description="Seconds for which running requests may finish after that."
-    )
     public_url: str = Field(
         "",
         description="The gateway's address for clients, in `Link`, `Location` and the versions "
@@ -85,6 +76,13 @@ class Settings(BaseSettings, GraphQLSettings):
     )
     database_timeout: float = Field(
         30, gt=0, description="Seconds before a statement on the database server times out."
+    )
+    database_read_timeout: float = Field(
+        5,
+        gt=0,
+        description="Seconds before a read on the database server times out, waiting for a "
+        "connection included; a server that answers nothing for as long is refused all work until "
+        "it answers again.",
     )
     database_prepared_statements: bool = Field(
         default=True,

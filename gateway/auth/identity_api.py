@@ -1,13 +1,13 @@
-"""A client of Keystone's Identity API: TLS, timeouts, credentials and worker threads."""
+"""A client of Keystone's Identity API: TLS, timeouts and credentials."""
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import structlog
 from keystoneauth1 import loading
 
+from gateway.auth.threads import Purpose, WorkerThreads
 from gateway.errors import Unavailable
 from gateway.settings import Settings
 
@@ -15,13 +15,11 @@ log = structlog.get_logger(__name__)
 
 Answer = TypeVar("Answer")
 
-THREADS = 4
-
 
 class IdentityApi:
-    """A keystoneauth session, and a thread pool to use it from."""
+    """A keystoneauth session, and the worker threads to use it from."""
 
-    def __init__(self, settings: Settings, purpose: str) -> None:
+    def __init__(self, settings: Settings, purpose: Purpose, threads: WorkerThreads) -> None:
         self.session = loading.session.Session().load_from_options(
             cacert=_path(settings.keystone_cafile),
             cert=_path(settings.keystone_certfile),
@@ -29,8 +27,8 @@ class IdentityApi:
             insecure=settings.keystone_insecure,
             timeout=settings.keystone_timeout,
         )
-        # A pool of its own: a Keystone that hangs must not block the threads of everything else.
-        self._threads = ThreadPoolExecutor(THREADS, purpose)
+        self._purpose: Purpose = purpose
+        self._threads = threads
         # Discovery, login and the request itself, each up to keystone_timeout.
         self.timeout = 4 * settings.keystone_timeout
 
@@ -40,7 +38,7 @@ class IdentityApi:
         Raises Unavailable when it takes longer than `timeout` seconds, and whatever `question`
         raises.
         """
-        asked = asyncio.get_running_loop().run_in_executor(self._threads, question, *arguments)
+        asked = self._threads.run(self._purpose, question, *arguments)
         try:
             return await asyncio.wait_for(asked, self.timeout)
         except TimeoutError:

@@ -6,7 +6,6 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,13 +13,13 @@ from cachetools import TLRUCache
 
 from gateway.auth.identity import Headers, Identity
 from gateway.auth.identity_api import credentials, unavailable
+from gateway.auth.threads import WorkerThreads
 from gateway.errors import Unauthenticated, Unavailable
 from gateway.settings import Settings
 
 SERVICE_TYPE = "backup"
 """The gateway's type in Keystone's service catalogue, and in credentials' access rules."""
 
-THREADS = 8
 REFUSAL_SECONDS = 5
 """Seconds for which a token that Keystone rejected is refused without asking again."""
 
@@ -72,6 +71,7 @@ class KeystoneAuthenticator:
         settings: Settings,
         validate: Validate | None = None,
         clock: Callable[[], float] = time.time,
+        threads: WorkerThreads | None = None,
     ) -> None:
         shared, own = _cache_times(settings)
         self._validate = validate or TokenValidator(settings, cache_time=shared)
@@ -81,8 +81,7 @@ class KeystoneAuthenticator:
         # A cache of their own: guessed tokens must not evict those in use.
         self.refused = _cache(settings.keystone_token_cache_size, clock)
         self._pending: dict[bytes, asyncio.Task[Validation]] = {}
-        # A pool of its own: a Keystone that hangs must not block the threads of everything else.
-        self._threads = ThreadPoolExecutor(THREADS, "keystone")
+        self._threads = threads or WorkerThreads()
         # Login and validation, each tried twice, each up to keystone_timeout.
         self.timeout = 4 * settings.keystone_timeout
         self._uri = settings.www_authenticate_uri
@@ -139,8 +138,7 @@ class KeystoneAuthenticator:
 
     async def _find(self, key: bytes, tokens: Tokens, path: str, method: str) -> Validation:
         since = self._clock()
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, self._validate, tokens, path, method)
+        found = await self._threads.run("tokens", self._validate, tokens, path, method)
         if found.reusable and found.identity is None:
             self.refused[key] = replace(found, expires_at=since + REFUSAL_SECONDS)
         elif found.reusable:

@@ -27,6 +27,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.auth.identity import Headers
 from gateway.auth.identity_api import IdentityApi
+from gateway.auth.threads import WorkerThreads
 from gateway.auth.tokens import Token, TokenClient
 from gateway.catalogue import json_values
 from gateway.errors import BadInput, Forbidden, Unauthenticated, shown
@@ -45,20 +46,24 @@ _ALLOW = ", ".join(_METHODS)
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def routes(settings: Settings, forget: Callable[[Headers], None]) -> list[BaseRoute]:
+def routes(
+    settings: Settings, forget: Callable[[Headers], None], threads: WorkerThreads
+) -> list[BaseRoute]:
     """Return the routes to sign in and out; `forget` is called with a revoked token's headers.
 
     The endpoint raises GatewayError, and HTTPException for another method or media type.
     """
-    endpoint = TokenEndpoint(settings, forget)
+    endpoint = TokenEndpoint(settings, forget, threads)
     return [Route(PATH, endpoint), Route(f"{PATH}/", endpoint)]
 
 
 class TokenEndpoint:
     """The ASGI application at `PATH`."""
 
-    def __init__(self, settings: Settings, forget: Callable[[Headers], None]) -> None:
-        self._api = IdentityApi(settings, "signin")
+    def __init__(
+        self, settings: Settings, forget: Callable[[Headers], None], threads: WorkerThreads
+    ) -> None:
+        self._api = IdentityApi(settings, "signin", threads)
         self._forget = forget
         self._settings = settings
 

@@ -10,6 +10,7 @@ from keystoneauth1.adapter import Adapter
 
 from gateway.auth.identity import Headers, Identity
 from gateway.auth.identity_api import IdentityApi, credentials, unavailable
+from gateway.auth.threads import WorkerThreads
 from gateway.errors import Unavailable, Unprocessable
 from gateway.settings import Settings
 
@@ -21,8 +22,8 @@ GONE = 404
 class Trustee:
     """The gateway's own user in Keystone, the trustee of all trusts; one per application."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.api = IdentityApi(settings, "trusts")
+    def __init__(self, settings: Settings, threads: WorkerThreads) -> None:
+        self.api = IdentityApi(settings, "trusts", threads)
         self._keystone = Adapter(
             self.api.session,
             auth=_login(settings),

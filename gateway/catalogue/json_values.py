@@ -22,7 +22,9 @@ _BOM_BYTES = _BOM.encode()
 # bits, numbers beyond the largest float, and a negative zero. Only after a character that a number
 # may follow: texts hold any digits, as cursors do.
 _DELICATE = re.compile(rb"[\[:,\s](?:-0(?![0-9])|-?[0-9](?:[0-9]{18}|[0-9.]*[eE][+-]?[0-9]{3}))")
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+# In orjson's output: NUL, and digits that may be an integer beyond 64 bits, which it writes up to
+# 2^64.
+_SUSPECT = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000|[0-9]{19}")
 
 
 def parse(body: bytes | str, *, what: str = "the body") -> Any:
@@ -74,13 +76,14 @@ def dump(value: Any, *, what: str = "the value") -> str:
 
     `what` names the value in errors. Raises BadInput as `parse` does.
     """
-    # orjson itself refuses surrogates, large integers and deep nesting, at no extra cost; only then
-    # is the value searched for them. NUL, NaN and nesting that it accepts show in its output.
+    # orjson itself refuses surrogates, the largest integers and deep nesting, at no extra cost;
+    # only then is the value searched for them. NUL, NaN, and those integers and nesting that it
+    # accepts show in its output.
     try:
         text = orjson.dumps(value)
     except (TypeError, RecursionError) as error:
         _raise_not_json(value, what, str(error))
-    if _NUL.search(text) or b"null" in text or text.count(b"{") + text.count(b"[") > MAX_DEPTH:
+    if _SUSPECT.search(text) or b"null" in text or text.count(b"{") + text.count(b"[") > MAX_DEPTH:
         _check_parts(value, what)
     return text.decode()
 
@@ -123,20 +126,22 @@ def _fault(item: Any) -> str | None:
         if any("\ud800" <= character <= "\udfff" for character in item):
             return f"text with a lone surrogate: {shown(item)}"
     elif isinstance(item, float) and not math.isfinite(item):
-        return f"not a number that JSON has: {item}"
+        return f"not a number that JSON has: {shown(item)}"
     elif isinstance(item, int) and not -INT64 <= item < INT64:
-        return f"an integer beyond 64 bits: {item}"
+        return f"an integer beyond 64 bits: {shown(item)}"
     return None
 
 
-def _integer(digits: str) -> int:
+def integer(digits: str) -> int:
+    """Return the integer that is written so; raise BadInput for one beyond 64 bits."""
     # Checked before int(), which refuses thousands of digits with an error that names no value.
     if len(digits) > 20 or not -INT64 <= (value := int(digits)) < INT64:  # noqa: PLR2004
         raise BadInput(f"an integer is beyond 64 bits: {shown(digits)[1:-1]}")
     return value
 
 
-def _number(digits: str) -> float:
+def number(digits: str) -> float:
+    """Return the number that is written so; raise BadInput for one that no float can be."""
     value = float(digits)
     if not math.isfinite(value):
         raise BadInput(f"a number is out of range: {shown(digits)[1:-1]}")
@@ -147,7 +152,7 @@ def _constant(name: str) -> NoReturn:
     raise BadInput(f"{name} is not a number that JSON has")
 
 
-_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=_constant)
+_DECODER = json.JSONDecoder(parse_int=integer, parse_float=number, parse_constant=_constant)
 
 
 def merge_patch(document: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:

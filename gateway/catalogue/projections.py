@@ -5,6 +5,7 @@ document itself is kept whole. A key that the contract types is checked; any oth
 only if its value has the column's type.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from gateway.catalogue.checks import (
     optional,
     string,
 )
+from gateway.catalogue.tables import INT64
 from gateway.catalogue.vocabularies import ACTIONS, MODES, BackupStatus, JobEvent
 from gateway.errors import BadInput
 
@@ -33,6 +35,8 @@ FREEZER_ACTION: Mapping[str, Check] = {
     "cindernative_freezer_only": optional(boolean),
 }
 """The checks of the typed keys of a `freezer_action`, which may have any other keys."""
+
+_DIGITS = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 _BACKUP: Mapping[str, Check] = {
     "backup_name": string,
@@ -62,7 +66,7 @@ def backup(metadata: Document, status: str) -> dict[str, Any]:
     if time_stamp in {None, ""} if not isinstance(time_stamp, (list, dict)) else False:
         time_stamp = None
     else:
-        time_stamp = integer("time_stamp", time_stamp)
+        time_stamp = integer("time_stamp", _number(time_stamp))
     projected = {
         "status": status,
         "backup_name": metadata["backup_name"],
@@ -131,6 +135,18 @@ def _text(document: Document, key: str) -> str | None:
 
 
 def _integer(document: Document, key: str) -> int | None:
-    """Return the integer of this key, or None if it is absent or no integer."""
-    value = document.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """Return the integer of this key, or None if it is absent or no integer of 64 bits."""
+    value = _number(document.get(key))
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if -INT64 <= value < INT64 else None
+
+
+def _number(value: Any) -> Any:
+    """Return the integer that a text of digits, or a float such as 1e12, stands for.
+
+    Agents have sent both. Any other value is returned as it is.
+    """
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value

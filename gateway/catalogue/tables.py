@@ -15,6 +15,13 @@ ID_BYTES = 255
 NAME_BYTES = 512
 DESCRIPTION_BYTES = 64
 INT64 = 2**63
+INT32 = 2**31
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""The epoch seconds that a calendar of the years 1 to 9999 has, from the first to the last."""
+NOT_YET = -1
+"""The epoch seconds that v2 writes for a time yet to come."""
+NO_TIME = FIRST_SECOND - 1
+"""The `calendar_time` of a backup without: before all others, as null sorts."""
 
 
 class JSONText(sa.types.UserDefinedType[str]):
@@ -82,6 +89,11 @@ def bigint(**column: Any) -> Any:
     return Field(sa_type=sa.BigInteger, **column)
 
 
+def folded() -> Any:
+    """Return the column of a row's names without their case; see `derivations`."""
+    return Field(sa_type=_text, default=None)
+
+
 def timestamp(**column: Any) -> Any:
     """Return a column of a point in time, by default the time of writing."""
     return Field(sa_type=UTCDateTime, default_factory=now, **column)
@@ -93,10 +105,10 @@ class Backup(SQLModel, table=True):
     __tablename__ = "backups"
     __table_args__ = (
         sa.Index("ix_backups_name", "project_id", "backup_name", "sort_time", "id"),
-        sa.Index("ix_backups_time", "project_id", "sort_time", "id"),
-        sa.Index("ix_backups_job", "project_id", "job_id", "sort_time", "id"),
-        sa.Index("ix_backups_client", "project_id", "client_id", "sort_time", "id"),
-        sa.Index("ix_backups_hostname", "project_id", "hostname", "sort_time", "id"),
+        sa.Index("ix_backups_time", "project_id", "calendar_time", "id"),
+        sa.Index("ix_backups_job", "project_id", "job_id", "calendar_time", "id"),
+        sa.Index("ix_backups_client", "project_id", "client_id", "calendar_time", "id"),
+        sa.Index("ix_backups_hostname", "project_id", "hostname", "calendar_time", "id"),
     )
 
     project_id: str = text(ID_BYTES, primary_key=True)
@@ -127,6 +139,14 @@ class Backup(SQLModel, table=True):
     version: int = 0
     created_at: datetime = timestamp()
     updated_at: datetime = timestamp()
+
+    # time_stamp, or NO_TIME for one that no calendar has: what those sort by who are shown times.
+    calendar_time: int = Field(
+        sa_type=sa.BigInteger,
+        default=NO_TIME,
+        sa_column_kwargs={"server_default": sa.text(str(NO_TIME))},
+    )
+    folded: str | None = folded()
 
 
 class Job(SQLModel, table=True):
@@ -175,6 +195,8 @@ class Job(SQLModel, table=True):
     created_at: datetime = timestamp()
     updated_at: datetime = timestamp()
 
+    folded: str | None = folded()
+
 
 class Action(SQLModel, table=True):
     """A task for an agent: a backup, a restore, a clean-up, a command."""
@@ -203,6 +225,8 @@ class Action(SQLModel, table=True):
     version: int = 0
     created_at: datetime = timestamp()
     updated_at: datetime = timestamp()
+
+    folded: str | None = folded()
 
 
 class JobAction(SQLModel, table=True):
@@ -256,6 +280,8 @@ class Client(SQLModel, table=True):
     created_at: datetime = timestamp()
     updated_at: datetime = timestamp()
 
+    folded: str | None = folded()
+
 
 class Session(SQLModel, table=True):
     """A group of jobs on several hosts that start together."""
@@ -282,6 +308,8 @@ class Session(SQLModel, table=True):
     version: int = 0
     created_at: datetime = timestamp()
     updated_at: datetime = timestamp()
+
+    folded: str | None = folded()
 
 
 class Revision(SQLModel, table=True):

@@ -1,7 +1,15 @@
 """The database: reads, transactions, and the gateway's errors for the drivers' errors."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -14,23 +22,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from gateway.db import revisions, sqlite
-from gateway.db.pools import (
-    CONNECT_SECONDS,
-    PostgresPool,
-    SQLitePool,
-    StatementCounter,
-)
+from gateway.db.breaker import CircuitBreaker
+from gateway.db.counting import StatementCounter
+from gateway.db.pooling import Pool
+from gateway.db.pools import PostgresPool, SQLitePool
 from gateway.db.rows import Row
+from gateway.db.slots import CONNECT_SECONDS
 from gateway.db.statements import SQL, Statement
 from gateway.db.transactions import Transaction
-from gateway.errors import Conflict, GatewayError, Unavailable
+from gateway.errors import Conflict, GatewayError, LostRace, Unavailable
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 # PostgreSQL's classes of errors that are the server's, not the statement's: connection, log-in, no
-# such database, resources, operator intervention, and transactions that lost a race.
+# such database, resources, operator intervention, and transactions that were rolled back.
 _TRANSIENT = ("08", "28", "3D", "53", "57", "40")
+_LOST_RACE = ("40001", "40P01")
+"""PostgreSQL's errors for transactions that lost a race: serialization failure and deadlock."""
 _UNPREPARED = {
     "statement_cache_size": 0,
     "prepared_statement_cache_size": 0,
@@ -51,18 +60,24 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._settings = settings
         self._engine = _engine(settings)
-        pool = SQLitePool if self.is_sqlite else PostgresPool
-        self._readers, self._writers = pool(settings), pool(settings)
+        self.read_timeout = min(settings.database_read_timeout, settings.database_timeout)
+        """Seconds before a read times out, and a server that is silent is taken for dead."""
+        self._readers, self._writers = _pools(settings, self.read_timeout)
         self._statements: LRUCache[Hashable, Statement] = LRUCache(MAX_STATEMENTS)
+        self.before_first_use: Callable[[], Awaitable[None]] | None = None
+        """Awaited before every statement until it becomes None; may raise Unavailable."""
 
     async def rows(
         self, query: sa.Select[Any] | Statement, values: Mapping[str, Any] | None = None
     ) -> Sequence[Row]:
         """Return every row of a query, run with these values of its named parameters.
 
-        Raises Unavailable if the database doesn't answer.
+        The query is compiled once: values that differ from call to call must be parameters. Raises
+        Unavailable if the database doesn't answer.
         """
-        statement = query if isinstance(query, Statement) else self.compile(query)
+        if self.before_first_use is not None:
+            await self.before_first_use()
+        statement = query if isinstance(query, Statement) else self.statement(query, lambda: query)
         StatementCounter.count()
         try:
             return await self._readers.fetch(
@@ -73,9 +88,9 @@ class Database:
                 raise
             raise translation from error
 
-    async def scalar(self, query: sa.Select[Any]) -> Any:
-        """Return the first column of the first row, or None. Raises Unavailable."""
-        for row in await self.rows(query):
+    async def scalar(self, query: sa.Select[Any], values: Mapping[str, Any] | None = None) -> Any:
+        """Return the first column of the first row, or None. Raises as `rows` does."""
+        for row in await self.rows(query, values):
             value, convert = row[0], row.converters[0]
             return value if convert is None else convert(value)
         return None
@@ -100,9 +115,13 @@ class Database:
         """Open a transaction: committed at the end of the block, rolled back by any exception.
 
         A transaction that has changed anything gives these projects a new revision. Raises Conflict
-        with `conflict_message` for a duplicate, Unavailable if the database doesn't answer.
+        with `conflict_message` for a duplicate, LostRace if the database gave the transaction up
+        for another one, Unavailable if it doesn't answer, and OutcomeUnknown if it stops answering
+        while it commits.
         """
-        with _translating_errors(conflict_message):
+        if self.before_first_use is not None:
+            await self.before_first_use()
+        with _translating_errors(conflict_message, writes=True):
             async with self._writers.transaction() as connection:
                 transaction = Transaction(connection, self.statement)
                 yield transaction
@@ -137,6 +156,14 @@ class Database:
         """Close every connection."""
         await self._readers.close()
         await self._writers.close()
+
+
+def _pools(settings: Settings, seconds: float) -> tuple[Pool, Pool]:
+    """Return the pools of readers and of writers, which share one circuit breaker."""
+    if settings.database.get_backend_name() == "sqlite":
+        return SQLitePool(settings), SQLitePool(settings)
+    breaker = CircuitBreaker(seconds)
+    return PostgresPool(settings, breaker), PostgresPool(settings, breaker)
 
 
 def _engine(settings: Settings, *, changing_schema: bool = False) -> AsyncEngine:
@@ -175,11 +202,13 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 
 @contextmanager
-def _translating_errors(conflict_message: str = "") -> Iterator[None]:
-    """Raise Conflict and Unavailable in place of the drivers' errors."""
+def _translating_errors(conflict_message: str = "", *, writes: bool = False) -> Iterator[None]:
+    """Raise Conflict, LostRace and Unavailable in place of the drivers' errors."""
     try:
         yield
     except Exception as error:
+        if writes and _is_lost_race(error):
+            raise LostRace from error
         if (translation := _translation(error, conflict_message)) is None:
             raise
         raise translation from error
@@ -200,6 +229,15 @@ def _translation(error: Exception, conflict_message: str = "") -> GatewayError |
         return None
     log.warning("database unavailable", error=str(reason) or "it took too long")
     return Unavailable("the database doesn't answer")
+
+
+def _is_lost_race(error: Exception) -> bool:
+    """Return True if a transaction was given up for another one, and changed nothing."""
+    if isinstance(error, asyncpg.PostgresError):
+        return error.sqlstate in _LOST_RACE
+    # The least byte is the error; the others say more of it.
+    code = getattr(error, "sqlite_errorcode", 0)
+    return isinstance(error, sqlite3.Error) and code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def is_unavailable(error: Exception) -> bool:

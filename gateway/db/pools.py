@@ -1,281 +1,29 @@
-"""Pools of the drivers' own connections, each used by one statement or transaction at a time.
-
-SQLAlchemy writes the statements. Running each of them through its connections as well would cost
-more than everything else in a request.
-"""
+"""The pools of both databases: how their drivers connect, run statements and fail."""
 
 import asyncio
 import sqlite3
 import time
-from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 import aiosqlite
 import asyncpg
 
 from gateway.db import sqlite
+from gateway.db.breaker import CircuitBreaker
+from gateway.db.pooling import Arguments, Pool, TransactionConnection
 from gateway.db.rows import Row
+from gateway.db.slots import CONNECT_SECONDS, Slots
 from gateway.settings import Settings
 
-Arguments = Sequence[Any]
+__all__ = ["CONNECT_SECONDS", "PostgresPool", "SQLitePool", "Slots", "TransactionConnection"]
 
-CONNECT_SECONDS = 5
-"""The time limit for opening a connection, and for waiting for a free one."""
 MAX_PREPARED = 500
 """The number of statements that a connection to PostgreSQL keeps prepared."""
 MAX_INLINE_SECONDS = 0.005
 """The time that SQLite may block the event loop before a thread takes over."""
 PROGRESS_INSTRUCTIONS = 1000
 """The number of SQLite's instructions between two looks at the clock."""
-
-
-@dataclass(slots=True)
-class StatementCounter:
-    """The number of SQL statements run, without those that begin and end transactions."""
-
-    statements: int = 0
-
-    @staticmethod
-    def count() -> None:
-        """Add one to the counter of the current task, if it has one."""
-        if (counter := _counter.get()) is not None:
-            counter.statements += 1
-
-
-_counter: ContextVar[StatementCounter | None] = ContextVar("statement_counter", default=None)
-
-
-def count_statements() -> StatementCounter:
-    """Return a new counter of every statement run by this task and by tasks it starts."""
-    counter = StatementCounter()
-    _counter.set(counter)
-    return counter
-
-
-class Slots:
-    """A FIFO semaphore. `take` waits at most `CONNECT_SECONDS`, then raises TimeoutError.
-
-    asyncio.Semaphore within asyncio.timeout costs more than most statements' way to the server.
-    """
-
-    def __init__(self, number: int) -> None:
-        self._free = number
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    async def take(self) -> None:
-        """Take a slot, or wait for one. Raises TimeoutError."""
-        if self._free:
-            self._free -= 1
-            return
-        loop = asyncio.get_running_loop()
-        turn = loop.create_future()
-        self._waiting.append(turn)
-        timer = loop.call_later(CONNECT_SECONDS, _time_out, turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                # Cancelled after the slot was handed over: pass it on.
-                self.release()
-            raise
-        finally:
-            timer.cancel()
-
-    def release(self) -> None:
-        """Hand a slot to the task that has waited longest."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._free += 1
-
-
-def _time_out(turn: "asyncio.Future[None]") -> None:
-    if not turn.done():
-        turn.set_exception(TimeoutError("no connection got free"))
-
-
-class Pool(ABC):
-    """A bounded pool of connections, opened on demand; the last one released is used next."""
-
-    base: type = tuple
-    """The driver's class of rows."""
-    BEGIN: ClassVar[str]
-    """The statement that begins a transaction that may write."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._slots = Slots(settings.database_pool_size)
-        self._idle: list[Any] = []
-        self._closed = False
-
-    async def fetch(self, text: str, arguments: Arguments, row: type[Row]) -> Sequence[Row]:
-        """Return all rows of a statement that only reads, as instances of this class.
-
-        A connection that died while it was idle is replaced and the statement is run again. Raises
-        the driver's errors, OSError, and TimeoutError if no connection gets free.
-        """
-        await self._slots.take()
-        try:
-            while self._idle:
-                connection = self._idle.pop()
-                try:
-                    return await self._fetch_and_release(connection, text, arguments, row)
-                except Exception as error:
-                    if not self._was_dead(connection, error):
-                        raise
-            return await self._fetch_and_release(await self._connect(), text, arguments, row)
-        finally:
-            self._slots.release()
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator["TransactionConnection"]:
-        """Open a transaction: committed at the end of the block, rolled back by any exception.
-
-        A connection that died while it was idle is replaced. Raises as `fetch` does.
-        """
-        await self._slots.take()
-        try:
-            connection = TransactionConnection(self, await self._begin())
-        except BaseException:
-            self._slots.release()
-            raise
-        try:
-            yield connection
-            await connection.execute("COMMIT")
-        except BaseException:
-            # Shielded from cancellation: others may be waiting for the locked rows.
-            await asyncio.shield(self._roll_back(connection))
-            raise
-        await self._release(connection.connection)
-        self._slots.release()
-
-    async def _begin(self) -> Any:
-        """Return a connection on which a transaction has begun."""
-        while True:
-            was_idle = bool(self._idle)
-            connection = self._idle.pop() if was_idle else await self._connect()
-            try:
-                await self._execute(connection, self.BEGIN)
-            except BaseException as error:
-                dead = isinstance(error, Exception) and self._was_dead(connection, error)
-                await self._discard(connection)
-                if not (was_idle and dead):
-                    raise
-            else:
-                return connection
-
-    async def _roll_back(self, connection: "TransactionConnection") -> None:
-        """Roll a transaction back and release its connection, or close one that is broken."""
-        try:
-            if connection.is_usable:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    await self._execute(connection.connection, "ROLLBACK")
-                await self._release(connection.connection)
-        except Exception:  # noqa: BLE001 - a server rolls back when the connection is closed
-            connection.is_usable = False
-        finally:
-            if not connection.is_usable:
-                await self._discard(connection.connection)
-            self._slots.release()
-
-    async def _fetch_and_release(
-        self, connection: Any, text: str, arguments: Arguments, row: type[Row]
-    ) -> Sequence[Row]:
-        try:
-            rows = await self._fetch(connection, text, arguments, row)
-        except BaseException as error:
-            if self._is_usable(connection, error):
-                await self._release(connection)
-            else:
-                await self._discard(connection)
-            raise
-        await self._release(connection)
-        return rows
-
-    async def _release(self, connection: Any) -> None:
-        """Keep a connection for the next statement, or close it if the pool is closed."""
-        if self._closed:
-            await self._discard(connection)
-        else:
-            self._idle.append(connection)
-
-    async def close(self) -> None:
-        """Close the idle connections now, and those in use when they are released."""
-        self._closed = True
-        while self._idle:
-            await self._discard(self._idle.pop())
-
-    @abstractmethod
-    async def _connect(self) -> Any:
-        """Open a connection."""
-
-    @abstractmethod
-    async def _fetch(
-        self, connection: Any, text: str, arguments: Arguments, row: type[Row]
-    ) -> Sequence[Row]:
-        """Run a statement and return its rows."""
-
-    @abstractmethod
-    async def _execute_many(self, connection: Any, text: str, many: Sequence[Arguments]) -> None:
-        """Run a statement once for each list of arguments."""
-
-    @abstractmethod
-    async def _execute(self, connection: Any, text: str) -> None:
-        """Run a statement that has neither arguments nor rows."""
-
-    @abstractmethod
-    def _is_usable(self, connection: Any, error: BaseException) -> bool:
-        """Return True if the connection may be used again after this error."""
-
-    @abstractmethod
-    def _was_dead(self, connection: Any, error: Exception) -> bool:
-        """Return True if the connection was dead before the statement reached the server."""
-
-    @abstractmethod
-    async def _discard(self, connection: Any) -> None:
-        """Close a connection in any state."""
-
-
-class TransactionConnection:
-    """A connection within a transaction. Its methods raise as `Pool.fetch` does."""
-
-    def __init__(self, pool: Pool, connection: Any) -> None:
-        self.connection = connection
-        self.is_usable = True
-        """False after an error that leaves the connection in an unknown state."""
-        self._pool = pool
-
-    async def fetch(self, text: str, arguments: Arguments, row: type[Row]) -> Sequence[Row]:
-        """Return all rows of a statement, as instances of this class. Raises as `Pool.fetch`."""
-        StatementCounter.count()
-        with self._tracking_errors():
-            return await self._pool._fetch(self.connection, text, arguments, row)  # noqa: SLF001
-
-    async def execute_many(self, text: str, many: Sequence[Arguments]) -> None:
-        """Run a statement once for each list of arguments. Raises as `Pool.fetch`."""
-        StatementCounter.count()
-        with self._tracking_errors():
-            await self._pool._execute_many(self.connection, text, many)  # noqa: SLF001
-
-    async def execute(self, text: str) -> None:
-        """Run a statement of the transaction itself, which isn't counted."""
-        with self._tracking_errors():
-            await self._pool._execute(self.connection, text)  # noqa: SLF001
-
-    @contextmanager
-    def _tracking_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException as error:
-            self.is_usable = self._pool._is_usable(self.connection, error)  # noqa: SLF001
-            raise
 
 
 class PostgresPool(Pool):
@@ -286,28 +34,78 @@ class PostgresPool(Pool):
 
     base = asyncpg.Record
     BEGIN = "BEGIN"
+    breaker: CircuitBreaker
 
-    async def _connect(self) -> Any:
+    def __init__(self, settings: Settings, breaker: CircuitBreaker | None = None) -> None:
+        super().__init__(settings)
+        self.breaker = breaker or CircuitBreaker(self._seconds)
+        self.breaker.guard(self)
+        self._open: set[Any] = set()
+
+    @property
+    def is_busy(self) -> bool:
+        """True if a connection is in use."""
+        return self._slots.any_taken
+
+    async def probe(self, seconds: float) -> None:
+        """Run a statement on a new connection. Raises the driver's errors and TimeoutError."""
+        connection = await self._driver_connection(seconds)
+        try:
+            await connection.execute("SELECT 1", timeout=seconds)
+        finally:
+            connection.terminate()
+
+    def abandon(self) -> None:
+        """Close every connection, also those in use, and let nobody wait for one."""
+        self._idle.clear()
+        for connection in list(self._open):
+            connection.terminate()
+        self._open.clear()
+        self._slots.refuse_waiting()
+
+    async def close(self) -> None:
+        """Close the idle connections now, and those in use when they are released."""
+        self.breaker.close()
+        await super().close()
+
+    async def _connect(self, deadline: float) -> Any:
+        connection = await self._driver_connection(deadline - time.monotonic())
+        if self.breaker.is_open:
+            connection.terminate()
+            raise TimeoutError("the server answered nothing meanwhile")
+        self._open.add(connection)
+        return connection
+
+    async def _driver_connection(self, seconds: float) -> Any:
         settings = self._settings
         _, options = settings.database.get_dialect()().create_connect_args(settings.database)
         return await asyncpg.connect(
             **options,
-            timeout=CONNECT_SECONDS,
+            timeout=seconds,
             command_timeout=settings.database_timeout,
             statement_cache_size=MAX_PREPARED if settings.database_prepared_statements else 0,
         )
 
     async def _fetch(
-        self, connection: Any, text: str, arguments: Arguments, row: type[Row]
+        self,
+        connection: Any,
+        text: str,
+        arguments: Arguments,
+        row: type[Row],
+        deadline: float | None = None,
     ) -> Sequence[Row]:
-        rows: Sequence[Row] = await connection.fetch(text, *arguments, record_class=row)
+        seconds = None if deadline is None else deadline - time.monotonic()
+        rows: Sequence[Row] = await connection.fetch(
+            text, *arguments, timeout=seconds, record_class=row
+        )
         return rows
 
     async def _execute_many(self, connection: Any, text: str, many: Sequence[Arguments]) -> None:
         await connection.executemany(text, many)
 
-    async def _execute(self, connection: Any, text: str) -> None:
-        await connection.execute(text)
+    async def _execute(self, connection: Any, text: str, deadline: float | None = None) -> None:
+        seconds = None if deadline is None else deadline - time.monotonic()
+        await connection.execute(text, timeout=seconds)
 
     def _is_usable(self, connection: Any, error: BaseException) -> bool:
         # The driver cancels an abandoned statement before it runs the next one. After any other
@@ -316,9 +114,19 @@ class PostgresPool(Pool):
         return known and not connection.is_closed()
 
     def _was_dead(self, connection: Any, error: Exception) -> bool:
-        return connection.is_closed() and not isinstance(error, TimeoutError)
+        if isinstance(error, TimeoutError) or self.breaker.is_open:
+            return False
+        return bool(connection.is_closed())
+
+    def _is_outcome_unknown(self, error: Exception) -> bool:
+        if isinstance(error, asyncpg.PostgresError):
+            # Answers, unless the connection or the server ended.
+            return (error.sqlstate or "").startswith(("08", "57P", "40003"))
+        # The driver's InterfaceErrors come before anything is sent.
+        return not isinstance(error, asyncpg.InterfaceError)
 
     async def _discard(self, connection: Any) -> None:
+        self._open.discard(connection)
         connection.terminate()
 
 
@@ -364,7 +172,7 @@ class SQLitePool(Pool):
             self._inline = None
         await super().close()
 
-    async def _connect(self) -> Any:
+    async def _connect(self, deadline: float) -> Any:  # noqa: ARG002 - a file opens at once
         file = str(self._settings.database.database)
         connection = await aiosqlite.connect(file, isolation_level=None)
         for pragma in sqlite.pragmas(self._settings):
@@ -372,14 +180,19 @@ class SQLitePool(Pool):
         return connection
 
     async def _fetch(
-        self, connection: Any, text: str, arguments: Arguments, row: type[Row]
+        self,
+        connection: Any,
+        text: str,
+        arguments: Arguments,
+        row: type[Row],
+        deadline: float | None = None,  # noqa: ARG002 - locks have a time limit
     ) -> Sequence[Row]:
         return list(map(row, await connection.execute_fetchall(text, arguments)))
 
     async def _execute_many(self, connection: Any, text: str, many: Sequence[Arguments]) -> None:
         await connection.executemany(text, many)
 
-    async def _execute(self, connection: Any, text: str) -> None:
+    async def _execute(self, connection: Any, text: str, deadline: float | None = None) -> None:  # noqa: ARG002 - as above
         await connection.execute_fetchall(text)
 
     def _is_usable(self, connection: Any, error: BaseException) -> bool:  # noqa: ARG002
@@ -387,6 +200,9 @@ class SQLitePool(Pool):
         return isinstance(error, (sqlite3.Error, asyncio.CancelledError))
 
     def _was_dead(self, connection: Any, error: Exception) -> bool:  # noqa: ARG002
+        return False
+
+    def _is_outcome_unknown(self, error: Exception) -> bool:  # noqa: ARG002
         return False
 
     async def _discard(self, connection: Any) -> None:

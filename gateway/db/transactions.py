@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
+from gateway.catalogue.derivations import derived
 from gateway.catalogue.tables import Client, columns, source
-from gateway.db.pools import TransactionConnection
+from gateway.db.pooling import TransactionConnection
 from gateway.db.rows import Row
 from gateway.db.statements import SQL, Statement
 
@@ -74,21 +75,28 @@ class Transaction:
             await self._execute_many(statement, lambda: statement, many)
 
     async def insert(self, *rows: SQLModel) -> None:
-        """Insert rows of one table. Raises the driver's errors."""
+        """Insert rows of one table, with what is derived. Raises the driver's errors."""
         if rows:
             self._note_rows(*rows)
-            table = source(type(rows[0]))
+            kind = type(rows[0])
+            table = source(kind)
             insert = (sa.insert, table)
-            await self._execute_many(insert, lambda: sa.insert(table), [*map(vars, rows)])
+            many = [{**vars(row), **derived(kind, vars(row))} for row in rows]
+            await self._execute_many(insert, lambda: sa.insert(table), many)
 
     async def update(self, row: SQLModel, values: Values) -> None:
-        """Set these columns of a stored row to these values. Raises the driver's errors."""
+        """Set these columns of a stored row to these values, and those derived.
+
+        Raises the driver's errors.
+        """
         self._note_rows(row)
-        table, keys = source(type(row)), tuple(values)
+        kind = type(row)
+        written = {**values, **derived(kind, {**vars(row), **values})}
+        table, keys = source(kind), tuple(written)
         await self._execute_many(
             (sa.update, table, keys),
             lambda: sa.update(table).where(*_has_key(table)).values(dict.fromkeys(keys)),
-            [{**values, **_key(row)}],
+            [{**written, **_key(row)}],
         )
 
     async def delete(self, row: SQLModel) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 from sqlmodel import SQLModel
 
-from gateway.catalogue import checks, json_values, projections
+from gateway.catalogue import checks, derivations, json_values, projections
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session
 from gateway.catalogue.vocabularies import CAPABILITIES
 
@@ -35,7 +35,8 @@ def epoch(time: datetime) -> int:
 
 def row(table: Table, created_at: datetime, **values: Any) -> Row:
     """Return a row of these values, over the table's defaults."""
-    return table, _DEFAULTS[table] | {"created_at": created_at, "updated_at": created_at} | values
+    written = _DEFAULTS[table] | {"created_at": created_at, "updated_at": created_at} | values
+    return table, written | derivations.derived(table, written)
 
 
 def client(created_at: datetime, hostname: str, **values: Any) -> Row:

@@ -1,5 +1,6 @@
 """Migrations: checks a database's schema revision, and upgrades or downgrades it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -87,7 +88,7 @@ async def upgrade(database: Database, revision: str = "head") -> State:
         pass
     state = await check(database)
     if state.is_current:
-        await online.build_indexes(database)
+        await online.build_indexes(database, online.declared_indexes())
     return state
 
 
@@ -105,8 +106,10 @@ async def downgrade(database: Database, revision: str | None = None) -> State:
         if state.current in {None, older[-1]}:
             raise Conflict(f"there is nothing before revision {state.current or older[-1]}")
         revision = dict(zip(revisions(), older, strict=False))[str(state.current)]
-    while await online.change(database, lambda connection: _step_down(connection, revision)):
-        pass
+    more = True
+    while more:
+        more, indexes = await online.change(database, lambda sync: _step_down(sync, revision))
+        await online.build_indexes(database, indexes)
     return await check(database)
 
 
@@ -124,15 +127,16 @@ def _step_up(connection: sa.Connection, target: str) -> bool:
     return len(missing) > 1
 
 
-def _step_down(connection: sa.Connection, target: str) -> bool:
-    """Downgrade by one revision; return False if nothing is left to do."""
+def _step_down(connection: sa.Connection, target: str) -> tuple[bool, Sequence[sa.Index]]:
+    """Downgrade by one revision; return False if nothing is left to do, and indexes to build."""
     current, known = _state(connection).current, revisions()
     if current in {None, target}:
-        return False
+        return False, ()
     older = dict(zip(known, [*known[1:], "base"], strict=True))[str(current)]
-    command.downgrade(_config(connection), older)
+    config = _config(connection)
+    command.downgrade(config, older)
     _record_served(connection)
-    return older != target
+    return older != target, config.attributes["postponed"].indexes
 
 
 def _record_served(connection: sa.Connection) -> None:
@@ -178,6 +182,7 @@ def revisions() -> tuple[str, ...]:
 
 def _config(connection: sa.Connection | None = None) -> Config:
     """Return Alembic's configuration, in place of an alembic.ini; `env.py` reads the connection."""
-    config = Config(attributes={"connection": connection})
+    postponed = None if connection is None else online.Postponed(connection)
+    config = Config(attributes={"connection": connection, "postponed": postponed})
     config.set_main_option("script_location", "gateway:migrations")
     return config

@@ -4,14 +4,12 @@ from alembic import context
 from sqlmodel import SQLModel
 
 import gateway.catalogue.tables  # noqa: F401 - declares the tables
-from gateway.migrations import online
 
-connection = context.config.attributes["connection"]
 context.configure(
-    connection=connection,
+    connection=context.config.attributes["connection"],
     target_metadata=SQLModel.metadata,
     # SQLite can't alter most columns: Alembic copies the table instead.
     render_as_batch=True,
-    existing_tables=online.existing_tables(connection),
+    postponed=context.config.attributes["postponed"],
 )
 context.run_migrations()

@@ -1,7 +1,7 @@
 """Changing the schema while gateways serve: locks that nobody waits for long, and indexes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -22,8 +22,6 @@ log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
-EXISTING_TABLES = "existing_tables"
-"""The option of Alembic's context with the tables from before this revision."""
 LOCK_TIMEOUT = "500ms"
 """The time that a change waits for a table, and requests behind it: less than the second after
 which PostgreSQL looks for deadlocks, and might end a request's transaction instead."""
@@ -82,33 +80,53 @@ async def change(database: Database, work: Callable[[sa.Connection], Result]) ->
     )
 
 
-def existing_tables(connection: sa.Connection) -> frozenset[str]:
-    """Return the names of the tables that there are."""
-    return frozenset(sa.inspect(connection).get_table_names())
-
-
 @Operations.implementation_for(CreateIndexOp, replace=True)
 def _create_index(operations: Operations, operation: CreateIndexOp) -> None:
-    """Create an index, unless `build_indexes` must do it later, without a lock."""
+    """Create an index, or note it in `Postponed`, to be built without a lock."""
     context = operations.migration_context
-    existing = context.opts.get(EXISTING_TABLES, frozenset())
-    if context.dialect.name != "postgresql" or operation.table_name not in existing:
+    postponed: Postponed | None = context.opts.get("postponed")
+    if (
+        context.dialect.name == "postgresql"
+        and postponed is not None
+        and operation.table_name in postponed.existing_tables
+    ):
+        postponed.indexes.append(operation.to_index(context))
+    else:
         create_index(operations, operation)
 
 
-async def build_indexes(database: Database) -> None:
-    """Build every index that the tables declare and a PostgreSQL database lacks, concurrently.
+class Postponed:
+    """The indexes of existing tables that a migration has left to be built concurrently."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.existing_tables = frozenset(sa.inspect(connection).get_table_names())
+        self.indexes: list[sa.Index] = []
+
+
+def declared_indexes() -> Sequence[sa.Index]:
+    """Return copies of all indexes that the tables declare."""
+    copies = sa.MetaData()
+    for table in SQLModel.metadata.sorted_tables:
+        table.to_metadata(copies)
+    indexes = [index for table in copies.sorted_tables for index in table.indexes]
+    return sorted(indexes, key=lambda index: str(index.name))
+
+
+async def build_indexes(database: Database, indexes: Sequence[sa.Index]) -> None:
+    """Build those of these indexes that a PostgreSQL database lacks, concurrently.
 
     Nobody waits for it. An index whose building was interrupted is built anew. Raises Unavailable.
     """
-    if database.is_sqlite or not await _lacking(database):
+    for index in indexes:
+        index.dialect_options["postgresql"]["concurrently"] = True
+    if database.is_sqlite or not await _lacking(database, indexes):
         return
     # The lock is held by a transaction of its own: indexes are built outside of any.
     async with exclusively(database) as holder:
         # It may idle for hours. Besides, a statement without a snapshot must be its last: the index
         # would wait for the snapshot of the one before, and the transaction for the index.
         await holder.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-        lacking = await _lacking(database)
+        lacking = await _lacking(database, indexes)
         async with database.schema_change(transaction=False) as connection:
             for index, is_broken in lacking.items():
                 if is_broken:
@@ -117,26 +135,11 @@ async def build_indexes(database: Database) -> None:
                 await connection.execute(sa.schema.CreateIndex(index))
 
 
-async def _lacking(database: Database) -> Mapping[sa.Index, bool]:
+async def _lacking(database: Database, indexes: Sequence[sa.Index]) -> Mapping[sa.Index, bool]:
     """Return the indexes to build, and for each if there is a broken one of its name."""
     query = """
         SELECT c.relname, i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
         WHERE c.relnamespace = current_schema()::regnamespace"""
     async with database.transaction() as connection:
         found = dict(map(tuple, await connection.execute(sa.text(query))))
-    return {
-        index: index.name in found
-        for index in _concurrent_indexes()
-        if not found.get(index.name, False)
-    }
-
-
-def _concurrent_indexes() -> list[sa.Index]:
-    """Return copies of all declared indexes that are created and dropped concurrently."""
-    copies = sa.MetaData()
-    for table in SQLModel.metadata.sorted_tables:
-        table.to_metadata(copies)
-    indexes = [index for table in copies.sorted_tables for index in table.indexes]
-    for index in indexes:
-        index.dialect_options["postgresql"]["concurrently"] = True
-    return sorted(indexes, key=lambda index: str(index.name))
+    return {index: index.name in found for index in indexes if not found.get(index.name, False)}

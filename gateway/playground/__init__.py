@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 
-from gateway.negotiation import weights
+from gateway.negotiation import listed, preferred, weights
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -55,6 +55,9 @@ PAGE_POLICY: Final = "; ".join(_PAGE_RULES)
 
 ASSET_POLICY: Final = "default-src 'self'; frame-ancestors 'none'"
 """The files' Content-Security-Policy. A worker obeys the one that its own file came with."""
+
+_API_TYPES: Final = ("application/json", "application/graphql-response+json")
+_PAGE_TYPE: Final = "text/html"
 
 _SAFE: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
@@ -137,8 +140,7 @@ class Playground:
 
     def page(self, config: Config) -> Response:
         """Return the page, or 503 with the command to run if it was never built."""
-        # The same address answers other requests as the API, hence Vary.
-        headers = {**_SAFE, "Cache-Control": "no-cache", "Vary": "Accept"}
+        headers = {**_SAFE, "Cache-Control": "private, no-cache"}
         title = html.escape(config.title)
         try:
             template = (self._dist / "index.html").read_text(encoding="utf-8")
@@ -171,7 +173,7 @@ class Playground:
             "Content-Security-Policy": ASSET_POLICY,
             "Vary": "Accept-Encoding",
         }
-        encoding, path = _variant(file, ", ".join(request.headers.getlist("Accept-Encoding")))
+        encoding, path = _variant(file, listed(request.scope["headers"], b"accept-encoding"))
         if encoding != "identity":
             headers["Content-Encoding"] = encoding
         return FileResponse(path, headers=headers, media_type=_MEDIA_TYPES[file.suffix])
@@ -197,7 +199,7 @@ def routes(path: str, api: ASGIApp, config: Callable[[], Awaitable[Config]]) -> 
                 # The page's links are relative to the address without the slash.
                 query = scope["query_string"].decode(errors="replace")
                 address = f"..{path}?{query}" if query else f"..{path}"
-                answer = RedirectResponse(address, 307, {"Vary": "Accept"})
+                answer = RedirectResponse(address, 307)
             await answer(scope, receive, send)
 
     return [
@@ -210,21 +212,17 @@ def routes(path: str, api: ASGIApp, config: Callable[[], Awaitable[Config]]) -> 
 def wants_page(request: Request) -> bool:
     """Return True for a browser's request: a GET whose ``Accept`` prefers ``text/html``.
 
-    The header must name it: ``*/*`` is sent by programs that take anything.
+    ``*/*`` doesn't, which is sent by programs that take anything.
     """
     if request.method not in {"GET", "HEAD"}:
         return False
-    named = weights(", ".join(request.headers.getlist("Accept")), malformed=0.0)
-    as_html = named.get("text/html", 0.0)
-    as_data = max(
-        named.get(kind, 0.0) for kind in ("application/json", "application/graphql-response+json")
-    )
-    return as_html > 0 and as_html >= as_data
+    accept = listed(request.scope["headers"], b"accept")
+    return preferred(accept, *_API_TYPES, _PAGE_TYPE) == _PAGE_TYPE
 
 
 def _variant(file: Path, accept: str) -> tuple[str, Path]:
     """Return the coding of an asset, and the file that holds it."""
-    named = weights(accept, malformed=0.0)
+    named = weights(accept)
 
     def weight(encoding: str) -> float:
         # The plain file is the last resort, unless the header names it.

@@ -11,17 +11,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
+from sqlmodel import SQLModel
 
-from gateway.catalogue.tables import JSONText
+from gateway.catalogue.derivations import NAMES, fold
+from gateway.catalogue.tables import JSONText, columns
 
 Column = sa.ColumnElement[Any]
 Bind = Callable[[Column, Any], Column]
 """Makes the SQL expression of a value that is compared with a column, such as a parameter."""
-
-
-def as_is(column: Column, value: Any) -> Column:
-    """Return the value itself as a parameter, which can't be shared between requests."""
-    return sa.bindparam(None, value, type_=column.type, unique=True)
 
 
 class position_of(GenericFunction[int]):  # noqa: N801 - a function's name in SQL
@@ -46,11 +43,6 @@ def _starts_with(column: Column, value: Any) -> Column:
     return sa.and_(column >= value, sa.func.substr(column, 1, sa.func.length(value)) == value)
 
 
-def _lowered(text: str) -> str:
-    # ASCII letters only, as both databases do under a byte-wise collation.
-    return text.translate({upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)})
-
-
 OPERATORS: Mapping[str, Callable[[Column, Any], Column]] = {
     "eq": lambda column, value: column.is_not_distinct_from(value),
     "ne": lambda column, value: column.is_distinct_from(value),
@@ -70,23 +62,29 @@ OPERATORS: Mapping[str, Callable[[Column, Any], Column]] = {
 #
 # `sql` returns its SQL expression, with `bind` called for each value. `cache_key` appends the
 # values to a list, in the order in which `sql` binds them, and returns a key that is equal for
-# conditions whose expressions differ in nothing but these values; None if it can't be shared.
+# conditions whose expressions differ in nothing but these values.
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A comparison: `column operator value`.
 
-    The value of `in` is a tuple, that of `icontains` is in lower case; None is null, and `eq None`
-    is true for null.
+    The value of `in` is a tuple, that of `icontains` has its case folded; None is null, and `eq
+    None` is true for null.
     """
 
     column: Column
     operator: str
     value: Any
+    among: Column | None = None
+    """A predicate that must hold as well. Its own values are constants of the statement."""
 
-    def sql(self, bind: Bind = as_is) -> Column:
+    def sql(self, bind: Bind) -> Column:
         """Return the SQL expression."""
+        compared = self._compared(bind)
+        return compared if self.among is None else sa.and_(compared, self.among)
+
+    def _compared(self, bind: Bind) -> Column:
         column, operator, value = self.column, self.operator, self.value
         if isinstance(value, tuple):
             return OPERATORS[operator](column, [bind(column, one) for one in value])
@@ -97,14 +95,14 @@ class Condition:
         return OPERATORS[operator](column, bind(column, value))
 
     def cache_key(self, values: list[Any]) -> Hashable:
-        """Return the column and the operator, and the number of values or a null."""
+        """Return the column, the operator and `among`, and the number of values or a null."""
         if isinstance(self.value, tuple):
             values += self.value
-            return self.column, self.operator, len(self.value)
+            return self.column, self.operator, self.among, len(self.value)
         if self.value is None or self.operator == "isNull":
-            return self.column, self.operator, self.value
+            return self.column, self.operator, self.among, self.value
         values.append(self.value)
-        return self.column, self.operator
+        return self.column, self.operator, self.among
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +111,12 @@ class All:
 
     parts: tuple[Where, ...]
 
-    def sql(self, bind: Bind = as_is) -> Column:
+    def sql(self, bind: Bind) -> Column:
         """Return the SQL expression."""
         return sa.and_(sa.true(), *(part.sql(bind) for part in self.parts))
 
     def cache_key(self, values: list[Any]) -> Hashable:
-        """Return the keys of the parts; None if one has none."""
+        """Return the keys of the parts."""
         return _cache_keys(All, self.parts, values)
 
 
@@ -128,12 +126,12 @@ class AnyOf:
 
     parts: tuple[Where, ...]
 
-    def sql(self, bind: Bind = as_is) -> Column:
+    def sql(self, bind: Bind) -> Column:
         """Return the SQL expression."""
         return sa.or_(sa.false(), *(part.sql(bind) for part in self.parts))
 
     def cache_key(self, values: list[Any]) -> Hashable:
-        """Return the keys of the parts; None if one has none."""
+        """Return the keys of the parts."""
         return _cache_keys(AnyOf, self.parts, values)
 
 
@@ -143,7 +141,7 @@ class Not:
 
     part: Where
 
-    def sql(self, bind: Bind = as_is) -> Column:
+    def sql(self, bind: Bind) -> Column:
         """Return the SQL expression."""
         return sa.not_(sa.func.coalesce(self.part.sql(bind), sa.false()))
 
@@ -152,26 +150,87 @@ class Not:
         return _cache_keys(Not, (self.part,), values)
 
 
+EXISTS: Any = object()
+"""A value for `DocumentCondition`: true for any value under the key."""
+
+
 @dataclass(frozen=True, slots=True)
-class Expression:
-    """An SQL expression that is true, false or null, with values of its own."""
+class DocumentCondition:
+    """A JSON document has this value, of the same JSON type, under a key.
 
-    expression: Column
+    `keys` is the path to the value from the document's root, through objects; with `anywhere` it is
+    one key, at any depth. The value is a string, number, boolean, None for null, or `EXISTS`;
+    arrays and objects are equal to nothing.
+    """
 
-    def sql(self, bind: Bind = as_is) -> Column:  # noqa: ARG002 - its values are bound
+    document: Column
+    keys: tuple[str, ...]
+    value: Any
+    anywhere: bool = False
+
+    def sql(self, bind: Bind) -> Column:
         """Return the SQL expression."""
-        return self.expression
+        path = bind(_TEXT, self._path())
+        keys = tuple(bind(_TEXT, key) for key in self.keys)
+        value = bind(_ATOM, self.value) if self._kind() in {"text", "number"} else None
+        return JSONContains(self.document, path, keys, self._kind(), value, anywhere=self.anywhere)
 
-    def cache_key(self, values: list[Any]) -> None:
-        """Return None: the values are a part of the expression."""
+    def cache_key(self, values: list[Any]) -> Hashable:
+        """Return the document, the number of keys and the value's type."""
+        kind = self._kind()
+        values += (self._path(), *self.keys)
+        if kind in {"text", "number"}:
+            values.append(self.value)
+        return DocumentCondition, self.document, len(self.keys), kind, self.anywhere
+
+    def _kind(self) -> str | None:
+        """Return SQLite's name of the value's type, or `number`; None for any type."""
+        match self.value:
+            case None | bool():
+                return json.dumps(self.value)
+            case str():
+                return "text"
+        return None if self.value is EXISTS else "number"
+
+    def _path(self) -> str:
+        """Return PostgreSQL's path; `strict`, so that it doesn't descend into arrays."""
+        steps = "".join(f".{json.dumps(key)}" for key in self.keys)
+        test = "" if self.value is EXISTS else f" ? (@ == {json.dumps(self.value)})"
+        return f"strict ${'.**' if self.anywhere else ''} ? (exists (@{steps}{test}))"
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedCondition:
+    """A condition holds of any row of another source that belongs `on` this predicate to a row."""
+
+    source: sa.FromClause
+    on: Column
+    to: sa.FromClause
+    where: Where
+
+    def sql(self, bind: Bind) -> Column:
+        """Return the SQL expression."""
+        query: sa.Select[Any] = (
+            sa.select(sa.literal_column("1"))
+            .select_from(self.source)
+            .where(self.on, self.where.sql(bind))
+        )
+        return query.correlate(self.to).exists()
+
+    def cache_key(self, values: list[Any]) -> Hashable:
+        """Return the source and the key of the condition."""
+        return RelatedCondition, self.source, self.on, self.where.cache_key(values)
 
 
 def _cache_keys(kind: type, parts: Iterable[Where], values: list[Any]) -> Hashable:
-    keys = [part.cache_key(values) for part in parts]
-    return None if None in keys else (kind, *keys)
+    return (kind, *[part.cache_key(values) for part in parts])
 
 
-Where = Condition | All | AnyOf | Not | Expression
+Where = Condition | All | AnyOf | Not | DocumentCondition | RelatedCondition
+
+_TEXT: Column = sa.literal_column("text", sa.Text)
+_ATOM: Column = sa.literal_column("atom")
+"""The types of a document's keys and of its values."""
 
 
 class without_key(GenericFunction[str]):  # noqa: N801 - a function's name in SQL
@@ -193,42 +252,39 @@ def _minus(element: without_key, compiler: Any, **options: Any) -> str:
     return f"CAST(CAST({document} AS jsonb) - CAST({key} AS text) AS json)"
 
 
-EXISTS: Any = object()
-"""A value for `JSONContains`: true for any value under the key."""
-
-
 class JSONContains(sa.ColumnElement[bool]):
-    """A predicate: a JSON document has this value, of the same JSON type, under a key.
+    """The predicate of a `DocumentCondition`, whose values are parameters.
 
-    `keys` is the path to the value from the document's root, through objects; with `anywhere` it is
-    one key, at any depth. The value is a string, number, boolean, None for null, or `EXISTS`;
-    arrays and objects are equal to nothing.
+    PostgreSQL takes all of them in the path, SQLite the keys and the value.
     """
 
     type = sa.Boolean()
     inherit_cache = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a condition
         self,
         document: Column,
-        keys: tuple[str, ...],
-        value: str | float | bool | None,  # noqa: FBT001 - a JSON value
+        path: Column,
+        keys: tuple[Column, ...],
+        kind: str | None,
+        value: Column | None,
         *,
-        anywhere: bool = False,
+        anywhere: bool,
     ) -> None:
-        self.document, self.keys, self.value, self.anywhere = document, keys, value, anywhere
+        self.document, self.path, self.keys, self.anywhere = document, path, keys, anywhere
+        self.kind, self.value = kind, value
 
     @property
     def _from_objects(self) -> list[sa.FromClause]:
         return list(self.document._from_objects)  # noqa: SLF001 - part of SQLAlchemy's protocol
 
     def on_postgresql(self) -> Column:
-        """Return a path expression; `strict`, so that it doesn't descend into arrays."""
-        steps = "".join(f".{json.dumps(key)}" for key in self.keys)
-        test = "" if self.value is EXISTS else f" ? (@ == {json.dumps(self.value)})"
-        path = f"strict ${'.**' if self.anywhere else ''} ? (exists (@{steps}{test}))"
+        """Return a path expression."""
+        # A text becomes a path by way of its own text; the driver would ask for a path's codec.
+        path = sa.cast(sa.cast(self.path, sa.Text), JSONPATH)
+        nothing = sa.cast(sa.literal_column("'{}'"), JSONB)
         return sa.func.jsonb_path_exists(
-            sa.cast(self.document, JSONB), sa.cast(path, JSONPATH), sa.cast({}, JSONB), sa.true()
+            sa.cast(self.document, JSONB), path, nothing, sa.literal_column("true")
         )
 
     def on_sqlite(self) -> Column:
@@ -246,24 +302,16 @@ class JSONContains(sa.ColumnElement[bool]):
             # Elements of arrays have integer keys, which equal no text.
             conditions.append(values.c.key == key)
             within = sa.case((values.c.type == "object", values.c.value), else_="{}")
-        if self.value is not EXISTS:
-            conditions.append(self._is_value(values.c.type, values.c.atom))
+        if self.kind == "number":
+            conditions.append(sa.or_(values.c.type == "integer", values.c.type == "real"))
+        elif self.kind is not None:
+            conditions.append(values.c.type == self.kind)
+        if self.value is not None:
+            conditions.append(values.c.atom == self.value)
         query: sa.Select[Any] = (
             sa.select(sa.literal_column("1")).select_from(*tables).where(*conditions)
         )
         return query.correlate_except(*tables).exists()
-
-    def _is_value(self, kind: Column, atom: Column) -> Column:
-        match self.value:
-            case None:
-                return kind == "null"
-            case bool():
-                return kind == json.dumps(self.value)
-            case str():
-                return sa.and_(kind == "text", atom == self.value)
-            case _:
-                number = sa.or_(kind == "integer", kind == "real")
-                return sa.and_(number, atom == self.value)
 
 
 @compiles(JSONContains, "postgresql")
@@ -276,11 +324,17 @@ def _on_sqlite(element: JSONContains, compiler: Any, **options: Any) -> str:
     return str(compiler.process(element.on_sqlite(), **options))
 
 
-def search(text: str, ids: Iterable[Column], names: Iterable[Column]) -> Where:
-    """Return the condition of a free text: equal to an id, or part of a name in any ASCII case."""
+def search(table: type[SQLModel], text: str, *ids: str) -> Where:
+    """Return the condition of a free text: equal to one of these ids, or part of a name.
+
+    A name is found in any case: the databases fold the case of ASCII, and `folded` has the names of
+    the rows for which that isn't enough.
+    """
+    own, folded = columns(table), fold(text)
     return AnyOf(
         (
-            *(Condition(column, "eq", text) for column in ids),
-            *(Condition(column, "icontains", _lowered(text)) for column in names),
+            *(Condition(own[name], "eq", text) for name in ids),
+            *(Condition(own[name], "icontains", folded) for name in NAMES[table]),
+            Condition(own.folded, "contains", folded),
         )
     )

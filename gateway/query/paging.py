@@ -30,6 +30,8 @@ class Sort:
 
     column: Column
     descending: bool = False
+    name: str = ""
+    """The name in cursors of a column that has none itself, as expressions have none."""
 
     @property
     def nullable(self) -> bool:
@@ -38,7 +40,7 @@ class Sort:
 
     def reversed(self) -> Sort:
         """Return this key in the opposite direction."""
-        return Sort(self.column, not self.descending)
+        return replace(self, descending=not self.descending)
 
     def clause(self) -> Column:
         """Return the ORDER BY expression, which sorts alike on both databases."""
@@ -264,7 +266,7 @@ def decode(order: Order, cursor: str, *, field: str) -> Key:
 @lru_cache(maxsize=256)
 def _checksum(order: Order) -> str:
     """Return a checksum of an order, which tells its cursors from those of other orders."""
-    names = ",".join(f"{'-' * sort.descending}{sort.column.key}" for sort in order)
+    names = ",".join(f"{'-' * sort.descending}{sort.column.key or sort.name}" for sort in order)
     return f"{crc32(names.encode()):08x}"
 
 

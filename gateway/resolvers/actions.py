@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import Action, JobAction, columns, new_id
+from gateway.catalogue.tables import Action, Job, JobAction, columns, new_id, now, source
 from gateway.context import Context
+from gateway.db.transactions import Transaction
 from gateway.errors import BadInput
 from gateway.query import filters
 from gateway.query.filters import Where
+from gateway.query.selects import CALLER
 from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
@@ -22,6 +25,22 @@ LINKS = columns(JobAction)
 COLLECTION = collection(Action, rules.ACTIONS, COLUMNS.id)
 
 OF_JOB = (LINKS.project_id, LINKS.job_id)
+
+_JOBS = columns(Job)
+_USE_ACTION = (
+    _JOBS.project_id == CALLER,
+    _JOBS.id.in_(
+        sa.select(LINKS.job_id).where(
+            LINKS.project_id == CALLER, LINKS.action_id == sa.bindparam("action_id")
+        )
+    ),
+)
+_LOCK_JOBS = sa.select(_JOBS.id).where(*_USE_ACTION).order_by(_JOBS.id).with_for_update()
+_COUNT_CHANGE_OF_JOBS = (
+    sa.update(source(Job))
+    .where(*_USE_ACTION)
+    .values(version=_JOBS.version + 1, updated_at=sa.bindparam("updated_at"))
+)
 
 
 @dataclass
@@ -67,8 +86,11 @@ async def create(ctx: Context, draft: ActionDraft) -> Action:
     ctx.authorize("actions:create")
     row = build_row(ctx, draft)
     conflict_message = f"an action with the id '{row.id}' exists already"
-    async with ctx.write(conflict_message=conflict_message) as transaction:
+
+    async def write(transaction: Transaction) -> None:
         await transaction.insert(row)
+
+    await writing.transact(ctx, write, conflict_message=conflict_message)
     return row
 
 
@@ -85,7 +107,8 @@ async def update(
     BadInput.
     """
     ctx.authorize("actions:update")
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> Action:
         row = await get_for_update(ctx, transaction, Action, action_id, expected_version)
         document = orjson.loads(row.freezer_action)
         values = dict(changes)
@@ -95,7 +118,9 @@ async def update(
         text = json_values.dump(document, what="'freezer_action'")
         values |= {"freezer_action": text, **projections.action(document)}
         await update_row(transaction, row, **values)
-    return row
+        return row
+
+    return await writing.transact(ctx, write)
 
 
 async def replace(
@@ -107,20 +132,30 @@ async def replace(
     """
     ctx.authorize("actions:replace")
     draft.action_id = action_id
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> Action:
         return await writing.upsert(ctx, transaction, build_row(ctx, draft), expected_version)
+
+    return await writing.transact(ctx, write)
 
 
 async def delete(ctx: Context, action_id: str, *, expected_version: int | None = None) -> None:
-    """Delete an action, in the lists of jobs as well. Raises NotFound and StaleVersion."""
+    """Delete an action, in the lists of jobs as well. Raises NotFound and StaleVersion.
+
+    The jobs get new versions, since their lists change.
+    """
     ctx.authorize("actions:delete")
-    await writing.delete(ctx, Action, action_id, expected_version)
+
+    async def write(transaction: Transaction) -> None:
+        used = {"project_id": ctx.project_id, "action_id": action_id}
+        await transaction.rows(_LOCK_JOBS, used)
+        row = await get_for_update(ctx, transaction, Action, action_id, expected_version)
+        await transaction.rows(_COUNT_CHANGE_OF_JOBS, used | {"updated_at": now()})
+        await transaction.delete(row)
+
+    await writing.transact(ctx, write)
 
 
 def search(text: str) -> Where:
     """Return the condition of a free text: an id, or part of a name, container or path."""
-    return filters.search(
-        text,
-        ids=(COLUMNS.id,),
-        names=(COLUMNS.backup_name, COLUMNS.container, COLUMNS.path_to_backup),
-    )
+    return filters.search(Action, text, "id")

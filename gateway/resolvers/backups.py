@@ -12,6 +12,7 @@ from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.tables import Backup, Job, columns, default_of
 from gateway.catalogue.vocabularies import BackupStatus
 from gateway.context import Context
+from gateway.db.transactions import Transaction
 from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.selects import CALLER
@@ -66,11 +67,15 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
         | projections.backup(draft.metadata, draft.status),
     )
     check_lengths(row)
-    async with ctx.write() as transaction:
-        if row.client_id is None and row.job_id is not None:
+    needs_client = row.client_id is None and row.job_id is not None
+
+    async def write(transaction: Transaction) -> None:
+        if needs_client:
             job_key = {"project_id": ctx.project_id, "job_id": row.job_id}
             row.client_id = await transaction.scalar(_CLIENT_OF_JOB, job_key)
         await transaction.insert(row)
+
+    await writing.transact(ctx, write)
     return row
 
 
@@ -86,7 +91,8 @@ async def update(
     Raises NotFound, StaleVersion, and BadInput as `create` does.
     """
     ctx.authorize("backups:update")
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> Backup:
         row = await get_for_update(ctx, transaction, Backup, backup_id, expected_version)
         metadata = orjson.loads(row.backup_metadata)
         if "metadata" in changes:
@@ -98,7 +104,9 @@ async def update(
             backup_metadata=json_values.dump(metadata, what="the metadata"),
             **projections.backup(metadata, changes.get("status", row.status)),
         )
-    return row
+        return row
+
+    return await writing.transact(ctx, write)
 
 
 async def delete(ctx: Context, backup_id: str, *, expected_version: int | None = None) -> None:
@@ -109,8 +117,4 @@ async def delete(ctx: Context, backup_id: str, *, expected_version: int | None =
 
 def search(text: str) -> Where:
     """Return the condition of a free text: an id, or part of a name, host or container."""
-    return filters.search(
-        text,
-        ids=(COLUMNS.id, COLUMNS.job_id, COLUMNS.backup_uuid),
-        names=(COLUMNS.backup_name, COLUMNS.hostname, COLUMNS.container, COLUMNS.client_id),
-    )
+    return filters.search(Backup, text, "id", "job_id", "backup_uuid")

@@ -12,10 +12,11 @@ from gateway.catalogue.vocabularies import CAPABILITIES, CLOSED_CAPABILITIES
 from gateway.context import Context, ItemKey
 from gateway.db.database import Database
 from gateway.db.rows import Row
+from gateway.db.transactions import Transaction
 from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.query import filters
 from gateway.query.filters import Where
-from gateway.query.paging import Sort
+from gateway.query.paging import LIMIT, Sort
 from gateway.query.selects import CALLER, Query, key_columns
 from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import Collection, Columns
@@ -26,9 +27,28 @@ COLUMNS = columns(Client)
 
 VISIBLE = sa.or_(COLUMNS.project_id == CALLER, COLUMNS.is_central)
 """The predicate of the clients that the caller sees: the project's, and central ones."""
-_SELECT_FOR_UPDATE = (
-    sa.select(source(Client)).where(COLUMNS.id == sa.bindparam("id"), VISIBLE).with_for_update()
+_OWN = sa.alias(source(Client), "own")
+SERVED_PROJECT = sa.case(
+    (
+        sa.exists()
+        .where(_OWN.c.project_id == CALLER, _OWN.c.id == COLUMNS.id)
+        .correlate(source(Client)),
+        COLUMNS.project_id,
+    ),
+    else_=CALLER,
 )
+"""The project whose jobs and backups the caller sees of a client that the caller sees.
+
+Another project's central client has those of the caller's project, unless this has a client of the
+same id itself, to which they belong.
+"""
+_SELECT_FOR_UPDATE = (
+    sa.select(source(Client))
+    .where(COLUMNS.id == sa.bindparam("id"), VISIBLE)
+    .order_by(COLUMNS.project_id)
+    .with_for_update()
+)
+_PROJECTS = sa.select(COLUMNS.project_id).distinct().order_by(COLUMNS.project_id).limit(LIMIT)
 
 
 class Clients(Collection):
@@ -123,7 +143,8 @@ async def create(ctx: Context, draft: ClientDraft) -> Client:
 async def _register(ctx: Context, row: Client, changes: Mapping[str, str]) -> Client:
     """Insert a client, or make these changes of the registered one; return the stored row."""
     conflict_message = f"a client with the id '{row.id}' is registered by another project"
-    async with ctx.write(conflict_message=conflict_message) as transaction:
+
+    async def write(transaction: Transaction) -> Client:
         key = {"project_id": row.project_id, "id": row.id}
         visible = await transaction.objects(Client, _SELECT_FOR_UPDATE, key)
         own = next((client for client in visible if client.project_id == row.project_id), None)
@@ -137,6 +158,8 @@ async def _register(ctx: Context, row: Client, changes: Mapping[str, str]) -> Cl
         if changed:
             await update_row(transaction, own, **changed)
         return own
+
+    return await writing.transact(ctx, write, conflict_message=conflict_message)
 
 
 async def delete(ctx: Context, client_id: str, *, expected_version: int | None = None) -> None:
@@ -162,11 +185,7 @@ def _capability(key: str, words: object) -> list[str]:
 
 def search(text: str) -> Where:
     """Return the condition of a free text: a uuid, or part of an id, host or description."""
-    return filters.search(
-        text,
-        ids=(COLUMNS.id, COLUMNS.uuid),
-        names=(COLUMNS.id, COLUMNS.hostname, COLUMNS.description),
-    )
+    return filters.search(Client, text, "id", "uuid")
 
 
 async def project_ids(database: Database, limit: int) -> list[str]:
@@ -174,5 +193,4 @@ async def project_ids(database: Database, limit: int) -> list[str]:
 
     It asks no policy: it is for a gateway that authenticates nobody. Raises Unavailable.
     """
-    query = sa.select(COLUMNS.project_id).distinct().order_by(COLUMNS.project_id).limit(limit)
-    return [row.project_id for row in await database.rows(query)]
+    return [row.project_id for row in await database.rows(_PROJECTS, {"limit": limit})]

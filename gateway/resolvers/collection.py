@@ -14,7 +14,7 @@ from gateway.catalogue.tables import columns, source
 from gateway.context import Context, ItemKey
 from gateway.db.rows import Row
 from gateway.query import selects
-from gateway.query.filters import Where, as_is
+from gateway.query.filters import Where
 from gateway.query.paging import Order, Page, PageRequest, Sort
 from gateway.query.selects import CALLER, SelectForm
 from gateway.resolvers.rules import Rules
@@ -23,6 +23,8 @@ Column = sa.ColumnElement[Any]
 Columns = tuple[Column, ...]
 Owner = tuple[Column, Column]
 """The columns of a child that hold its parent's project and id."""
+
+_COUNT = (sa.func.count(),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,7 @@ class Collection:
 
     async def count(self, ctx: Context, where: Where | None) -> int:
         """Return the number of rows in the list. Raises Forbidden and Unavailable."""
-        (row,) = await self.rows(ctx, selects.all_rows, (sa.func.count(),), where)
+        (row,) = await self.rows(ctx, selects.all_rows, _COUNT, where)
         return int(row[0])
 
     async def has_more(
@@ -214,7 +216,6 @@ class Collection:
         ctx.authorize(self.rule)
         compared: list[Any] = []
         where_key = where.cache_key(compared) if where else ()
-        shareable = where_key is not None
         values: dict[str, Any] = {"project_id": ctx.project_id}
         if page_request is not None:
             values |= page_request.values
@@ -224,14 +225,12 @@ class Collection:
         def make() -> sa.Select[Any]:
             query = sa.select(*select).select_from(self.source).where(self.visible)
             if where is not None:
-                query = query.where(where.sql(_numbered_parameters() if shareable else as_is))
+                query = query.where(where.sql(_numbered_parameters()))
             table = self.source if keys is None else selects.keys_table(sqlite=ctx.db.is_sqlite)
             if owner is not None:
                 query = query.where(owner[0] == table.c.of_project, owner[1] == table.c.of_id)
             return form(query, page_request.parametrized() if page_request else None, table)
 
-        if not shareable:
-            return await ctx.db.rows(make(), values)
         values |= {f"where_{at}": value for at, value in enumerate(compared)}
         key = (self, form, select, where_key, page_request and page_request.cache_key, owner)
         return await ctx.db.rows(ctx.db.statement(key, make), values)

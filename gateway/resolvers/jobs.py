@@ -13,8 +13,9 @@ from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.tables import Job, JSONText, columns, default_of, new_id, source
 from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
+from gateway.db.transactions import Transaction
 from gateway.query import filters
-from gateway.query.filters import AnyOf, Expression, Where, without_key
+from gateway.query.filters import AnyOf, RelatedCondition, Where, without_key
 from gateway.query.selects import CALLER
 from gateway.resolvers import actions, clients, job_actions, rules, sessions, trusts, writing
 from gateway.resolvers.actions import ActionDraft
@@ -56,8 +57,18 @@ SCHEDULE = sa.type_coerce(
 )
 """The schedule's document, without the process if it is another project's."""
 
-_TRUST = sa.select(COLUMNS.trust_id).where(
+_ACTION_OF_JOB = sa.and_(
+    job_actions.COLUMNS.project_id == COLUMNS.project_id,
+    job_actions.COLUMNS.job_id == COLUMNS.id,
+)
+_CLIENT_OF_JOB = sa.select(COLUMNS.client_id).where(
     COLUMNS.project_id == CALLER, COLUMNS.id == sa.bindparam("id")
+)
+_TWO_CLIENTS = sa.select(clients.COLUMNS.id).where(clients.COLUMNS.project_id == CALLER).limit(2)
+_TRUST_AND_SESSION = (
+    sa.select(COLUMNS.trust_id, COLUMNS.session_id)
+    .where(COLUMNS.project_id == CALLER, COLUMNS.id == sa.bindparam("id"))
+    .with_for_update()
 )
 
 
@@ -91,12 +102,13 @@ async def create(ctx: Context, draft: JobDraft) -> Job:
     row = _build_row(ctx, draft)
     await _assign_client_and_trust(ctx, row)
     conflict_message = f"a job with the id '{row.id}' exists already"
-    async with (
-        trusts.revoke_on_failure(ctx, row.trust_id),
-        ctx.write(conflict_message=conflict_message) as transaction,
-    ):
+
+    async def write(transaction: Transaction) -> None:
         await transaction.insert(row)
         await job_actions.assign(ctx, transaction, row, draft.actions)
+
+    async with trusts.revoke_on_failure(ctx, row.trust_id):
+        await writing.transact(ctx, write, conflict_message=conflict_message)
     return row
 
 
@@ -111,12 +123,19 @@ async def replace(
     draft.job_id = job_id
     new = _build_row(ctx, draft)
     await _assign_client_and_trust(ctx, new)
-    async with trusts.revoke_on_failure(ctx, new.trust_id), ctx.write() as transaction:
-        await sessions.release(ctx, transaction, job_id, keep=new.session_id)
+
+    async def write(transaction: Transaction) -> tuple[Job, str | None]:
+        left = await sessions.release(ctx, transaction, job_id, keep=new.session_id)
         key = {"project_id": ctx.project_id, "id": job_id}
-        trust_id = await transaction.scalar(_TRUST, key)
+        rows = await transaction.rows(_TRUST_AND_SESSION, key)
+        trust_id, session_id = rows[0] if rows else (None, None)
+        sessions.check_unmoved(session_id, left)
         row = await writing.upsert(ctx, transaction, new, expected_version)
         await job_actions.assign(ctx, transaction, row, draft.actions)
+        return row, trust_id
+
+    async with trusts.revoke_on_failure(ctx, new.trust_id):
+        row, trust_id = await writing.transact(ctx, write)
     if row.trust_id != trust_id:
         await trusts.revoke_if_unused(ctx, trust_id)
     return row
@@ -142,33 +161,44 @@ async def update(
     if values.get("client_id"):
         checks.client_identifier("client_id", values["client_id"])
     if "client_id" in values:
-        query = sa.select(COLUMNS.client_id).where(
-            COLUMNS.project_id == ctx.project_id, COLUMNS.id == job_id
-        )
-        if values["client_id"] != await ctx.db.scalar(query):
+        key = {"project_id": ctx.project_id, "id": job_id}
+        if values["client_id"] != await ctx.db.scalar(_CLIENT_OF_JOB, key):
             # Another client needs another trust, or none.
             values |= {"user_credentials": None, "trust_id": None}
             values |= await trusts.trust_columns(ctx, values["client_id"])
     drafts = changes.get("actions")
-    async with trusts.revoke_on_failure(ctx, values.get("trust_id")), ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> tuple[Job, str | None]:
+        left = None
         if "session_id" in values:
-            await sessions.release(ctx, transaction, job_id, keep=values["session_id"])
+            left = await sessions.release(ctx, transaction, job_id, keep=values["session_id"])
         row = await get_for_update(ctx, transaction, Job, job_id, expected_version)
-        if "schedule" in changes:
-            schedule = json_values.merge_patch(
-                orjson.loads(row.job_schedule), changes["schedule"] or {}
-            )
-            values |= projections.schedule_columns(schedule)
+        if "session_id" in values:
+            sessions.check_unmoved(row.session_id, left)
         changes_client = values.get("client_id", row.client_id) != row.client_id
         trust_id = row.trust_id
-        await update_row(transaction, row, **values)
+        await update_row(transaction, row, **values, **_patched_schedule(row, changes))
         if drafts is not None:
             await job_actions.assign(ctx, transaction, row, drafts)
         elif changes_client:
             await job_actions.check(ctx, transaction, row)
+        return row, trust_id
+
+    async with trusts.revoke_on_failure(ctx, values.get("trust_id")):
+        row, trust_id = await writing.transact(ctx, write)
     if row.trust_id != trust_id:
         await trusts.revoke_if_unused(ctx, trust_id)
     return row
+
+
+def _patched_schedule(row: Job, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a job's schedule after the changes, none where they have none."""
+    if "schedule" not in changes:
+        return {}
+    document = orjson.loads(row.job_schedule)
+    return projections.schedule_columns(
+        json_values.merge_patch(document, changes["schedule"] or {})
+    )
 
 
 async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
@@ -178,7 +208,8 @@ async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
     the status and result of the last run. Raises NotFound.
     """
     ctx.authorize("jobs:event:create")
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> bool:
         row = await get_for_update(ctx, transaction, Job, job_id)
         if row.event == event:
             return False
@@ -188,36 +219,32 @@ async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
         await update_row(transaction, row, **projections.schedule_columns(schedule))
         return True
 
+    return await writing.transact(ctx, write)
+
 
 async def delete(ctx: Context, job_id: str, *, expected_version: int | None = None) -> None:
     """Delete a job, but not its actions and backups. Raises NotFound and StaleVersion."""
     ctx.authorize("jobs:delete")
-    async with ctx.write() as transaction:
-        await sessions.release(ctx, transaction, job_id)
+
+    async def write(transaction: Transaction) -> str | None:
+        left = await sessions.release(ctx, transaction, job_id)
         row = await get_for_update(ctx, transaction, Job, job_id, expected_version)
+        sessions.check_unmoved(row.session_id, left)
         await transaction.delete(row)
-    await trusts.revoke_if_unused(ctx, row.trust_id)
+        return row.trust_id
+
+    await trusts.revoke_if_unused(ctx, await writing.transact(ctx, write))
 
 
 def search(text: str) -> Where:
     """Return the condition of a free text: an id, or part of a description, client or action."""
-    by_action = (
-        sa.select(sa.literal_column("1"))
-        .select_from(job_actions.COLLECTION.source)
-        .where(
-            job_actions.COLUMNS.project_id == COLUMNS.project_id,
-            job_actions.COLUMNS.job_id == COLUMNS.id,
-            actions.search(text).sql(),
-        )
-        .correlate(COLUMNS.id.table)
-        .exists()
-    )
-    own = filters.search(
-        text,
-        ids=(COLUMNS.id, COLUMNS.session_id),
-        names=(COLUMNS.description, COLUMNS.client_id),
-    )
-    return AnyOf((own, Expression(by_action)))
+    own = filters.search(Job, text, "id", "session_id")
+    return AnyOf((own, with_action(actions.search(text))))
+
+
+def with_action(where: Where) -> Where:
+    """Return the condition that a job has an action of which another condition holds."""
+    return RelatedCondition(job_actions.COLLECTION.source, _ACTION_OF_JOB, source(Job), where)
 
 
 def _build_row(ctx: Context, draft: JobDraft) -> Job:
@@ -266,6 +293,5 @@ async def _assign_client_and_trust(ctx: Context, row: Job) -> None:
 
 async def _only_client(ctx: Context) -> str | None:
     """Return the id of the project's client, or None if it has none or several."""
-    query = sa.select(clients.COLUMNS.id).where(clients.COLUMNS.project_id == ctx.project_id)
-    rows = await ctx.db.rows(query.limit(2))
+    rows = await ctx.db.rows(_TWO_CLIENTS, {"project_id": ctx.project_id})
     return rows[0][0] if len(rows) == 1 else None

@@ -1,7 +1,8 @@
 """Sessions: jobs on several hosts that start together, each run exactly once."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,16 @@ import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import Job, Session, columns, default_of, new_id, now, source
+from gateway.catalogue.tables import (
+    INT64,
+    Job,
+    Session,
+    columns,
+    default_of,
+    new_id,
+    now,
+    source,
+)
 from gateway.catalogue.vocabularies import (
     JobEvent,
     JobResult,
@@ -20,7 +30,7 @@ from gateway.catalogue.vocabularies import (
 )
 from gateway.context import Context
 from gateway.db.transactions import Transaction
-from gateway.errors import BadInput, NotFound, shown
+from gateway.errors import BadInput, LostRace, NotFound, shown
 from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.selects import CALLER
@@ -35,11 +45,14 @@ JOBS = columns(Job)
 _SESSION_OF_JOB = sa.select(JOBS.session_id).where(
     JOBS.project_id == CALLER, JOBS.id == sa.bindparam("job_id")
 )
+_IN_SESSION = (
+    JOBS.project_id == sa.bindparam("of_project"),
+    JOBS.session_id == sa.bindparam("of_session"),
+)
+_LOCK_JOBS = sa.select(JOBS.id).where(*_IN_SESSION).order_by(JOBS.id).with_for_update()
 _RELEASE_JOBS = (
     sa.update(source(Job))
-    .where(
-        JOBS.project_id == sa.bindparam("of_project"), JOBS.session_id == sa.bindparam("of_session")
-    )
+    .where(*_IN_SESSION)
     .values(session_id=None, session_tag=0, version=JOBS.version + 1, updated_at=None)
 )
 """The statement that takes all jobs out of a session."""
@@ -72,8 +85,11 @@ async def create(ctx: Context, draft: SessionDraft) -> Session:
     """Create a session without jobs under a new id, and return its row. Raises BadInput."""
     ctx.authorize("sessions:create")
     row = _build_row(ctx, new_id(), draft)
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> None:
         await transaction.insert(row)
+
+    await writing.transact(ctx, write)
     return row
 
 
@@ -86,10 +102,13 @@ async def replace(
     """
     ctx.authorize("sessions:replace")
     row = _build_row(ctx, checks.identifier("session_id", session_id), draft)
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> Session:
         return await writing.upsert(
             ctx, transaction, row, expected_version, kept=frozenset({"job_states"})
         )
+
+    return await writing.transact(ctx, write)
 
 
 async def update(
@@ -104,8 +123,9 @@ async def update(
     Raises NotFound, StaleVersion and BadInput.
     """
     ctx.authorize("sessions:update")
-    values = dict(changes)
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> Session:
+        values = dict(changes)
         row = await get_for_update(ctx, transaction, Session, session_id, expected_version)
         if "schedule" in values:
             patch = values.pop("schedule") or {}
@@ -115,17 +135,23 @@ async def update(
                 )
             )
         await update_row(transaction, row, **values)
-    return row
+        return row
+
+    return await writing.transact(ctx, write)
 
 
 async def delete(ctx: Context, session_id: str, *, expected_version: int | None = None) -> None:
     """Delete a session, and release its jobs. Raises NotFound and StaleVersion."""
     ctx.authorize("sessions:delete")
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> None:
         row = await get_for_update(ctx, transaction, Session, session_id, expected_version)
-        values = {"of_project": ctx.project_id, "of_session": session_id, "updated_at": now()}
-        await transaction.rows(_RELEASE_JOBS, values)
+        values = {"of_project": ctx.project_id, "of_session": session_id}
+        await transaction.rows(_LOCK_JOBS, values)
+        await transaction.rows(_RELEASE_JOBS, values | {"updated_at": now()})
         await transaction.delete(row)
+
+    await writing.transact(ctx, write)
 
 
 async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
@@ -134,10 +160,18 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
     Raises NotFound for either.
     """
     ctx.authorize("sessions:job:add")
-    async with ctx.write() as transaction:
-        await release(ctx, transaction, job_id, keep=session_id)
-        row = await get_for_update(ctx, transaction, Session, session_id)
+
+    async def write(transaction: Transaction) -> None:
+        job_key = {"project_id": ctx.project_id, "job_id": job_id}
+        left = await transaction.scalar(_SESSION_OF_JOB, job_key)
+        locked = await _lock(ctx, transaction, {session_id, left or session_id})
+        row = locked.get(session_id)
+        if row is None:
+            raise NotFound(f"no session with the id '{session_id}' in this project")
         job = await get_for_update(ctx, transaction, Job, job_id)
+        check_unmoved(job.session_id, left)
+        if left in locked.keys() - {session_id}:
+            await _set_state(transaction, locked[left], job_id)
         schedule = orjson.loads(job.job_schedule)
         await _set_state(
             transaction,
@@ -159,11 +193,14 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
             **projections.schedule_columns(kept | orjson.loads(row.schedule)),
         )
 
+    await writing.transact(ctx, write)
+
 
 async def remove_job(ctx: Context, session_id: str, job_id: str) -> None:
     """Remove a job from a session, and send a stop to its scheduler. Raises NotFound."""
     ctx.authorize("sessions:job:remove")
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> None:
         row = await get_for_update(ctx, transaction, Session, session_id)
         job = await get_for_update(ctx, transaction, Job, job_id)
         if job.session_id != session_id:
@@ -173,23 +210,40 @@ async def remove_job(ctx: Context, session_id: str, job_id: str) -> None:
         values = projections.schedule_columns(schedule)
         await update_row(transaction, job, session_id=None, session_tag=0, **values)
 
+    await writing.transact(ctx, write)
+
 
 async def release(
     ctx: Context, transaction: Transaction, job_id: str, *, keep: str | None = None
-) -> None:
+) -> str | None:
     """Remove a job that leaves its session from the current run, unless it stays in `keep`.
 
-    Must be called before the job is locked: every transaction locks sessions before jobs. Raises
-    the driver's errors.
+    Must be called before the job is locked: every transaction locks sessions before jobs. Returns
+    the job's session, for `check_unmoved`. Raises the driver's errors.
     """
     job_key = {"project_id": ctx.project_id, "job_id": job_id}
-    session_id = await transaction.scalar(_SESSION_OF_JOB, job_key)
-    if session_id not in {None, keep}:
-        try:
-            row = await get_for_update(ctx, transaction, Session, session_id)
-        except NotFound:
-            return
-        await _set_state(transaction, row, job_id)
+    session_id: str | None = await transaction.scalar(_SESSION_OF_JOB, job_key)
+    if session_id is not None and session_id != keep:
+        for row in (await _lock(ctx, transaction, {session_id})).values():
+            await _set_state(transaction, row, job_id)
+    return session_id
+
+
+def check_unmoved(session_id: str | None, seen: str | None) -> None:
+    """Check that a locked job is in the session that it was seen in before. Raises LostRace."""
+    if session_id != seen:
+        raise LostRace
+
+
+async def _lock(
+    ctx: Context, transaction: Transaction, session_ids: Collection[str]
+) -> Mapping[str, Session]:
+    """Lock those of these sessions that there are, in the order of their ids, and return them."""
+    locked = {}
+    for session_id in sorted(session_ids):
+        with suppress(NotFound):
+            locked[session_id] = await get_for_update(ctx, transaction, Session, session_id)
+    return locked
 
 
 async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome:
@@ -198,11 +252,12 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
     A job with the session's tag begins a new run after the hold-off of the last one, and the
     session's tag is incremented. Within the hold-off, a job one tag behind joins the run, and a job
     with the session's tag gets `hold-off`. Any other job is `out-of-sync`. Concurrent calls are
-    safe: the session is locked. Raises NotFound; BadInput for a tag ahead of the session's, or a
-    job that isn't in it.
+    safe: the session is locked. Raises NotFound; BadInput for a tag ahead of the session's or one
+    that can't be incremented, or a job that isn't in it.
     """
     ctx.authorize("sessions:action:create")
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> Outcome:
         row = await get_for_update(ctx, transaction, Session, session_id)
         if tag > row.session_tag:
             raise BadInput(
@@ -220,6 +275,10 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
             return Outcome(SessionOutcome.SUCCESS, row.session_tag)
         if held or tag != row.session_tag:
             return Outcome(SessionOutcome.OUT_OF_SYNC, row.session_tag)
+        if tag == INT64 - 1:
+            raise BadInput(
+                f"'current_tag' {tag} is the last that a session can have", field="current_tag"
+            )
         # A new run, for which the other jobs' states of the last one don't count.
         waiting = {"status": "", "result": ""}
         states = {name: state | waiting for name, state in _states(row).items()}
@@ -235,6 +294,8 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
         )
         return Outcome(SessionOutcome.SUCCESS, row.session_tag)
 
+    return await writing.transact(ctx, write)
+
 
 async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcome:
     """Record the result of a job's part of the run, and return the outcome; the last ends the run.
@@ -243,7 +304,8 @@ async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcom
     session.
     """
     ctx.authorize("sessions:action:create")
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> Outcome:
         row = await get_for_update(ctx, transaction, Session, session_id)
         seconds = int(time.time())
         ended = {"status": JobStatus.COMPLETED, "result": result, "time_ended": seconds}
@@ -258,10 +320,12 @@ async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcom
         await update_row(transaction, row, **values)
         return Outcome(SessionOutcome.SUCCESS, row.session_tag)
 
+    return await writing.transact(ctx, write)
+
 
 def search(text: str) -> Where:
     """Return the condition of a free text: an id, or part of a description."""
-    return filters.search(text, ids=(COLUMNS.id,), names=(COLUMNS.description,))
+    return filters.search(Session, text, "id")
 
 
 def _build_row(ctx: Context, session_id: str, draft: SessionDraft) -> Session:

@@ -10,10 +10,24 @@ import sqlalchemy as sa
 from gateway.catalogue import checks, json_values
 from gateway.catalogue.tables import Job, columns
 from gateway.context import Context
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, OutcomeUnknown
+from gateway.query.selects import CALLER
 from gateway.resolvers import clients
 
 COLUMNS = columns(Job)
+_STORED = (
+    # As text: PostgreSQL can't compare `json` values, which DISTINCT needs.
+    sa.select(sa.cast(COLUMNS.user_credentials, sa.Text))
+    .where(COLUMNS.project_id == CALLER, COLUMNS.trust_id.is_not(None))
+    .distinct()
+)
+"""The credentials of a project's trusts."""
+_USES = (
+    sa.select(COLUMNS.id)
+    .where(COLUMNS.project_id == CALLER, COLUMNS.trust_id == sa.bindparam("trust_id"))
+    .limit(1)
+)
+"""A job that uses a trust."""
 
 
 async def trust_columns(ctx: Context, client_id: str | None) -> dict[str, Any]:
@@ -27,11 +41,8 @@ async def trust_columns(ctx: Context, client_id: str | None) -> dict[str, Any]:
     client = await clients.COLLECTION.get(ctx, client_id, (clients.COLUMNS.is_central,))
     if client is None or not client[-1]:
         return {}
-    # As text: PostgreSQL can't compare `json` values, which DISTINCT needs.
-    query = sa.select(sa.cast(COLUMNS.user_credentials, sa.Text)).where(
-        COLUMNS.project_id == ctx.project_id, COLUMNS.trust_id.is_not(None)
-    )
-    stored = [orjson.loads(row[0]) for row in await ctx.db.rows(query.distinct())]
+    rows = await ctx.db.rows(_STORED, {"project_id": ctx.project_id})
+    stored = [orjson.loads(row[0]) for row in rows]
     own = [trust for trust in stored if trust.get("trustor_user_id") == ctx.identity.user_id]
     return credentials(own[0] if own else await ctx.trusts.create(ctx.project_id))
 
@@ -51,10 +62,8 @@ async def revoke_if_unused(ctx: Context, trust_id: str | None) -> None:
     """Delete a trust that no job uses any more. Raises Unavailable."""
     if ctx.trusts is None or trust_id is None:
         return
-    query = sa.select(COLUMNS.id).where(
-        COLUMNS.project_id == ctx.project_id, COLUMNS.trust_id == trust_id
-    )
-    if await ctx.db.scalar(query.limit(1)) is None:
+    key = {"project_id": ctx.project_id, "trust_id": trust_id}
+    if await ctx.db.scalar(_USES, key) is None:
         await ctx.trusts.delete(trust_id)
 
 
@@ -66,6 +75,9 @@ async def revoke_on_failure(ctx: Context, trust_id: str | None) -> AsyncIterator
     """
     try:
         yield
+    except OutcomeUnknown:
+        # The job may have been stored, with the trust.
+        raise
     except GatewayError:
         with suppress(GatewayError):  # the first error is the one to report
             await revoke_if_unused(ctx, trust_id)

@@ -1,5 +1,13 @@
-"""Writing rows, for every resolver: locking, updating, replacing and deleting them."""
+"""Writing rows, for every resolver: transactions, and locking, updating, replacing and deleting.
 
+So that no two transactions wait for one another, each locks rows in the same order: sessions, jobs,
+actions; of each kind in the order of the ids.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -9,11 +17,47 @@ from sqlmodel import SQLModel
 from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.tables import columns, now, source
 from gateway.context import Context
+from gateway.db.counting import StatementCounter
 from gateway.db.transactions import Transaction
-from gateway.errors import NotFound, StaleVersion
+from gateway.errors import LostRace, NotFound, StaleVersion
 from gateway.query.selects import CALLER
 
 Table = TypeVar("Table", bound=SQLModel)
+Result = TypeVar("Result")
+
+MAX_ATTEMPTS = 5
+"""How often a transaction is run that loses races."""
+MAX_SECONDS = 5
+"""The time after which none is run again: SQLite has let one wait for longer than that."""
+PAUSE_SECONDS = 0.02
+"""The longest pause before the second attempt; it grows with each."""
+
+
+async def transact(
+    ctx: Context,
+    work: Callable[[Transaction], Awaitable[Result]],
+    *,
+    conflict_message: str = "the item exists already",
+) -> Result:
+    """Run a function in one transaction of the project, and return what it returns.
+
+    If the transaction loses a race, the function is run again from its start. So it must read and
+    check all that it relies on, change nothing that it was given, and do nothing outside of the
+    database. Raises what the function and `Database.write` raise, LostRace only after several
+    attempts.
+    """
+    began, attempt = time.monotonic(), 1
+    while True:
+        try:
+            async with ctx.write(conflict_message=conflict_message) as transaction:
+                return await work(transaction)
+        except LostRace:
+            if attempt == MAX_ATTEMPTS or time.monotonic() - began > MAX_SECONDS:
+                raise
+        StatementCounter.count_retry()
+        # Those that met don't meet again.
+        await asyncio.sleep(random.random() * PAUSE_SECONDS * attempt)  # noqa: S311 - no secret
+        attempt += 1
 
 
 async def get_for_update(
@@ -87,7 +131,10 @@ async def delete(
     ctx: Context, table: type[SQLModel], item_id: str, expected_version: int | None = None
 ) -> None:
     """Delete the row of the caller's project. Raises NotFound and StaleVersion."""
-    async with ctx.write() as transaction:
+
+    async def write(transaction: Transaction) -> None:
         await transaction.delete(
             await get_for_update(ctx, transaction, table, item_id, expected_version)
         )
+
+    await transact(ctx, write)

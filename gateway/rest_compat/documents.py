@@ -177,6 +177,7 @@ BACKUPS = Resource(
     },
     searchable=BACKUP.searchable(),
     open_documents=(_B.backup_metadata,),
+    projected=frozenset({"job_id", "client_id", "backup_uuid"}),
     search=backups.search,
     time=_B.time_stamp,
 )
@@ -193,14 +194,17 @@ JOBS = Resource(
         "documented": Representation(_MEMBERS, _MEMBERS),
         "freezer-19": Representation(_MEMBERS_19, _MEMBERS_19),
     },
-    # What only some may see can't be searched either.
     searchable={key: c for key, c in JOB.searchable().items() if key != "user_credentials"}
     | {"status": _J.status, "event": _J.event, "result": _J.result},
-    open_documents=(jobs.SCHEDULE,),
+    open_documents=(_J.job_schedule,),
+    members_documents=(jobs.SCHEDULE,),
+    credentials=_J.user_credentials,
+    projected=frozenset({"status", "event", "result"}),
     search=jobs.search,
     time=_J.time_created,
     null_as_empty=frozenset({"client_id", "session_id", "status", "event", "result"}),
     action_columns=ACTION_OF_JOB.searchable(),
+    filled={"freezer-19": _ALWAYS},
 )
 
 ACTIONS = Resource(

@@ -29,6 +29,7 @@ TITLES: Mapping[type[Exception], str] = {
     errors.NotFound: "Not Found",
     errors.StaleVersion: "Precondition Failed",
     errors.Conflict: "Document already existing",
+    errors.LostRace: "Conflict",
     errors.Unprocessable: "Unprocessable Entity",
     errors.Unavailable: "Service Unavailable",
     Exception: "Internal Server Error",

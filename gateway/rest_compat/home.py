@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from gateway.draining import Draining
 from gateway.errors import Unavailable
+from gateway.negotiation import listed, preferred
 from gateway.origins import base_url
 from gateway.rest_compat.responses import JSON, json_response
 from gateway.rest_compat.routes import ROUTES, template
@@ -39,12 +40,16 @@ async def healthcheck(_request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Return OK as long as requests should be sent here, which needs no token.
 
-    Raises Unavailable once the gateway has been asked to stop.
+    Raises Unavailable until the schema has been found right, and once the gateway has been asked to
+    stop.
     """
     draining: Draining = request.app.state.draining
     draining.is_watched = True
     if draining.has_begun:
         raise Unavailable("the gateway is about to stop")
+    check_schema = request.app.state.contexts.db.before_first_use
+    if check_schema is not None:
+        await check_schema()
     return PlainTextResponse("OK")
 
 
@@ -53,7 +58,10 @@ async def home(request: Request) -> Response:
     await request.app.state.contexts.open(
         request.headers, request.scope["path"], method=request.method
     )
-    return Response(orjson.dumps(HOME), media_type=JSON_HOME)
+    accept = listed(request.scope["headers"], b"accept")
+    # Of equals it is json-home, whether or not the header names it.
+    media_type = preferred(accept, JSON_HOME, JSON, JSON_HOME)
+    return Response(orjson.dumps(HOME), media_type=media_type)
 
 
 def relation(path: str, *query: str) -> dict[str, object]:

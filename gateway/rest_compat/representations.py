@@ -4,7 +4,7 @@ A `Document` is the SELECT list, the answer, and the map from a search's keys to
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -113,14 +113,14 @@ class Document:
         """Return a document of these keys, some of them with another source."""
         return Document({key: other.get(key, self.keys[key]) for key in keys})
 
-    def searchable(self) -> dict[str, Column]:
+    def searchable(self) -> "dict[str, Column | Formatted]":
         """Return the columns by their keys, those of embedded documents included."""
-        found: dict[str, Column] = {}
+        found: dict[str, Column | Formatted] = {}
         for key, source in self.keys.items():
             if isinstance(source, Document):
                 found |= source.searchable()
             elif not isinstance(source, Nested):
-                found[key] = source.column if isinstance(source, Formatted) else source
+                found[key] = source
         return found
 
 
@@ -142,8 +142,8 @@ class Resource:
     """The key of its id."""
     collection: Collection
     dialects: Mapping[str, Representation]
-    searchable: Mapping[str, Column]
-    """The columns of a search's keys; any other key is looked for in `open_documents`."""
+    searchable: Mapping[str, Column | Formatted]
+    """The columns of a search's keys; all keys are looked for in `open_documents` as well."""
     open_documents: Columns
     """The columns with documents of free keys."""
     search: Callable[[str], Where]
@@ -151,11 +151,19 @@ class Resource:
     time: Column | None = None
     """The column that `time_before` and `time_after` compare, in epoch seconds."""
     null_as_empty: frozenset[str] = frozenset()
-    """The keys that show null as an empty string."""
+    """The keys of which a search finds null by an empty string, and the other way round."""
+    projected: frozenset[str] = frozenset()
+    """The keys of open documents whose texts the columns hold, too, and are looked for there."""
     members: Mapping[str, Representation] | None = None
     """As `dialects`, for callers who see less: neither admin nor service."""
-    action_columns: Mapping[str, Column] | None = None
+    members_documents: Columns | None = None
+    """As `open_documents`, for the same."""
+    credentials: Column | None = None
+    """The column of a document that only some are shown, and so only they find things by."""
+    action_columns: Mapping[str, Column | Formatted] | None = None
     """The columns of a search's keys in the actions that the item contains."""
+    filled: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By dialect, the keys that it shows as null in an action without."""
 
     @property
     def composite(self) -> frozenset[str]:

@@ -109,10 +109,20 @@ class V2Request:
         """True for administrators and services, who see what members don't."""
         return bool(self.ctx.identity.roles & {"admin", "service"})
 
+    @property
+    def sees_all_trusts(self) -> bool:
+        """True if the caller sees all trusts; members do in freezer-19, else only their own."""
+        return self.is_privileged or self.settings.rest_dialect == "freezer-19"
+
     def may_see_trust(self, trustor_user_id: object) -> bool:
-        """Return True if the caller sees a trust: members their own; in freezer-19 everybody."""
-        own = trustor_user_id == self.ctx.identity.user_id
-        return own or self.is_privileged or self.settings.rest_dialect == "freezer-19"
+        """Return True if the caller sees the trust of this trustor."""
+        return self.sees_all_trusts or trustor_user_id == self.ctx.identity.user_id
+
+    @property
+    def sight(self) -> searches.Sight:
+        """The extent of what the caller is shown, and may search for."""
+        of = None if self.sees_all_trusts else self.ctx.identity.user_id
+        return searches.Sight(self.is_privileged, of, self.settings.rest_dialect)
 
     async def search(self, resource: Resource) -> tuple[Where | None, str]:
         """Return the condition of the request's search, and a body's search as a parameter.
@@ -122,13 +132,12 @@ class V2Request:
         raw, parameter = await self.raw(), self.query.get("search")
         sought = json_values.parse(raw) if raw else None
         if parameter is None:
-            where = searches.search_condition(resource, sought)
+            where = searches.search_condition(resource, sought, self.sight)
             return where, orjson.dumps(sought).decode() if where else ""
         if sought:
             raise BadParameter("search", "there is a search in the body as well")
-        return searches.search_condition(
-            resource, json_values.parse(parameter, what="'search'")
-        ), ""
+        given = json_values.parse(parameter, what="'search'")
+        return searches.search_condition(resource, given, self.sight), ""
 
     async def page_request(self, collection: Collection) -> tuple[PageRequest, int | None]:
         """Return the part of the list that is asked for, and the revision its marker was read at.

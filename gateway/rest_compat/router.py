@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.context import Context
 from gateway.errors import Forbidden, shown
-from gateway.negotiation import accepts
+from gateway.negotiation import accepts, listed
 from gateway.rest_compat import home
 from gateway.rest_compat.handlers import Endpoint
 from gateway.rest_compat.requests import V2Request
@@ -99,7 +99,7 @@ class Path:
         if method not in self.served:
             reason = f"{shown(request.method)} is none of the methods here: {self.allow}"
             raise HTTPException(405, reason, {"Allow": self.allow})
-        accept = ", ".join(request.headers.getlist("accept"))
+        accept = listed(request.scope["headers"], b"accept")
         if self.media_types and not accepts(accept, *self.media_types):
             raise HTTPException(406, f"the answer is JSON, which is not in {shown(accept)}")
         return await self.served[method](request)

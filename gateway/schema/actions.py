@@ -117,14 +117,14 @@ class UpdateActionInput:
     expected_version: int | None = strawberry.field(
         default=None, description="The version that the action must have, else CONFLICT."
     )
-    freezer_action: Maybe[JSON] = strawberry.field(
+    freezer_action: Maybe[JSON | None] = strawberry.field(
         description="A merge patch of the definition (RFC 7396): null removes a key."
     )
-    max_retries: Maybe[int] = strawberry.field(description="The number of attempts.")
-    max_retries_interval: Maybe[int] = strawberry.field(
+    max_retries: Maybe[int | None] = strawberry.field(description="The number of attempts.")
+    max_retries_interval: Maybe[int | None] = strawberry.field(
         description="The pause between two attempts, in seconds."
     )
-    mandatory: Maybe[bool] = strawberry.field(
+    mandatory: Maybe[bool | None] = strawberry.field(
         description="True to stop the job when this action fails."
     )
 

@@ -58,7 +58,8 @@ class Backup(Node):
     time_stamp: datetime | None = column(
         COLUMNS.time_stamp,
         "The time at which it was made, by the agent's clock.",
-        sort=COLUMNS.sort_time,
+        sort=COLUMNS.calendar_time,
+        compared=COLUMNS.calendar_time,
     )
     compressed_size: BigInt | None = column(
         COLUMNS.compressed_size, "The size of the stored data, in bytes.", sort=True
@@ -122,8 +123,8 @@ class UpdateBackupInput:
     expected_version: int | None = strawberry.field(
         default=None, description="The version that the backup must have, else CONFLICT."
     )
-    status: Maybe[BackupStatus] = strawberry.field(description="The state of its data.")
-    metadata: Maybe[JSON] = strawberry.field(
+    status: Maybe[BackupStatus | None] = strawberry.field(description="The state of its data.")
+    metadata: Maybe[JSON | None] = strawberry.field(
         description="A merge patch of the metadata (RFC 7396): null removes a key."
     )
 

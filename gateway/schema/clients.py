@@ -16,7 +16,12 @@ from gateway.schema.mutations import DeleteInput, DeletePayload, draft_of, key_o
 from gateway.schema.scalars import JSON
 
 
-@node(COLLECTION, key="client_id", description="A host that runs a scheduler and its agent.")
+@node(
+    COLLECTION,
+    key="client_id",
+    description="A host that runs a scheduler and its agent.",
+    served_project=clients.SERVED_PROJECT,
+)
 class Client(Node):
     """A view over a client's row."""
 
@@ -41,17 +46,19 @@ class Client(Node):
         "jobs.Job",
         jobs.COLLECTION,
         jobs.search,
-        "The jobs that it runs.",
+        "The jobs that it runs; of a central client, those of the current project.",
         owner=jobs.OF_CLIENT,
         key="client_id",
+        key_project="served_project",
     )
     backups = connection(
         "backups.Backup",
         backups.COLLECTION,
         backups.search,
-        "The backups made of it.",
+        "The backups made of it; of a central client, those of the current project.",
         owner=backups.OF_CLIENT,
         key="client_id",
+        key_project="served_project",
     )
 
 

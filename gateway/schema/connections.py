@@ -67,14 +67,15 @@ def connection(  # noqa: PLR0913 - all that makes one list differ from another
     *,
     owner: Owner | None = None,
     key: str | None = None,
+    key_project: str = "project_id",
     connection_type: Any = None,
     extra: Columns = (),
 ) -> Any:
     """Return a field that is a connection of this type of items, as `module.Type`.
 
-    See `ConnectionField` for `owner`, `key` and `extra`.
+    See `ConnectionField` for `owner`, `key`, `key_project` and `extra`.
     """
-    spec = ConnectionField(type_name(type_), collection, search, owner, key, extra)
+    spec = ConnectionField(type_name(type_), collection, search, owner, key, extra, key_project)
     shown = connection_type or Connection[reference(type_)]  # type: ignore[misc]
     return declare(spec, shown, description, _arguments(type_, nested=owner is not None))
 
@@ -98,7 +99,8 @@ def list_request(
         ctx, arguments.get("first"), arguments.get("last"), nested=spec.owner is not None
     )
     after, before = (
-        None if (cursor := arguments.get(field)) is None else decode(order, cursor, field=field)
+        # An empty cursor, which some clients send for the first page, is none.
+        decode(order, cursor, field=field) if (cursor := arguments.get(field)) else None
         for field in ("after", "before")
     )
     where = arguments.get("where")
@@ -155,9 +157,9 @@ def _arguments(type_: str, *, nested: bool) -> dict[str, Any]:
             Optional[int],
             f"The length of the page, from the start; {default} if `last` is absent, too.",
         ),
-        "after": argument(Optional[str], "The cursor that the page begins after."),
+        "after": argument(Optional[str], "The cursor that the page begins after; empty for none."),
         "last": argument(Optional[int], "The length of the page, from the end."),
-        "before": argument(Optional[str], "The cursor that the page ends before."),
+        "before": argument(Optional[str], "The cursor that the page ends before; empty for none."),
         "where": argument(Optional[reference(f"{type_}Where")], "Conditions on the items."),
         "order_by": argument(
             Optional[list[reference(f"{type_}Order")]],  # type: ignore[misc]

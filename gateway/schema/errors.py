@@ -1,5 +1,6 @@
 """Errors as GraphQL shows them: each with a code, and an unexpected one masked."""
 
+import re
 from collections.abc import Iterable
 
 import structlog
@@ -14,6 +15,20 @@ from gateway.http_errors import headers_of, status_of
 log = structlog.get_logger(__name__)
 
 MAX_MESSAGE = 1000
+_QUOTED_OR_WORD = re.compile(
+    r""" ' (?:[^'\\]|\\.)* ' | " (?:[^"\\]|\\.)* " | \b(?:None|True|False|Undefined|nan|inf)\b """,
+    re.VERBOSE | re.DOTALL,
+)
+_WORDS = {
+    "None": "null",
+    "True": "true",
+    "False": "false",
+    "Undefined": "nothing",
+    "nan": "NaN",
+    "inf": "Infinity",
+}
+"""Python's words, and the ones of JSON and GraphQL."""
+
 MASK = "something went wrong on the server; its log has the details under the request's id"
 
 
@@ -47,8 +62,10 @@ def show(error: GraphQLError, logged: set[int] | None = None) -> None:
             logged.add(id(cause))
         error.message = MASK
         extensions["code"] = Code.INTERNAL.value
+    if not isinstance(cause, GatewayError) or error.message != cause.message:
+        # graphql-core quotes whatever it was given, as Python writes it.
+        error.message = _in_json_words(error.message[: MAX_MESSAGE + 1])
     if len(error.message) > MAX_MESSAGE:
-        # graphql-core quotes whatever it was given.
         error.message = f"{error.message[:MAX_MESSAGE]}…"
     if (request_id := logs.request_id.get()) is not None:
         extensions["requestId"] = request_id
@@ -67,6 +84,11 @@ def render(error: Exception) -> Response:
     shown = GraphQLError(message, original_error=cause)
     show(shown)
     return JSONResponse({"errors": [shown.formatted]}, status_of(error), headers_of(error))
+
+
+def _in_json_words(message: str) -> str:
+    """Return a message with Python's words, outside of quoted texts, replaced by JSON's."""
+    return _QUOTED_OR_WORD.sub(lambda found: _WORDS.get(found[0], found[0]), message)
 
 
 def _is_input_error(error: GraphQLError, cause: BaseException) -> bool:

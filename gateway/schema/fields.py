@@ -21,8 +21,9 @@ import strawberry
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 
+from gateway.query.paging import Sort
 from gateway.resolvers.collection import Collection, Column
-from gateway.schema.scalars import Epoch, Int32, Vocabulary
+from gateway.schema.scalars import Epoch, Int32, Partial, Vocabulary
 from gateway.schema.views import (
     DESCRIPTION,
     VIEWS,
@@ -77,14 +78,17 @@ def column(
     description: str,
     *,
     sort: bool | Column = False,
+    compared: Column | None = None,
     is_filtered: bool = True,
 ) -> Any:
     """Return a field that is a column.
 
-    `sort` makes it a field to order by, with another column where that one sorts better.
+    `sort` makes it a field to order by; it and `compared` may be another column, which is better to
+    sort by, or to compare.
     """
     by = source if sort is True else None if sort is False else sort
-    spec = ColumnField(source, by, is_filtered)
+    order = None if by is None else Sort(by)
+    spec = ColumnField(source, order, is_filtered, compared=compared)
     return strawberry.field(description=description, metadata={DESCRIPTION: spec})
 
 
@@ -143,15 +147,18 @@ def type_name(type_: str) -> str:
 
 
 @dataclass_transform()
-def node(collection: Collection, key: str, description: str) -> Callable[[type[Item]], type[Item]]:
+def node(
+    collection: Collection, key: str, description: str, **internal: Column
+) -> Callable[[type[Item]], type[Item]]:
     """Return the decorator of a view whose items have ids.
 
-    `key` is the column field that holds the REST id.
+    `key` is the column field that holds the REST id, `internal` are column fields that no client
+    sees, for connections to find their items by.
     """
 
     def decorate(cls: type[Item]) -> type[Item]:
         decorated = strawberry.type(cls, description=description)
-        _register(decorated, collection, key)
+        _register(decorated, collection, key, internal)
         return decorated
 
     return decorate
@@ -169,17 +176,22 @@ def fragment(description: str) -> Callable[[type[Item]], type[Item]]:
     return decorate
 
 
-def _register(cls: type, collection: Collection | None, key: str) -> None:
+def _register(
+    cls: type, collection: Collection | None, key: str, internal: Mapping[str, Column] | None = None
+) -> None:
     definition = cls.__strawberry_definition__  # type: ignore[attr-defined]
     own: dict[str, ColumnField] = {}
-    inner: dict[str, ColumnField] = {}
+    inner = {
+        name: ColumnField(source.label(name), None, is_filtered=False)
+        for name, source in (internal or {}).items()
+    }
     parts: dict[str, str] = {}
     for field in definition.fields:
         match field.metadata.get(DESCRIPTION):
             case ColumnField() as spec:
-                kind = _kind(cls.__annotations__[field.python_name])
-                shown = _as(spec.column, kind).label(field.python_name)
-                own[field.python_name] = replace(spec, column=shown, kind=kind)
+                own[field.python_name] = _of_type(
+                    spec, field.python_name, _kind(cls.__annotations__[field.python_name])
+                )
             case EmbeddedField(view):
                 parts[field.python_name] = view
                 inner |= VIEWS[view].all
@@ -193,6 +205,27 @@ def _kind(annotation: Any) -> Any:
     if get_origin(annotation) in {Union, UnionType}:
         return next(a for a in get_args(annotation) if a is not type(None))
     return annotation
+
+
+def _of_type(spec: ColumnField, name: str, kind: Any) -> ColumnField:
+    """Return a column field with the conversion, and the nulls, that its type asks for."""
+    column, sort = _as(spec.column, kind), spec.sort
+    stored = spec.column if spec.compared is None else spec.compared
+    field = replace(spec, column=column.label(name), kind=kind, compared=stored, or_null=stored)
+    if not isinstance(column.type, Partial):
+        return field
+    is_shown = column.type.shows(stored)
+    or_null = sa.case((is_shown, stored))
+    if sort is not None and sort.column is spec.column:
+        # By the stored values with the nulls, since cursors hold stored values.
+        sort = Sort(or_null, name=str(spec.column.key))
+    return replace(
+        field,
+        sort=sort,
+        compared=sa.type_coerce(stored, column.type),
+        is_shown=is_shown,
+        or_null=sa.type_coerce(or_null, column.type),
+    )
 
 
 def _as(column: Column, kind: Any) -> Column:

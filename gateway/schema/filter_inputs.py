@@ -8,21 +8,20 @@ from typing import Any, Optional, cast
 
 import strawberry
 
-from gateway.errors import BadInput
+from gateway.errors import BadInput, shown
 from gateway.query.filters import (
     EXISTS,
     All,
     AnyOf,
     Condition,
-    Expression,
-    JSONContains,
+    DocumentCondition,
     Not,
     Where,
 )
 from gateway.query.paging import Order, Sort
 from gateway.resolvers.collection import Collection, Column
 from gateway.schema.scalars import JSON, BigInt, Epoch
-from gateway.schema.views import VIEWS, View
+from gateway.schema.views import VIEWS, ColumnField, View
 
 MAX_CONDITIONS = 200
 MAX_VALUES = 1000
@@ -195,7 +194,7 @@ def _check_size(where: Where) -> None:
                 waiting.append((inner, depth + 1))
             case All(parts) | AnyOf(parts):
                 waiting += ((inner, depth + 1) for inner in parts)
-            case Expression(JSONContains(keys=keys)):
+            case DocumentCondition(keys=keys):
                 conditions += len(keys)
             case Condition(value=tuple() as listed):
                 conditions += 1
@@ -235,11 +234,10 @@ def _parts(view: View, name: str, value: Any) -> Iterable[Where]:
     elif isinstance(value, list):
         yield from (_held(view.all[name].column, item) for item in value)
     else:
-        column = _raw(view.all[name].column)
         for operator, (graphql, _) in OPERATORS.items():
             wanted = getattr(value, operator, strawberry.UNSET)
             if wanted is not strawberry.UNSET:
-                yield _compared(name, column, graphql, wanted)
+                yield _compared(name, view.all[name], graphql, wanted)
 
 
 def _required_condition(view: View, given: Any) -> Where:
@@ -251,35 +249,52 @@ def _raw(column: Any) -> Column:
     return column.element  # type: ignore[no-any-return]
 
 
-def _compared(name: str, column: Column, operator: str, value: Any) -> Where:
-    field = f"{_camel(name)}.{operator}"
+def _compared(name: str, field: ColumnField, operator: str, value: Any) -> Where:
+    label = f"{_camel(name)}.{operator}"
     if value is None:
         if operator not in {"eq", "ne"}:
-            raise BadInput(f"'{field}' can't be null: use isNull", field=field)
-        return Condition(column, operator, None)
+            raise BadInput(f"'{label}' can't be null: use isNull", field=label)
+        return Condition(cast("Column", field.or_null), operator, None)
     if any(
         "\0" in text
         for text in (value if isinstance(value, list) else [value])
         if isinstance(text, str)
     ):
-        raise BadInput(f"'{field}' has a NUL character", field=field)
+        raise BadInput(f"'{label}' has a NUL character", field=label)
+    if operator == "isNull":
+        return Condition(cast("Column", field.or_null), operator, value)
     if isinstance(value, list):
         value = tuple(value)
-    if isinstance(column.type, Epoch) and operator != "isNull":
-        return _seconds(column, operator, value)
-    return Condition(column, operator, value)
+    if isinstance(cast("Column", field.compared).type, Epoch):
+        return _seconds(field, operator, value)
+    return _condition(field, operator, value)
 
 
-def _seconds(column: Column, operator: str, value: Any) -> Where:
+def _condition(field: ColumnField, operator: str, value: Any) -> Condition:
+    """Return a comparison with what a field shows: stored values that it doesn't show are null.
+
+    The column itself is compared, which the database has statistics and indexes of, among the
+    values that are shown.
+    """
+    column, is_shown = cast("Column", field.compared), field.is_shown
+    if is_shown is not None and operator == "ne":
+        return Condition(cast("Column", field.or_null), operator, value)
+    if operator in {"eq", "in"} and not isinstance(column.type, Epoch):
+        # No value of an Int or an enum equals a stored value that isn't shown.
+        is_shown = None
+    return Condition(column, operator, value, is_shown)
+
+
+def _seconds(field: ColumnField, operator: str, value: Any) -> Where:
     """Return a comparison with a column of whole seconds; fractions equal none of them."""
     if operator == "in":
-        return Condition(column, "in", tuple(v for v in value if not v.microsecond))
+        return _condition(field, "in", tuple(v for v in value if not v.microsecond))
     if not value.microsecond:
-        return Condition(column, operator, value)
+        return _condition(field, operator, value)
     if operator in {"eq", "ne"}:
         return All(()) if operator == "ne" else AnyOf(())
     # The column is compared with the whole second before.
-    return Condition(column, {"gte": "gt", "lt": "lte"}.get(operator, operator), value)
+    return _condition(field, {"gte": "gt", "lt": "lte"}.get(operator, operator), value)
 
 
 def _held(column: Any, given: DocumentFilter) -> Where:
@@ -287,19 +302,20 @@ def _held(column: Any, given: DocumentFilter) -> Where:
     if not given.path:
         raise BadInput("'path' must name at least one key", field="path")
     if len(given.path) > 32 or any("\0" in key for key in given.path):  # noqa: PLR2004
-        raise BadInput(f"'path' {given.path} can't be in a document", field="path")
+        raise BadInput(f"'path' {shown(given.path)} can't be in a document", field="path")
     if isinstance(value, (dict, list)):
         raise BadInput("'eq' must be a string, number, boolean or null", field="eq")
-    held = Expression(JSONContains(document, tuple(given.path), value))
+    held = DocumentCondition(document, tuple(given.path), value)
     if value is not None:
         return held
-    return AnyOf((held, Not(Expression(JSONContains(document, tuple(given.path), EXISTS)))))
+    return AnyOf((held, Not(DocumentCondition(document, tuple(given.path), EXISTS))))
 
 
 def sorting(view: View, collection: Collection, given: list[Any] | None) -> Order:
     """Return the order asked for, with tie-breakers, or the collection's own for none."""
     sorts: dict[str, Sort] = {}
     for item in given or []:
-        by = view.all[item.field.value]
-        sorts.setdefault(item.field.value, Sort(by.sort, item.direction is OrderDirection.DESC))  # type: ignore[arg-type]
+        ascending = cast("Sort", view.all[item.field.value].sort)
+        descends = item.direction is OrderDirection.DESC
+        sorts.setdefault(item.field.value, ascending.reversed() if descends else ascending)
     return collection.sorted_by(*sorts.values())

@@ -1,7 +1,6 @@
 """GraphQL over HTTP: from a request to an operation, and from its result to a response."""
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -15,7 +14,7 @@ from gateway.catalogue import checks, json_values
 from gateway.context import Context, Contexts
 from gateway.errors import BadInput, Code, GatewayError, Unavailable, UnknownHash, shown
 from gateway.http_errors import headers_of, status_of
-from gateway.negotiation import weight_of, weights
+from gateway.negotiation import listed, preferred
 from gateway.schema import errors
 from gateway.schema.execution.documents import MethodNotAllowed, OperationError
 from gateway.schema.execution.operations import Executor, Result
@@ -58,13 +57,9 @@ class GraphQLApp:
         """Return the answer to the request's operation, executed in the caller's context."""
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=_ALLOW)
+        if (refusal := _refused(request)) is not None:
+            return refusal
         is_reading = request.method in _READING
-        if not is_reading and request.method != "POST":
-            return _refusal(request, 405, f"{request.method} is not a method of GraphQL over HTTP")
-        media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if not is_reading and media_type != JSON:
-            # Also what keeps web pages of other sites from sending mutations.
-            return _refusal(request, 415, f"the body must be {JSON}, not {shown(media_type)}")
         contexts: Contexts = request.app.state.contexts
         try:
             ctx = await contexts.open(request.headers, request.scope["path"], method=request.method)
@@ -100,6 +95,22 @@ class GraphQLApp:
         except Exception:  # the operation has been executed: its answer must be given
             log.exception("plan not explained")
             return {}
+
+
+def _refused(request: Request) -> Response | None:
+    """Return the answer to a request of a wrong method or media type, else None."""
+    is_reading = request.method in _READING
+    if not is_reading and request.method != "POST":
+        return _refusal(request, 405, f"{request.method} is not a method of GraphQL over HTTP")
+    accept = _accept(request)
+    if preferred(accept, JSON, GRAPHQL_JSON) is None:
+        message = f"the answer is {JSON} or {GRAPHQL_JSON}, none of which is in {shown(accept)}"
+        return _refusal(request, 406, message)
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if not is_reading and media_type != JSON:
+        # Also what keeps web pages of other sites from sending mutations.
+        return _refusal(request, 415, f"the body must be {JSON}, not {shown(media_type)}")
+    return None
 
 
 async def _operation(request: Request) -> tuple[dict[str, Any], dict[str, Any], str | None]:
@@ -169,13 +180,10 @@ def _respond(
     return Response(orjson.dumps(body), status, headers, media_type=media_type)
 
 
+def _accept(request: Request) -> str:
+    return listed(request.scope["headers"], b"accept")
+
+
 def _media_type(request: Request) -> str:
-    return _preferred(request.headers.get("accept", ""))
-
-
-@lru_cache(maxsize=256)
-def _preferred(accept: str) -> str:
-    """Return the newer media type if the header names and prefers it, else plain JSON."""
-    ranges = weights(accept)
-    weight = ranges.get(GRAPHQL_JSON, 0.0)
-    return GRAPHQL_JSON if 0 < weight >= weight_of(JSON, ranges) else JSON
+    # What can't be answered as the caller asked is said in plain JSON.
+    return preferred(_accept(request), JSON, GRAPHQL_JSON) or JSON

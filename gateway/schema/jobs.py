@@ -146,14 +146,14 @@ class UpdateJobInput:
     expected_version: int | None = strawberry.field(
         default=None, description="The version that the job must have, else CONFLICT."
     )
-    description: Maybe[str | None] = strawberry.field(description=NAME)
+    description: Maybe[str | None] = strawberry.field(description=f"{NAME} Null clears it.")
     client_id: Maybe[strawberry.ID | None] = strawberry.field(
         description="The id of the client to run it; null for none."
     )
-    schedule: Maybe[ScheduleInput] = strawberry.field(
+    schedule: Maybe[ScheduleInput | None] = strawberry.field(
         description="Changes to the schedule; keys that are absent stay as they are."
     )
-    actions: Maybe[list[ActionInput]] = strawberry.field(
+    actions: Maybe[list[ActionInput] | None] = strawberry.field(
         description="The job's actions, in place of all that it had."
     )
 
@@ -211,7 +211,8 @@ class Mutation:
     @staticmethod
     async def update_job(ctx: Context, input: UpdateJobInput) -> JobPayload | None:
         """Patch a job."""
-        changes = given(input, "description", "client_id", "schedule", "actions")
+        clearable = ("description", "client_id")
+        changes = given(input, *clearable, "schedule", "actions", clearable=clearable)
         if "schedule" in changes:
             changes["schedule"] = changes["schedule"].document()
         if "actions" in changes:

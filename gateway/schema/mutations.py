@@ -1,6 +1,6 @@
 """Inputs and payloads: what mutations have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -33,9 +33,17 @@ def target(ctx: Context, text: str, name: str, field: str = "id") -> str:
     return item_id
 
 
-def given(patch: Any, *names: str) -> dict[str, Any]:
-    """Return the fields of a patch that are given, null or not."""
-    return {name: value.value for name in names if isinstance(value := getattr(patch, name), Some)}
+def given(patch: Any, *names: str, clearable: Collection[str] = ()) -> dict[str, Any]:
+    """Return the fields of a patch that are given.
+
+    Null says as little as an absent field, except in those of `clearable`, whose value it clears.
+    """
+    return {
+        name: value.value
+        for name in names
+        if isinstance(value := getattr(patch, name), Some)
+        and (value.value is not None or name in clearable)
+    }
 
 
 def without_nulls(document: Mapping[str, Any]) -> dict[str, Any]:

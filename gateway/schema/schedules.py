@@ -25,7 +25,7 @@ def _declare(name: str, types: dict[str, Any], fields: dict[str, Any], **others:
 def _column(key: ScheduleKey) -> Any:
     shown = jobs.CURRENT_PID if key.key == "current_pid" else jobs.COLUMNS[key.key]
     # Status, result and event are filtered by in the job itself.
-    is_filtered = key.type in {str, datetime}
+    is_filtered = key.type in {str, int, datetime}
     return column(shown, key.description, sort=key.type is datetime, is_filtered=is_filtered)
 
 
@@ -33,7 +33,7 @@ def _document(schedule: Any) -> dict[str, Any]:
     """Return the part of a v2 schedule that an input gives."""
     return {
         INPUT_KEYS[name].key: value.value if isinstance(value, Enum) else value
-        for name, value in given(schedule, *INPUT_KEYS).items()
+        for name, value in given(schedule, *INPUT_KEYS, clearable=INPUT_KEYS).items()
     }
 
 
@@ -52,7 +52,10 @@ ScheduleInput: Any = strawberry.input(
     _declare(
         "ScheduleInput",
         {name: Maybe[key.type | None] for name, key in INPUT_KEYS.items()},  # type: ignore[misc,name-defined]
-        {name: strawberry.field(description=key.description) for name, key in INPUT_KEYS.items()},
+        {
+            name: strawberry.field(description=f"{key.description} In an update, null removes it.")
+            for name, key in INPUT_KEYS.items()
+        },
         document=_document,
     ),
     description="A schedule to write. In an update, null removes a key.",

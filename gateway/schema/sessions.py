@@ -89,9 +89,11 @@ class UpdateSessionInput:
     expected_version: int | None = strawberry.field(
         default=None, description="The version that the session must have, else CONFLICT."
     )
-    description: Maybe[str] = strawberry.field(description="The session's name.")
-    hold_off: Maybe[int] = strawberry.field(description=HOLD_OFF)
-    schedule: Maybe[ScheduleInput] = strawberry.field(
+    description: Maybe[str | None] = strawberry.field(
+        description="The session's name. Null clears it."
+    )
+    hold_off: Maybe[int | None] = strawberry.field(description=HOLD_OFF)
+    schedule: Maybe[ScheduleInput | None] = strawberry.field(
         description="Changes to the schedule; jobs that are in the session already keep theirs."
     )
 
@@ -173,7 +175,9 @@ class Mutation:
     @staticmethod
     async def update_session(ctx: Context, input: UpdateSessionInput) -> SessionPayload | None:
         """Patch a session."""
-        changes = given(input, "description", "hold_off", "schedule")
+        changes = given(input, "description", "hold_off", "schedule", clearable=("description",))
+        if changes.get("description", "") is None:
+            changes["description"] = default_of(Table, "description")
         if "schedule" in changes:
             changes["schedule"] = changes["schedule"].document()
         row = await sessions.update(

@@ -12,6 +12,7 @@ from typing import Any
 from gateway.context import Context
 from gateway.errors import BadInput
 from gateway.query.filters import Where
+from gateway.query.paging import Sort
 from gateway.resolvers.collection import Collection, Column, Columns, Owner
 
 DESCRIPTION = "gateway"
@@ -23,10 +24,16 @@ class ColumnField:
     """A field that is a column: how it is selected, filtered and sorted by."""
 
     column: Column
-    sort: Column | None
+    sort: Sort | None
     is_filtered: bool
     kind: Any = None
     """Its type, without `| None`."""
+    compared: Column | None = None
+    """Another column of its type, which filters compare in its place."""
+    is_shown: Column | None = None
+    """The predicate of the stored values that the type doesn't show as null; None for all."""
+    or_null: Column | None = None
+    """The column that is compared, with null for the others."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,9 @@ class ToOneField:
 class ConnectionField:
     """A list of views: of the whole catalogue or, with an owner, of one row.
 
-    `owner` are the columns of the list that hold the parent's project and id, `key` the parent's
-    column field that holds its id; `extra` are columns that the connection's edges show.
+    `owner` are the columns of the list that hold the parent's project and id, `key` and
+    `key_project` the parent's column fields that hold its id, and the project of the list; `extra`
+    are columns that the connection's edges show.
     """
 
     view: str
@@ -59,6 +67,7 @@ class ConnectionField:
     owner: Owner | None
     key: str | None
     extra: Columns
+    key_project: str = "project_id"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +124,7 @@ class View:
     own: Mapping[str, ColumnField]
     """Column fields, by their names in Python."""
     all: Mapping[str, ColumnField]
-    """The same, and those of its parts."""
+    """The same, those of its parts, and columns that only connections need."""
     parts: Mapping[str, str]
     """Embedded fields by their names in Python: the views of their types."""
 

@@ -11,7 +11,7 @@ import asyncpg
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from gateway.catalogue import projections, vocabularies
+from gateway.catalogue import derivations, projections, vocabularies
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, source
 from tests.support.live import PROGRAM
 
@@ -92,7 +92,8 @@ def fill_sqlite(url: str, catalogues: Sequence[Catalogue]) -> None:
 def _rows(table: type[SQLModel], catalogues: Sequence[Catalogue]) -> Iterator[Values]:
     for catalogue in catalogues:
         for row in _ROWS[table](catalogue):
-            yield _DEFAULTS[table] | {"project_id": catalogue.project_id} | row
+            values = _DEFAULTS[table] | {"project_id": catalogue.project_id} | row
+            yield values | derivations.derived(table, values)
 
 
 def _clients(catalogue: Catalogue) -> Iterator[Values]:

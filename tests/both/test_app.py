@@ -213,6 +213,28 @@ async def test_other_hosts(client: httpx.AsyncClient, host: str) -> None:
     assert graphql_error(response)["extensions"]["code"] == "FORBIDDEN"
 
 
+async def test_a_request_is_addressed_to_one_host(make_client: MakeClient) -> None:
+    keystone = {
+        "auth": "keystone",
+        "keystone_auth_url": "http://127.0.0.1:1/v3",
+        "keystone_username": "gateway",
+        "keystone_password": "secret",
+    }
+    for client in (await make_client(**keystone), await make_client(any_host=True)):
+        for hosts in (["a.example", "b.example"], ["a.example", "a.example"], ["a, b"], ["a/b"]):
+            lines = [("Host", host) for host in hosts]
+            for path in ("/", "/healthcheck", "/v2/p/jobs"):
+                response = await client.get(path, headers=lines)
+                assert response.status_code == 400
+                assert hosts[0] in response.json()["description"]
+            response = await client.get("/graphql", headers=lines)
+            assert response.status_code == 400
+            assert graphql_error(response)["extensions"]["code"] == "BAD_USER_INPUT"
+        response = await client.get("/", headers={"Host": "a.example:80"})
+        (version,) = response.json()["versions"]
+        assert version["links"][0]["href"] == "http://a.example:80/v2/"
+
+
 @pytest.mark.parametrize(
     ("origin", "status"),
     [

@@ -1,5 +1,6 @@
 """What a project is not shown of another project's central client that runs its jobs."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from starlette.applications import Starlette
 from gateway.auth.identity import Identity
 from gateway.context import Context
 from gateway.resolvers import clients, jobs
+from tests.support.apps import MakeClient
 
 pytestmark = pytest.mark.anyio
 
@@ -80,3 +82,58 @@ async def test_whose_trust_a_job_uses(
     assert (await member.get(f"/v2/p1/jobs/{mine.id}")).json()["user_credentials"] == own
     app.state.contexts = replace(app.state.contexts, authenticator=Everybody("admin"))
     assert (await member.get(f"/v2/p1/jobs/{job.id}")).json()["user_credentials"] == trust
+
+
+async def found(client: httpx.AsyncClient, **sought: Any) -> list[str]:
+    """The ids of the jobs that a search finds, and then of those that its negation finds."""
+    listed = []
+    for kind in ("match", "match_not"):
+        search = json.dumps({kind: [sought]})
+        answer = await client.get("/v2/p1/jobs", params={"search": search})
+        listed += [job["job_id"] for job in answer.json()["jobs"]]
+    return listed
+
+
+async def test_a_search_tells_nothing_of_a_trust_that_it_hides(
+    member: httpx.AsyncClient, app: Starlette, make_client: MakeClient, ctx: Context
+) -> None:
+    await clients.create(ctx, clients.ClientDraft("own"))
+    for job_id, trustor in (("a", "u2"), ("b", "u1"), ("c", None)):
+        trust = {"trust_id": "t", "trustor_user_id": trustor} if trustor else None
+        draft = jobs.JobDraft([], job_id=job_id, client_id="own", user_credentials=trust)
+        await jobs.create(ctx, draft)
+    # The job of u2 is to the member u1 as one without a trust.
+    assert await found(member, trust_id="t") == ["b", "a", "c"]
+    assert await found(member, trustor_user_id="u2") == ["a", "b", "c"]
+    assert await found(member, trust_id=None) == ["a", "c", "b"]
+    assert await found(member, user_credentials=None) == ["a", "c", "b"]
+    app.state.contexts = replace(app.state.contexts, authenticator=Everybody("admin"))
+    assert await found(member, trust_id="t") == ["a", "b", "c"]
+    assert await found(member, trustor_user_id="u2") == ["a", "b", "c"]
+    assert await found(member, user_credentials=None) == ["c", "a", "b"]
+    # The dialect shows it to everybody who may read the job.
+    other = await make_client(rest_dialect="freezer-19")
+    assert await found(other, trust_id="t") == ["a", "b", "c"]
+
+
+async def test_a_search_tells_nothing_of_a_process_that_it_hides(
+    member: httpx.AsyncClient, app: Starlette, ctx: Context, make_ctx: Callable[[str], Context]
+) -> None:
+    await clients.create(make_ctx("p2"), clients.ClientDraft("central", is_central=True))
+    await clients.create(ctx, clients.ClientDraft("own"))
+    for job_id, client_id in (("a", "central"), ("b", "own")):
+        draft = jobs.JobDraft([], job_id=job_id, client_id=client_id, schedule=dict(RUNNING))
+        await jobs.create(ctx, draft)
+    assert await found(member, current_pid=4711) == ["b", "a"]
+    assert await found(member, current_pid=None) == ["a", "b"]
+    query = (
+        "query($is: IntFilter) { jobs(where: {schedule: {currentPid: $is}}) { nodes { jobId } } }"
+    )
+    for given, ids in (({"eq": 4711}, ["b"]), ({"isNull": True}, ["a"]), ({"lt": 5000}, ["b"])):
+        sent = {"query": query, "variables": {"is": given}}
+        answer = (await member.post("/graphql", json=sent)).json()
+        assert [node["jobId"] for node in answer["data"]["jobs"]["nodes"]] == ids
+    # It is shown to administrators in v2.
+    app.state.contexts = replace(app.state.contexts, authenticator=Everybody("admin"))
+    assert await found(member, current_pid=4711) == ["a", "b"]
+    assert await found(member, current_pid=None) == ["a", "b"]

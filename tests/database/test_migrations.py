@@ -1,7 +1,9 @@
 """Migrations lead to the tables of the models, collations and indexes included, and back."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 from gateway import migrations
+from gateway.catalogue.derivations import calendar_time, derived
+from gateway.catalogue.tables import Backup, Session, columns, source
 from gateway.db.database import Database
 from gateway.errors import Unavailable
 from gateway.settings import load
@@ -167,3 +171,47 @@ async def test_a_server_that_is_down() -> None:
     with pytest.raises(Unavailable):
         await migrations.upgrade(database)
     await database.close()
+
+
+TIMES = {"b0": 1_700_000_000, "b1": -1, "b2": None, "b3": 1_774_751_400_123, "b4": -86_400}
+TEXTS = {"curr_backup_level": "3", "max_level": 7.0, "backup_size_compressed": "123456"}
+
+
+async def test_what_is_derived_is_filled_in_for_rows_stored_earlier(blank: Database) -> None:
+    await migrations.upgrade(blank, "0002")
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    times = {"created_at": moment, "updated_at": moment, "version": 0}
+    # More than a batch.
+    names = [*TIMES, *(f"n{number:04}" for number in range(2100))]
+    backups = [
+        {"project_id": "p1", "id": name, "user_id": "u", "status": "available", "level": None}
+        | {"backup_name": "Ночной" if name == "b0" else name, "sort_time": TIMES.get(name) or 0}
+        | {"backup_metadata": json.dumps(TEXTS), "time_stamp": TIMES.get(name), "max_level": 5}
+        | times
+        for name in names
+    ]
+    session = {"project_id": "p1", "id": "s", "user_id": "u", "description": "ZÜRICH"}
+    session |= {"hold_off": 0, "session_tag": 0, "schedule": "{}", "job_states": "{}"} | times
+    async with blank.transaction() as connection:
+        for table, rows in ((Backup, backups), (Session, [session])):
+            # No other columns than those given, not even by their defaults.
+            typed = (sa.column(name, columns(table)[name].type) for name in rows[0])
+            stored = sa.table(source(table).name, *typed)
+            given = {name: sa.bindparam(name) for name in rows[0]}
+            await connection.execute(sa.insert(stored).values(given), rows)
+    assert (await migrations.upgrade(blank)).is_current
+    own = columns(Backup)
+    query = sa.select(own.id, own.calendar_time, own.folded, own.level, own.max_level)
+    found = {row[0]: tuple(row)[1:] for row in await blank.rows(query)}
+    assert len(found) == len(names)
+    for name in names:
+        time = calendar_time(TIMES.get(name))
+        assert found[name] == (time, "ночной" if name == "b0" else None, 3, 5)
+    assert [row[0] for row in await blank.rows(sa.select(columns(Session).folded))] == ["zürich"]
+    # What is derived now is what would be derived by writing the row again.
+    whole = sa.select(*own)
+    for row in await blank.rows(whole):
+        values = {column.key: getattr(row, column.key) for column in own}
+        assert derived(Backup, values).items() <= values.items()
+    await migrations.downgrade(blank, "0002")
+    assert "calendar_time" not in str(await described(blank))

@@ -114,7 +114,7 @@ async def test_an_index_is_built_while_others_write(
     writer, second = await asyncpg.connect(url), await asyncpg.connect(url)
     await writer.execute("BEGIN")
     await writer.execute("LOCK TABLE jobs IN ROW EXCLUSIVE MODE")
-    building = asyncio.create_task(online.build_indexes(postgres))
+    building = asyncio.create_task(online.build_indexes(postgres, online.declared_indexes()))
     await until_waiting(other, building, "CREATE INDEX CONCURRENTLY")
     # A second writer doesn't queue up behind it.
     await second.execute("SET lock_timeout = '1ms'")
@@ -139,11 +139,13 @@ async def test_a_migration_leaves_indexes_of_existing_tables_for_later(
     postgres: Database, other: asyncpg.Connection
 ) -> None:
     def migrate(connection: sa.Connection) -> None:
-        option = {online.EXISTING_TABLES: online.existing_tables(connection)}
-        operations = Operations(MigrationContext.configure(connection, opts=option))
+        postponed = online.Postponed(connection)
+        opts = {"postponed": postponed}
+        operations = Operations(MigrationContext.configure(connection, opts=opts))
         operations.create_index("ix_later", "jobs", ["project_id"])
         operations.create_table("new", sa.Column("id", sa.Integer))
         operations.create_index("ix_new", "new", ["id"])
+        assert [index.name for index in postponed.indexes] == ["ix_later"]
 
     await online.change(postgres, migrate)
     found = await other.fetch("SELECT indexname FROM pg_indexes WHERE indexname LIKE 'ix_%'")

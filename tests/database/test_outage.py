@@ -9,6 +9,7 @@ import pytest
 from gateway import migrations
 from gateway.app import create_app
 from gateway.db.database import Database
+from gateway.migrations import readiness
 from gateway.settings import load
 from tests.support.apps import opened
 from tests.support.databases import Postgres
@@ -105,7 +106,10 @@ async def test_a_server_that_hangs(client: httpx.AsyncClient, cable: Cable) -> N
     assert await serves(client)
 
 
-async def test_a_server_that_is_down_at_the_start(cable: Cable) -> None:
+async def test_a_server_that_is_down_at_the_start(
+    cable: Cable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "FAILURE_SECONDS", 0)
     await cable.cut()
     async with opened(create_app(load(database_url=cable.url))) as client:
         assert await is_unavailable(client)
@@ -113,7 +117,8 @@ async def test_a_server_that_is_down_at_the_start(cable: Cable) -> None:
         assert await serves(client)
 
 
-async def test_a_schema_that_is_not_there_yet(empty: str) -> None:
+async def test_a_schema_that_is_not_there_yet(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "FAILURE_SECONDS", 0)
     async with opened(create_app(load(database_url=empty))) as client:
         assert await is_unavailable(client)
         assert "freezer-gateway db upgrade" in (await client.get("/v2/p/jobs")).text

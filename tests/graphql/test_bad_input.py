@@ -60,7 +60,6 @@ def mark(order: str) -> str:
 
 BY_NAME = mark("backup_name,sort_time,id")
 CURSORS = {
-    "empty": "",
     "no hexadecimal digits": "!!!",
     "half a byte": "5b2",
     "not ASCII": "é",

@@ -93,7 +93,7 @@ async def test_walks_in_both_directions_show_the_whole_list(  # noqa: PLR0913, P
     project = fresh_project()
     await store(database, Backup, project, rows)
     condition, holds = WHERES[where]
-    found = arranged([row for row in rows if holds(row)], order, ["backup_name", "time_stamp"])
+    found = arranged([row for row in rows if holds(row)], order, ["backup_name", "sort_time"])
     walker = Walker(graphql, project, found, where=condition, orderBy=argument(order))
     await walker.forwards(length)
     await walker.backwards(length)
@@ -112,7 +112,7 @@ async def test_a_page_between_two_cursors_knows_what_is_around_it(  # noqa: PLR0
 ) -> None:
     project = fresh_project()
     await store(database, Backup, project, rows)
-    whole = arranged(rows, order, ["backup_name", "time_stamp"])
+    whole = arranged(rows, order, ["backup_name", "sort_time"])
     walker = Walker(graphql, project, whole, orderBy=argument(order))
     cursors = [edge["cursor"] for edge in (await walker.page())["edges"]]
     # Places past the end are no cursors.
@@ -145,7 +145,7 @@ async def test_a_search_is_counted_and_walked(
 
     project = fresh_project()
     await store(database, Backup, project, rows)
-    found = arranged(list(filter(holds, rows)), [], ["backup_name", "time_stamp"])
+    found = arranged(list(filter(holds, rows)), [], ["backup_name", "sort_time"])
     await Walker(graphql, project, found, search=text).forwards(3)
 
 

@@ -176,6 +176,15 @@ async def test_a_query_may_come_by_get(client: httpx.AsyncClient) -> None:
         ("application/*", False),
         ("*/*", False),
         ("", False),
+        ("application/graphql-response+json;q=0, */*", False),
+        ("application/json;q=0, application/graphql-response+json", True),
+        ("application/json;q=0, */*", True),
+        ("application/json;q=0.5, application/*", True),
+        ("*/*;q=0.1, application/graphql-response+json;q=0.1", True),
+        ("application/graphql-response+json;q=0.5, */*", False),
+        ("application/graphql-response+json;q=nonsense", True),
+        ('text/plain;x=",application/json", application/graphql-response+json', True),
+        ("application/json;v=1;q=0, application/json, application/*;q=0.9", False),
     ],
 )
 async def test_the_media_type_is_negotiated(
@@ -184,3 +193,32 @@ async def test_the_media_type_is_negotiated(
     response = await client.post("/graphql", json={"query": VIEWER}, headers={"Accept": accept})
     name = "graphql-response+json" if newer else "json"
     assert response.headers["Content-Type"] == f"application/{name}; charset=utf-8"
+    assert response.json() == {"data": {"viewer": {"user": "local"}}}
+    # On two lines it is the same list.
+    lines = [("Accept", "image/gif"), ("Accept", accept or "application/json")]
+    response = await client.post("/graphql", json={"query": VIEWER}, headers=lines)
+    assert response.headers["Content-Type"] == f"application/{name}; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/graphql-response+json;q=0, application/json;q=0",
+        "application/json;q=0.0",
+        "application/*;q=0, */*",
+        "*/*;q=0",
+        "text/html",
+    ],
+)
+async def test_what_the_caller_does_not_take_is_not_executed(
+    client: httpx.AsyncClient, accept: str
+) -> None:
+    ask = {"json": {"query": ONE_JOB}, "headers": JSON | {"Accept": accept}}
+    response = await client.post("/graphql", **ask)
+    assert response.status_code == 406
+    assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert response.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    response = await client.post(
+        "/graphql", json={"query": "{ jobs { totalCount } }"}, headers=JSON
+    )
+    assert response.json() == {"data": {"jobs": {"totalCount": 1}}}

@@ -109,7 +109,7 @@ WRONG: Mapping[str, tuple[dict[str, Any], str]] = {
     "too short a page": ({"n": -1}, "between 0 and 20"),
     "too many ids": ({"n": 0, "ids": [ID] * 501}, "501 nodes"),
     "no number": ({"n": "x"}, "Int cannot represent"),
-    "null in place of a list": ({"ids": None}, "not to be None"),
+    "null in place of a list": ({"ids": None}, "not to be null"),
     "what is no id": ({"ids": ["zzz"]}, "'zzz' is not the id"),
     "an unknown key of a filter": ({"w": {"nothing": 1}}, "nothing"),
     "a filter that means nothing": ({"w": {"status": {"in": None}}}, "can't be null"),

@@ -87,6 +87,7 @@ UPDATES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("Job", {"clientId": None}, {"clientId": None}),
     ("Job", {"clientId": ""}, {"clientId": None}),
     ("Job", {"actions": []}, {"actions": {"nodes": []}}),
+    ("Job", {"actions": None, "schedule": None}, {}),
     ("Job", {"schedule": {}}, {}),
     (
         "Job",
@@ -102,6 +103,8 @@ UPDATES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("Action", {}, {}),
     ("Action", {"mandatory": True}, {"mandatory": True}),
     ("Action", {"maxRetries": 9}, {"maxRetries": 9}),
+    ("Action", {"maxRetries": None, "maxRetriesInterval": None, "mandatory": None}, {}),
+    ("Action", {"freezerAction": None}, {}),
     ("Action", {"freezerAction": {"mode": None}}, {"freezerAction": {"action": "backup"}}),
     (
         "Action",
@@ -110,6 +113,7 @@ UPDATES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("Backup", {}, {}),
     ("Backup", {"status": "ERROR"}, {"status": "ERROR"}),
+    ("Backup", {"status": None, "metadata": None}, {}),
     ("Backup", {"metadata": {}}, {}),
     ("Backup", {"metadata": {"extra": None}}, {"metadata": METADATA}),
     ("Backup", {"metadata": {"extra": {"a": None}}}, {"metadata": METADATA | {"extra": {"b": 2}}}),
@@ -119,6 +123,8 @@ UPDATES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"metadata": METADATA | {"hostname": "h2", "extra": [1]}, "hostname": "h2"},
     ),
     ("Session", {"description": "new"}, {"description": "new"}),
+    ("Session", {"description": None}, {"description": ""}),
+    ("Session", {"holdOff": None, "schedule": None}, {}),
     (
         "Session",
         {"schedule": {"month": "1"}},
@@ -146,19 +152,12 @@ async def test_an_update_changes_what_is_given_and_nothing_else(
 @pytest.mark.parametrize(
     ("kind", "given"),
     [
-        ("Job", {"schedule": None}),
-        ("Job", {"actions": None}),
         ("Job", {"actions": [{}]}),
         ("Job", {"schedule": {"interval": "sometimes"}}),
         ("Job", {"schedule": {"date": "tomorrow"}}),
         ("Job", {"description": "é" * 33}),
-        ("Action", {"maxRetries": None}),
-        ("Action", {"mandatory": None}),
-        ("Action", {"freezerAction": None}),
         ("Action", {"freezerAction": []}),
         ("Action", {"freezerAction": {"mode": "sideways"}}),
-        ("Backup", {"status": None}),
-        ("Backup", {"metadata": None}),
         ("Backup", {"metadata": "text"}),
         ("Backup", {"metadata": {"container": None}}),
         ("Backup", {"metadata": {"backup_name": 5}}),

@@ -4,9 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from sqlmodel import SQLModel
 
+from gateway.catalogue import derivations
+from gateway.catalogue.tables import Action, Backup, Client, Job, Session
 from gateway.db.database import Database
 from tests.support.apps import GraphQL
+from tests.support.lists import store
 from tests.support.tell import METADATA, Teller
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +21,16 @@ FOUND: Mapping[str, Sequence[tuple[str, set[str]]]] = {
         ("alpha", {"nightly of ALPHA"}),
         ("host-b", {"Nightly ÄÖ"}),
         ("ÄÖ", {"Nightly ÄÖ"}),
-        ("äö", set()),
+        ("äö", {"Nightly ÄÖ"}),
+        ("Äö", {"Nightly ÄÖ"}),
+        ("ночной", {"Ночной Zürich", "НОЧНОЙ ZÜRICH"}),
+        ("ZÜRICH", {"Ночной Zürich", "НОЧНОЙ ZÜRICH"}),
+        ("zürich", {"Ночной Zürich", "НОЧНОЙ ZÜRICH"}),
+        ("STRASSE", {"Straße"}),
+        ("straße", {"Straße"}),
+        # Never across two names, whatever stands between them.
+        ("straße\x1fbox", set()),
+        ("\x1f", set()),
         ("uuid-1", {"nightly of ALPHA"}),
         ("uuid-", set()),
         ("%", {"100%"}),
@@ -39,6 +52,17 @@ FOUND: Mapping[str, Sequence[tuple[str, set[str]]]] = {
 }
 SHOWN = {"backup": "backupName", "job": "description", "action": "actionId", "client": "clientId"}
 
+_RAW: Mapping[type[SQLModel], dict[str, Any]] = {
+    Action: {"user_id": "u", "freezer_action": "{}"},
+    Backup: {"user_id": "u", "backup_name": "b", "backup_metadata": "{}"},
+    Client: {"user_id": "u"}
+    | dict.fromkeys(
+        ("supported_actions", "supported_modes", "supported_storages", "supported_engines"), "[]"
+    ),
+    Job: {"user_id": "u", "job_schedule": "{}"},
+    Session: {"user_id": "u", "schedule": "{}"},
+}
+
 
 @pytest.fixture
 async def tell(graphql: GraphQL, database: Database) -> Teller:
@@ -49,6 +73,9 @@ async def tell(graphql: GraphQL, database: Database) -> Teller:
         {"backup_name": "nightly of ALPHA", "backup_uuid": "uuid-1"},
         {"backup_name": "Nightly ÄÖ", "hostname": "HOST-B"},
         {"backup_name": "100%"},
+        {"backup_name": "Ночной Zürich"},
+        {"backup_name": "НОЧНОЙ ZÜRICH"},
+        {"backup_name": "Straße", "hostname": "box"},
     ]
     for metadata in backups:
         await tell("registerBackup", metadata=METADATA | metadata)
@@ -71,3 +98,35 @@ async def test_a_search_finds(tell: Teller, graphql: GraphQL, kind: str) -> None
             assert {node[field] for node in page["nodes"]} == expected, text
             assert page["totalCount"] == len(expected)
     assert await tell.ask(f'{{ it: {kind}s(search: "", first: 0) {{ totalCount }} }}')
+
+
+NAMES = ["Ночной Zürich", "ΣΊΣΥΦΟΣ", "Straße", "ĀB", "plain", "ǅ", "İ"]
+
+
+@pytest.mark.parametrize("table", derivations.NAMES, ids=lambda table: table.__name__)
+async def test_every_name_is_found_in_any_case(
+    graphql: GraphQL, database: Database, table: type[SQLModel]
+) -> None:
+    kind = table.__name__.lower()
+    query = f"query($text: String) {{ it: {kind}s(search: $text) {{ nodes {{ {kind}Id }} }} }}"
+    for name in derivations.NAMES[table]:
+        rows = [_RAW[table] | {"id": f"r{at}", name: text} for at, text in enumerate(NAMES)]
+        await store(database, table, name, rows)
+        for text in NAMES:
+            for sought in (text, text.lower(), text.upper(), text.swapcase(), text[:3].upper()):
+                folded = sought.casefold()
+                body = await graphql(query, {"text": sought}, project=name)
+                found = {node[f"{kind}Id"] for node in body["data"]["it"]["nodes"]}
+                expected = {row["id"] for row in rows if folded in str(row[name]).casefold()}
+                assert found == expected, (name, sought)
+
+
+async def test_a_name_is_found_as_it_is_after_a_change(tell: Teller, graphql: GraphQL) -> None:
+    made = await tell("createSession", description="Ночной", schedule={})
+    for old, new in (("НОЧНОЙ", "Zürich"), ("ZÜRICH", "plain"), ("PLAIN", "Ёлка"), ("ёлка", "Ä")):
+        query = "query($text: String) { sessions(search: $text) { totalCount } }"
+        found = (await graphql(query, {"text": old}))["data"]["sessions"]["totalCount"]
+        assert found == 1, old
+        await tell("updateSession", id=made["id"], description=new)
+        found = (await graphql(query, {"text": old}))["data"]["sessions"]["totalCount"]
+        assert found == 0, old

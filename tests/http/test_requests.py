@@ -79,7 +79,11 @@ ROWS: dict[str, tuple[bytes, *tuple[Expected, ...]]] = {
     ),
     "the page with a slash": (
         raw(f"GET /graphql/?{QUERY} HTTP/1.1\nHost: localhost\nAccept: text/html"),
-        Expected(307, {"location": f"../graphql?{QUERY}", "vary": "Accept"}, b""),
+        Expected(
+            307,
+            {"location": f"../graphql?{QUERY}", "vary": "X-Project-Id, X-Auth-Token, Accept"},
+            b"",
+        ),
     ),
     "HEAD of a query": (
         raw(f"HEAD /graphql?{QUERY} HTTP/1.1\nHost: localhost\nAccept: {JSON}"),
@@ -306,6 +310,55 @@ ROWS: dict[str, tuple[bytes, *tuple[Expected, ...]]] = {
     "an absolute target with a query": (
         raw(f"GET http://localhost:9090/graphql?{QUERY} HTTP/1.1\nHost: localhost:9090"),
         DATA,
+    ),
+    "an absolute target of another host": (
+        raw("GET http://evil.example/v2/raw/jobs HTTP/1.1\nHost: localhost"),
+        Expected(403, has=b"'evil.example' is not loopback"),
+    ),
+    "an absolute target of this host, and another Host": (
+        raw("GET http://localhost/v2/raw/jobs HTTP/1.1\nHost: evil.example"),
+        Expected(200, {"content-type": JSON}, b'{"jobs":[]}'),
+    ),
+    "an absolute target with a user": (
+        raw("GET http://localhost@evil.example/v2/raw/jobs HTTP/1.1\nHost: localhost"),
+        Expected(403, has=b"'evil.example' is not loopback"),
+    ),
+    "an absolute target and two Hosts": (
+        raw("GET http://localhost/v2/raw/jobs HTTP/1.1\nHost: localhost\nHost: localhost"),
+        Expected(400, has=b"several"),
+    ),
+    "the address of an absolute target": (
+        raw("GET http://localhost:1234/ HTTP/1.1\nHost: 127.0.0.1"),
+        Expected(300, has=b'"http://localhost:1234/v2/"'),
+    ),
+    "the created item's address with an absolute target": (
+        raw(CLIENTS.replace(" /", " http://[::1]:5/").replace("localhost", "evil.example"), CLIENT),
+        Expected(201, {"location": "http://[::1]:5/v2/raw/clients/raw"}, CLIENT_ID),
+    ),
+    "every method of no path": (
+        raw("OPTIONS * HTTP/1.1\nHost: localhost"),
+        Expected(404, has=b"'*'"),
+    ),
+    # Hosts
+    "two Hosts": (
+        raw("GET /v2/raw/jobs HTTP/1.1\nHost: evil.example\nHost: 127.0.0.1"),
+        Expected(400, {"content-type": JSON}, has=b"'evil.example', '127.0.0.1'"),
+    ),
+    "two Hosts the other way": (
+        raw("GET / HTTP/1.1\nHost: 127.0.0.1\nHost: evil.example"),
+        Expected(400, has=b"several"),
+    ),
+    "two equal Hosts": (
+        raw(f"GET /graphql?{QUERY} HTTP/1.1\nHost: localhost\nhOST: localhost"),
+        Expected(400, {"content-type": JSON}, has=b"BAD_USER_INPUT"),
+    ),
+    "two Hosts in one": (
+        raw("GET /v2/raw/jobs HTTP/1.1\nHost: 127.0.0.1, evil.example"),
+        Expected(400, has=b"is no host"),
+    ),
+    "a Host with a path": (
+        raw("GET / HTTP/1.1\nHost: localhost/x"),
+        Expected(400, has=b"is no host"),
     ),
     "slashes and one too many": (
         raw("GET /v2//raw/jobs// HTTP/1.1\nHost: localhost"),

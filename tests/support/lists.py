@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from sqlmodel import SQLModel
 
-from gateway.catalogue.tables import columns
+from gateway.catalogue.derivations import calendar_time
+from gateway.catalogue.tables import NO_TIME, columns
 from gateway.db.database import Database
 from tests.support.apps import GraphQL
 
@@ -28,7 +29,8 @@ WORDS = ["", "a", "B", "b", "aB", "ab a", "é", "e\u0301", "ß", "☃", "😀", 
 names = st.sampled_from(WORDS[1:])
 numbers = st.sampled_from([-2, 0, 1, 2, 7])
 sizes = st.sampled_from([-(2**63), 0, 1, 2**53 + 1, 2**63 - 1])
-seconds = st.sampled_from([-100, 0, 1, 2, 1_700_000_000])
+# The last two are no times: not yet, and milliseconds.
+seconds = st.sampled_from([-100, 0, 1, 2, 1_700_000_000, -1, 1_774_751_400_123])
 
 BACKUP: Mapping[str, st.SearchStrategy[Any]] = {
     "backup_name": names,
@@ -112,10 +114,10 @@ def arranged(rows: Sequence[Fields], order: Order, default: Sequence[str]) -> li
 
 
 def _key(field: str) -> Callable[[Fields], tuple[bool, Any]]:
-    column = "sort_time" if field == "time_stamp" else field
-
     def key(row: Fields) -> tuple[bool, Any]:
-        value = row[column]
+        value = row[field]
+        if field == "time_stamp" and calendar_time(value) == NO_TIME:
+            value = None
         return value is not None, value.encode() if isinstance(value, str) else value or 0
 
     return key

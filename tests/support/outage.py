@@ -12,7 +12,8 @@ class Cable:
     """Forwards a port of this machine to a PostgreSQL server.
 
     `cut` ends every connection and refuses others; `jam` keeps connections, and takes others, but
-    nothing passes; `mend` undoes either.
+    nothing passes; `mend` undoes either. `jam_at` jams it when a word is sent to the server, before
+    or after it has arrived.
     """
 
     def __init__(self, url: str) -> None:
@@ -23,6 +24,10 @@ class Cable:
         self._writers: set[asyncio.StreamWriter] = set()
         self._flowing = asyncio.Event()
         self._port = 0
+        self.accepted = 0
+        """How many connections there have been."""
+        self._word: bytes | None = None
+        self._arrives = False
 
     @property
     def url(self) -> str:
@@ -59,9 +64,14 @@ class Cable:
         """Let nothing through, in silence."""
         self._flowing.clear()
 
+    def jam_at(self, word: bytes, *, arrives: bool) -> None:
+        """Jam it when this word is sent; it arrives or not, but no answer comes back."""
+        self._word, self._arrives = word, arrives
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self.accepted += 1
         self._tasks.add(task)
         try:
             async with self._far_end() as (far_reader, far_writer):
@@ -89,6 +99,12 @@ class Cable:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
+            if self._word is not None and self._word in data:
+                if self._arrives:
+                    writer.write(data)
+                    data = b""
+                self._word = None
+                self.jam()
             await self._flowing.wait()
             writer.write(data)
             await writer.drain()

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 import orjson
@@ -12,11 +13,24 @@ from graphql import GraphQLEnumType
 
 from gateway.auth.identity import Identity
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns
+from gateway.catalogue.vocabularies import BackupStatus, JobEvent, JobResult, JobStatus
 from gateway.db.database import Database
 from gateway.errors import Forbidden
 from tests.support.faults import Faults
 from tests.support.reference_lists import Row
 
+_SECONDS = ("time_stamp", "time_created", "time_started", "time_ended", "time_start", "time_end")
+_INTEGERS = (
+    *("level", "max_level", "max_retries", "max_retries_interval", "timeout", "priority"),
+    *("session_tag", "hold_off", "shown_pid"),
+)
+_WORDS: Mapping[tuple[str, str], type[StrEnum]] = {
+    ("Backup", "status"): BackupStatus,
+    ("Job", "event"): JobEvent,
+    ("Job", "result"): JobResult,
+    ("Job", "status"): JobStatus,
+    ("Session", "result"): JobResult,
+}
 TABLES = {"Action": Action, "Backup": Backup, "Client": Client, "Job": Job, "Session": Session}
 
 
@@ -61,7 +75,22 @@ async def read(database: Database) -> Catalogue:
         job["shown_pid"] = None if by_others else job["current_pid"]
         job["shown_schedule"] = orjson.dumps(schedule).decode()
         job["actions"] = actions[id(job)]
+    for name, own in rows.items():
+        for row in own:
+            row["shown_as_null"] = {
+                column for column, value in row.items() if not _is_shown(name, column, value)
+            }
     return Catalogue(rows, uses)
+
+
+def _is_shown(table: str, column: str, value: Any) -> bool:
+    """Return False for a value that the GraphQL type of its field has no place for."""
+    if column in _SECONDS:
+        return _clock(value) is not None
+    if column in _INTEGERS:
+        return value is None or abs(value + 0.5) < 2**31
+    words = _WORDS.get((table, column))
+    return words is None or value in set(words)
 
 
 @dataclass(frozen=True)
@@ -135,11 +164,17 @@ class Reader:
                 row for row in rows if any(_same(action, item.row) for action in row["actions"])
             ]
         own, column = item.row, f"{item.type.lower()}_id"
-        return [
-            row
-            for row in rows
-            if row["project_id"] == own["project_id"] and row[column] == own["id"]
-        ]
+        project = own["project_id"] if item.across else self._served(item)
+        return [row for row in rows if row["project_id"] == project and row[column] == own["id"]]
+
+    def _served(self, item: Item) -> str:
+        """Return the project that an item is shown in: a central client serves the caller's."""
+        own = any(
+            _same(row, {"project_id": self.project, "id": item.row["id"]})
+            for row in self.catalogue.rows["Client"]
+        )
+        is_central = item.type == "Client" and not own
+        return self.project if is_central else str(item.row["project_id"])
 
     def convert(self, value: Any, type_: Any) -> Any:
         """Return a column's value as GraphQL shows it in a field of this type."""

@@ -1,7 +1,6 @@
 """Lists as GraphQL is to show them, worked out in Python: conditions, searches, orders, pages."""
 
 import operator
-import string
 from calendar import timegm
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +49,6 @@ _SEARCHED = {
 """The columns that a search looks at: ids, and names."""
 _MOMENTS = {"created_at", "updated_at"}
 _SCHEDULE_WORDS = {"status", "result", "event", "timeCreated", "timeStarted", "timeEnded"}
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def column_of(type_: str, field: str) -> str:
@@ -138,8 +136,13 @@ def _compared(
     wanted: Any,
     row: Row,
 ) -> bool:
-    value = row[column]
+    value = shown_value(row, column)
     return compare(None if value is None else read(value), wanted)
+
+
+def shown_value(row: Row, column: str) -> Any:
+    """Return a column's value, or None for one that its field shows as null."""
+    return None if column in row.get("shown_as_null", ()) else row[column]
 
 
 def _same(value: Any) -> Any:
@@ -185,12 +188,12 @@ def _json_type(value: Any) -> type:
 def search(type_: str, text: str) -> Holds:
     """Return what it means to look for a text in rows of a type; in a job, also in its actions."""
     ids, names = _SEARCHED[type_]
-    lowered = text.translate(_LOWER)
+    folded = text.casefold()
 
     def holds(row: Row) -> bool:
         return (
             any(row[column] == text for column in ids)
-            or any(lowered in (row[column] or "").translate(_LOWER) for column in names)
+            or any(folded in (row[column] or "").casefold() for column in names)
             or any(map(inner, row.get("actions", ())))
         )
 
@@ -222,14 +225,14 @@ def order_of(
 
 def _sorted_by(type_: str, field: str) -> str:
     if field == "TIME_STAMP":
-        return "sort_time"
+        return "calendar_time"
     head, *tail = field.lower().split("_")
     return column_of(type_, head + "".join(word.title() for word in tail))
 
 
 def key_of(order: Order, row: Row) -> Key:
     """Return a row's place in the order."""
-    return tuple(row[column] for column, _ in order)
+    return tuple(shown_value(row, column) for column, _ in order)
 
 
 def compared(order: Order, one: Key, other: Key) -> int:

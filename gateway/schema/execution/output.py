@@ -26,6 +26,8 @@ from gateway.schema.views import View
 Built = list[dict[str, Any]]
 Found = Mapping[ItemKey, Any]
 """The objects of the response that a child found, by the keys of its parents."""
+KeyFields = tuple[str, str]
+"""The column fields of a row that hold an id, and the project in which it is one."""
 
 
 class Child(Protocol):
@@ -43,10 +45,17 @@ class Child(Protocol):
 class LevelCode(CodeNames):
     """The names of generated code that reads rows `r` of certain columns."""
 
-    def __init__(self, index: Mapping[str, int], converters: Sequence[Converter]) -> None:
+    def __init__(
+        self,
+        index: Mapping[str, int],
+        converters: Sequence[Converter],
+        *,
+        all_projects: bool = False,
+    ) -> None:
         super().__init__()
         self.index = index
         self.converters = converters
+        self.all_projects = all_projects
 
     def raw(self, name: str) -> str:
         """Return the code of a column as the driver has it."""
@@ -57,9 +66,12 @@ class LevelCode(CodeNames):
         convert = self.converters[self.index[name]]
         return self.raw(name) if convert is None else f"{self(convert)}({self.raw(name)})"
 
-    def item_key(self, name: str) -> str:
-        """Return the code of the row's project, and of the column that holds an id in it."""
-        return f"{self.raw('project_id')}, {self.raw(name)}"
+    def item_key(self, name: str, project: str = "project_id") -> str:
+        """Return the code of the columns that hold a project, and an id in it.
+
+        What is read across projects belongs to the row's own project.
+        """
+        return f"{self.raw('project_id' if self.all_projects else project)}, {self.raw(name)}"
 
 
 class ObjectOutput:
@@ -70,8 +82,8 @@ class ObjectOutput:
         self.names = {"project_id", view.key} if view.key else set()
         """The column fields that it reads, by their names in Python."""
         self.fields: list[OutputField] = []
-        self.children: list[tuple[OutputField, str, Child]] = []
-        """Each with its field, and the column field that holds its key."""
+        self.children: list[tuple[OutputField, KeyFields, Child]] = []
+        """Each with its field, and the column fields that hold its key."""
         self._codes: list[Callable[[LevelCode], str]] = []
         self._parts: dict[str, ObjectOutput] = {}
 
@@ -102,12 +114,17 @@ class ObjectOutput:
         self._parts[field.key] = inner
         self._add(field, inner.code)
 
-    def child(self, field: OutputField, name: str, child: Child) -> None:
-        """Show an item or a page of the row's; `name` is the column field with the child's key."""
-        self.names.add(name)
+    def child(
+        self, field: OutputField, name: str, child: Child, project: str = "project_id"
+    ) -> None:
+        """Show an item or a page of the row's.
+
+        `name` and `project` are the column fields that hold the child's id, and its project.
+        """
+        self.names |= {name, project}
         number = len(self.children)
-        self.children.append((field, name, child))
-        self._add(field, lambda code: f"c{number}.get(({code.item_key(name)}))")
+        self.children.append((field, (name, project), child))
+        self._add(field, lambda code: f"c{number}.get(({code.item_key(name, project)}))")
 
     def _add(self, field: OutputField, code: Callable[[LevelCode], str]) -> None:
         self.fields.append(field)
@@ -157,7 +174,8 @@ class LevelPlan:
         self.columns: Columns = view.columns(frozenset(names))
         self.index = {str(column.key): base + at for at, column in enumerate(self.columns)}
         self.outputs = tuple(outputs)
-        self._builds: Sequence[Callable[..., Built]] | None = None
+        self._builds: dict[bool, Sequence[Callable[..., Built]]] = {}
+        """The functions of rows read across projects, and of others."""
 
     async def build(
         self, execution: Execution, rows: Sequence[Row], *, all_projects: bool
@@ -165,30 +183,42 @@ class LevelPlan:
         """Return the objects of these rows, with all that is below them, for each output."""
         if not rows:
             return [[] for _ in self.outputs]
-        if self._builds is None:
-            self._builds = [output.compile(self._code(rows)) for output in self.outputs]
+        builds = self._builds.get(all_projects)
+        if builds is None:
+            builds = self._builds[all_projects] = [
+                output.compile(self._code(rows, all_projects=all_projects))
+                for output in self.outputs
+            ]
         built = []
-        for build, output in zip(self._builds, self.outputs, strict=True):
+        for build, output in zip(builds, self.outputs, strict=True):
             found: Sequence[Any] = ()
             if output.children:
                 found = await gather_all(
                     *(
-                        child.load(execution, self._keys(name, rows), all_projects=all_projects)
-                        for _, name, child in output.children
+                        child.load(
+                            execution,
+                            self._keys(*key, rows, all_projects=all_projects),
+                            all_projects=all_projects,
+                        )
+                        for _, key, child in output.children
                     )
                 )
             try:
                 built.append(build(rows, *found))
             except Exception:  # noqa: BLE001 - found, and shown, by the next
-                built.append(output.build_each(execution, self._code(rows), rows, found))
+                code = self._code(rows, all_projects=all_projects)
+                built.append(output.build_each(execution, code, rows, found))
         return built
 
-    def _code(self, rows: Sequence[Row]) -> LevelCode:
+    def _code(self, rows: Sequence[Row], *, all_projects: bool) -> LevelCode:
         # These columns come out of a database in one way.
-        return LevelCode(self.index, rows[0].converters)
+        return LevelCode(self.index, rows[0].converters, all_projects=all_projects)
 
-    def _keys(self, name: str, rows: Sequence[Row]) -> list[ItemKey]:
-        project, other = self.index["project_id"], self.index[name]
+    def _keys(
+        self, name: str, of_project: str, rows: Sequence[Row], *, all_projects: bool
+    ) -> list[ItemKey]:
+        project = self.index["project_id" if all_projects else of_project]
+        other = self.index[name]
         return list(
             dict.fromkeys((row[project], row[other]) for row in rows if row[other] is not None)
         )

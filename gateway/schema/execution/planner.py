@@ -226,7 +226,7 @@ class Planner:
                     output.column(field, _python_name(definition), type_)
                 case ConnectionField() as spec:
                     plan = self._connection(field, definition, spec, below)
-                    output.child(field, str(spec.key), plan)
+                    output.child(field, str(spec.key), plan, spec.key_project)
                 case ToOneField() as spec:
                     level = self._level(spec.view, below)
                     field.inner = level.outputs[0].fields

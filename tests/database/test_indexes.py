@@ -1,0 +1,69 @@
+"""Pages in the orders of the hot paths are read from an index, without sorting."""
+
+from collections.abc import Sequence
+
+import pytest
+import sqlalchemy as sa
+
+from gateway.db.database import Database
+from tests.support.apps import GraphQL
+from tests.support.recorder import QueryRecorder
+from tests.support.stored_estate import estate
+
+pytestmark = pytest.mark.anyio
+
+NEWEST = "orderBy: {field: TIME_STAMP, direction: DESC}"
+SINCE = '{timeStamp: {gte: "1970-01-01T00:00:01Z"}}'
+SORTED = f"{{ backups(first: 2, {NEWEST}) {{ edges {{ cursor }} }} }}"
+PAGES = {
+    SORTED: "ix_backups_time",
+    SORTED.replace("first", "last"): "ix_backups_time",
+    SORTED.replace(NEWEST, f"{NEWEST}, where: {SINCE}"): "ix_backups_time",
+    "{ backups(first: 2) { edges { cursor } } }": "ix_backups_name",
+    "{ jobs(first: 2) { edges { cursor } } }": "ix_jobs_description",
+}
+
+
+async def plan_of(database: Database, statement: str) -> str:
+    """Return how the database runs a statement, whatever the values of its parameters."""
+    async with database.transaction() as connection:
+
+        async def run(text: str) -> Sequence[sa.Row[tuple[str, ...]]]:
+            result = await connection.exec_driver_sql(text)
+            return result.all() if result.returns_rows else ()
+
+        if database.is_sqlite:
+            text = statement
+            for number in range(statement.count("?")):
+                text = text.replace("?", str(number), 1)
+            return "\n".join(str(row) for row in await run(f"EXPLAIN QUERY PLAN {text}"))
+        # The tables are too small to be worth an index.
+        for setting in ("enable_seqscan = off", "plan_cache_mode = force_generic_plan"):
+            await run(f"SET LOCAL {setting}")
+        numbers = sorted({int(word) for word in _parameters(statement)})
+        await run(f"PREPARE page AS {statement}")
+        rows = await run(f"EXPLAIN EXECUTE page ({', '.join('NULL' for _ in numbers)})")
+        await run("DEALLOCATE page")
+        return "\n".join(str(row) for row in rows)
+
+
+def _parameters(statement: str) -> list[str]:
+    return [part.split(":")[0].split(")")[0].split(" ")[0] for part in statement.split("$")[1:]]
+
+
+@pytest.mark.parametrize(("query", "index"), PAGES.items())
+async def test_a_page_comes_from_an_index(
+    graphql: GraphQL, database: Database, recorder: QueryRecorder, query: str, index: str
+) -> None:
+    await estate(database, 5)
+    body = await graphql(query)
+    (page,) = body["data"].values()
+    after = query.replace("(", f'(after: "{page["edges"][0]["cursor"]}", ', 1)
+    for text in (query, after):
+        with recorder:
+            assert "errors" not in await graphql(text)
+        (statement,) = recorder.statements
+        plan = await plan_of(database, statement)
+        assert index in plan, plan
+        assert "Sort" not in plan, plan
+        assert "TEMP B-TREE" not in plan, plan
