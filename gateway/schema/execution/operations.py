@@ -39,6 +39,8 @@ from gateway.schema.execution.plan_cache import PlanCache
 from gateway.schema.execution.planner import Planner
 from gateway.settings import Settings
 
+MAX_VARIABLE_ERRORS = 50
+"""The errors after which coercing variables ends: a megabyte could have half a million."""
 MAX_CHECKED = 64
 """The number of combinations of page lengths that an operation remembers to have passed."""
 CLOSED = "your roles don't let you ask for the schema"
@@ -196,6 +198,7 @@ class PreparedOperation:
             self.schema.core,
             self.operation.variable_definitions or (),
             dict(variables),
+            MAX_VARIABLE_ERRORS,
             hide_suggestions=bool(self.settings.graphql_introspection_roles),
         )
         if isinstance(found, list):
