@@ -2,7 +2,8 @@
 
 GatewayError
 ├── BadInput            an invalid value in the request              BAD_USER_INPUT
-│   └── TooLarge        a body over the limit                        BAD_USER_INPUT
+│   ├── TooLarge        a body over the limit                        BAD_USER_INPUT
+│   └── UnknownHash     no document has it                    PERSISTED_QUERY_NOT_FOUND
 ├── Unauthenticated     no token, or an invalid one                  UNAUTHENTICATED
 ├── Forbidden           the policy doesn't let the caller do this    FORBIDDEN
 ├── NotFound            no such item in the caller's project         NOT_FOUND
@@ -10,7 +11,8 @@ GatewayError
 │   └── StaleVersion    the item changed since the caller read it    CONFLICT
 ├── Unprocessable       well-formed, but refers to a missing item    UNPROCESSABLE
 └── Unavailable         a dependency doesn't answer                  UNAVAILABLE
-    └── OutcomeUnknown  nor does it tell if it made a change         UNAVAILABLE
+    ├── OutcomeUnknown  nor does it tell if it made a change         UNAVAILABLE
+    └── Overloaded      too many requests at once                    UNAVAILABLE
 """
 
 from enum import StrEnum
@@ -25,6 +27,7 @@ class Code(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     CONFLICT = "CONFLICT"
     UNPROCESSABLE = "UNPROCESSABLE"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
 
@@ -51,6 +54,12 @@ class BadInput(GatewayError):
 
 class TooLarge(BadInput):
     """A body over the limit."""
+
+
+class UnknownHash(BadInput):
+    """A hash of no document that is known: clients then send the document itself."""
+
+    code = Code.PERSISTED_QUERY_NOT_FOUND
 
 
 class Unauthenticated(GatewayError):
@@ -106,6 +115,12 @@ class Unavailable(GatewayError):
 
 class OutcomeUnknown(Unavailable):
     """The database stopped answering while it committed: the change may have been made or not."""
+
+
+class Overloaded(Unavailable):
+    """More requests at once than the gateway lets run and wait."""
+
+    retry_after = 1
 
 
 def shown(value: object, length: int = 100) -> str:
