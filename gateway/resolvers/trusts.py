@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from gateway.catalogue import checks, json_values
 from gateway.catalogue.tables import Job, columns
 from gateway.context import Context
-from gateway.errors import GatewayError, OutcomeUnknown
+from gateway.errors import GatewayError, OutcomeUnknown, Unavailable
 from gateway.query.selects import CALLER
 from gateway.resolvers import clients
 
@@ -59,12 +59,14 @@ def credentials(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def revoke_if_unused(ctx: Context, trust_id: str | None) -> None:
-    """Delete a trust that no job uses any more. Raises Unavailable."""
+    """Delete a trust that no job uses any more; a failure leaves it, and is never raised."""
     if ctx.trusts is None or trust_id is None:
         return
     key = {"project_id": ctx.project_id, "trust_id": trust_id}
-    if await ctx.db.scalar(_USES, key) is None:
-        await ctx.trusts.delete(trust_id)
+    # The job is changed or deleted already: the caller must not be told that it failed.
+    with suppress(Unavailable):
+        if await ctx.db.scalar(_USES, key) is None:
+            await ctx.trusts.delete(trust_id)
 
 
 @asynccontextmanager
@@ -79,6 +81,5 @@ async def revoke_on_failure(ctx: Context, trust_id: str | None) -> AsyncIterator
         # The job may have been stored, with the trust.
         raise
     except GatewayError:
-        with suppress(GatewayError):  # the first error is the one to report
-            await revoke_if_unused(ctx, trust_id)
+        await revoke_if_unused(ctx, trust_id)
         raise

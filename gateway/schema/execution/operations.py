@@ -1,5 +1,6 @@
 """Operations: planned at first sight, kept while they come again, and run by their plans."""
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,12 @@ from gateway.schema.execution.plan_cache import PlanCache
 from gateway.schema.execution.planner import Planner
 from gateway.settings import Settings
 
+MAX_VARIABLE_ERRORS = 50
+"""The errors after which coercing variables ends: a megabyte could have half a million."""
+MAX_REFUSED = 500_000
+"""Characters of documents that were refused, after which their memory is freed."""
+REFUSED_VARIABLES = 50_000
+"""The characters that an operation with wrong variables counts for."""
 MAX_CHECKED = 64
 """The number of combinations of page lengths that an operation remembers to have passed."""
 CLOSED = "your roles don't let you ask for the schema"
@@ -66,6 +73,7 @@ class Executor:
         self.schema = schema
         self.settings = settings
         self.cache = PlanCache()
+        self._refused = 0
         self.planned = 0
         """The number of plans that have been made."""
 
@@ -87,7 +95,9 @@ class Executor:
             plan, coerced = self.prepare(text, variables, name, queries_only=queries_only)
         except OperationError as error:
             show_all(error.errors)
-            return Result(None, error.errors, is_executed=isinstance(error, VariablesError))
+            is_executed = isinstance(error, VariablesError)
+            self._forget(REFUSED_VARIABLES if is_executed else len(text))
+            return Result(None, error.errors, is_executed=is_executed)
         if plan.introspects and not self._may_introspect(ctx):
             refused = [GraphQLError(CLOSED, original_error=Forbidden(CLOSED))]
             show_all(refused)
@@ -100,6 +110,14 @@ class Executor:
     def _may_introspect(self, ctx: Context) -> bool:
         roles = self.settings.graphql_introspection_roles
         return not roles or not ctx.identity.roles.isdisjoint(roles)
+
+    def _forget(self, length: int) -> None:
+        """Free the documents that were refused, once their texts are long enough together."""
+        self._refused += length
+        if self._refused > MAX_REFUSED:
+            self._refused = 0
+            # Errors refer to their tracebacks, and these to the errors, and to all of the document.
+            gc.collect()
 
     async def explain(
         self, ctx: Context, text: str, variables: Mapping[str, Any], name: str | None = None
@@ -196,6 +214,7 @@ class PreparedOperation:
             self.schema.core,
             self.operation.variable_definitions or (),
             dict(variables),
+            MAX_VARIABLE_ERRORS,
             hide_suggestions=bool(self.settings.graphql_introspection_roles),
         )
         if isinstance(found, list):
