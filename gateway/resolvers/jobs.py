@@ -155,10 +155,9 @@ async def update(
             await sessions.release(ctx, transaction, job_id, keep=values["session_id"])
         row = await get_for_update(ctx, transaction, Job, job_id, expected_version)
         if "schedule" in changes:
-            schedule = json_values.merge_patch(
-                orjson.loads(row.job_schedule), changes["schedule"] or {}
-            )
-            values |= projections.schedule_columns(schedule)
+            stored = orjson.loads(row.job_schedule)
+            schedule = json_values.merge_patch(stored, changes["schedule"] or {})
+            values |= projections.schedule_columns(schedule, stored)
         changes_client = values.get("client_id", row.client_id) != row.client_id
         trust_id = row.trust_id
         await update_row(transaction, row, **values)
@@ -182,10 +181,11 @@ async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
         row = await get_for_update(ctx, transaction, Job, job_id)
         if row.event == event:
             return False
-        schedule = orjson.loads(row.job_schedule) | {"event": event.value}
+        stored = orjson.loads(row.job_schedule)
+        schedule = stored | {"event": event.value}
         if event is JobEvent.START:
             schedule |= {"status": "", "result": ""}
-        await update_row(transaction, row, **projections.schedule_columns(schedule))
+        await update_row(transaction, row, **projections.schedule_columns(schedule, stored))
         return True
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue import checks, json_values, projections
+from gateway.catalogue import checks, json_values, projections, schedules
 from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.tables import Job, Session, columns, default_of, new_id, now, source
 from gateway.catalogue.vocabularies import (
@@ -108,12 +108,9 @@ async def update(
     async with ctx.write() as transaction:
         row = await get_for_update(ctx, transaction, Session, session_id, expected_version)
         if "schedule" in values:
-            patch = values.pop("schedule") or {}
-            values["schedule"] = _dump_schedule(
-                json_values.merge_patch(
-                    orjson.loads(row.schedule), checks.mapping("schedule", patch)
-                )
-            )
+            patch = checks.mapping("schedule", values.pop("schedule") or {})
+            stored = orjson.loads(row.schedule)
+            values["schedule"] = _dump_schedule(json_values.merge_patch(stored, patch), stored)
         await update_row(transaction, row, **values)
     return row
 
@@ -156,7 +153,7 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
             job,
             session_id=session_id,
             session_tag=row.session_tag,
-            **projections.schedule_columns(kept | orjson.loads(row.schedule)),
+            **projections.schedule_columns(kept | orjson.loads(row.schedule), schedule),
         )
 
 
@@ -169,8 +166,8 @@ async def remove_job(ctx: Context, session_id: str, job_id: str) -> None:
         if job.session_id != session_id:
             raise NotFound(f"the job '{job_id}' is not in the session '{session_id}'")
         await _set_state(transaction, row, job_id)
-        schedule = orjson.loads(job.job_schedule) | {"event": JobEvent.STOP.value}
-        values = projections.schedule_columns(schedule)
+        stored = orjson.loads(job.job_schedule)
+        values = projections.schedule_columns(stored | {"event": JobEvent.STOP.value}, stored)
         await update_row(transaction, job, session_id=None, session_tag=0, **values)
 
 
@@ -273,17 +270,16 @@ def _build_row(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
         description=draft.description,
         hold_off=draft.hold_off,
         session_tag=draft.session_tag,
-        schedule=_dump_schedule(draft.schedule),
+        schedule=_dump_schedule(draft.schedule, {}),
         **draft.run,
     )
     check_lengths(row)
     return row
 
 
-def _dump_schedule(schedule: dict[str, Any]) -> str:
-    """Return a checked schedule as text. Raises BadInput."""
-    projections.job(schedule)
-    return json_values.dump(schedule, what="'schedule'")
+def _dump_schedule(schedule: dict[str, Any], known: dict[str, Any]) -> str:
+    """Return a schedule as text, in which the values known so far stay. Raises BadInput."""
+    return json_values.dump(schedules.readable(schedule, known), what="'schedule'")
 
 
 def _states(row: Session) -> States:
