@@ -1,7 +1,7 @@
 """ASGI middleware: what happens around a request, whichever surface it is for."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from secrets import token_hex
 
 import structlog
@@ -24,11 +24,15 @@ REQUEST_ID = "X-Openstack-Request-Id"
 
 _REQUEST_ID = REQUEST_ID.lower().encode()
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+_VARY = (b"vary", b"X-Project-Id, X-Auth-Token, Accept")
+_UNCACHED = ((b"cache-control", b"private, no-cache"), _VARY)
+"""The headers that keep a cache from showing one caller the answer to another one."""
 
 
 class RequestLogMiddleware:
     """Gives every request an id, in its answer and in every line of its log, and logs it once.
 
+    Answers are private, and not reused without a question, unless they say otherwise themselves.
     The paths in `quiet` are logged at the level `debug`.
     """
 
@@ -56,7 +60,8 @@ class RequestLogMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *added]
+                headers = message.get("headers", ())
+                message["headers"] = [*headers, *added, *_caching(headers)]
             await send(message)
 
         try:
@@ -75,6 +80,14 @@ class RequestLogMiddleware:
             )
             logs.request_id.set(None)
             logs.actor.set(None)
+
+
+def _caching(headers: Iterable[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
+    """Return the headers about caches to add: none to what everybody may be shown."""
+    for name, value in headers:
+        if name == b"cache-control":
+            return () if value.startswith(b"public") else (_VARY,)
+    return _UNCACHED
 
 
 class ErrorMiddleware:

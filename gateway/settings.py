@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -17,6 +16,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import shown
+from gateway.graphql_settings import GraphQLSettings, Names
 
 PREFIX = "GATEWAY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -25,8 +25,6 @@ CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 """The defaults of `default_limit` and `max_limit`, also for contexts made without settings."""
-
-Names = Annotated[tuple[str, ...], NoDecode]
 
 DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -37,7 +35,7 @@ DRIVERS = {
 }
 
 
-class Settings(BaseSettings):
+class Settings(BaseSettings, GraphQLSettings):
     """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.
 
     Raises `pydantic.ValidationError`, which names the setting, on an invalid value.
@@ -183,25 +181,6 @@ class Settings(BaseSettings):
         "documented",
         description="Keys of REST documents: as documented, or exactly those of freezer-api 19.",
     )
-    graphql_max_depth: int = Field(
-        15, ge=1, description="Maximum depth of fields in a GraphQL operation."
-    )
-    graphql_max_nodes: int = Field(
-        10_000,
-        ge=1,
-        description="Maximum of nodes that a GraphQL operation could return, by its page lengths.",
-    )
-    graphql_max_aliases: int = Field(
-        50, ge=0, description="Maximum of aliased fields in a GraphQL operation."
-    )
-    graphql_max_tokens: int = Field(
-        5000, ge=1, description="Maximum length of a GraphQL document, in tokens."
-    )
-    graphql_explain: bool = Field(
-        default=False,
-        description="Show the plan of an operation in `extensions.plan`, to callers with the role "
-        "`admin` whose request has the header `X-GraphQL-Explain`.",
-    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level to log."
     )
@@ -216,6 +195,7 @@ class Settings(BaseSettings):
         "keystone_memcached_servers",
         "keystone_service_token_roles",
         "keystone_trust_roles",
+        "graphql_introspection_roles",
         mode="before",
     )
     @classmethod
@@ -319,7 +299,9 @@ def variable(name: str) -> str:
 
 def described() -> Iterator[tuple[str, str, str]]:
     """Yield every setting's variable, its default as it would be written, and its description."""
-    for name, field in Settings.model_fields.items():
+    fields = Settings.model_fields
+    for name in sorted(fields, key=lambda name: name in GraphQLSettings.model_fields):
+        field = fields[name]
         default = field.default
         if isinstance(default, SecretStr):
             default = default.get_secret_value()

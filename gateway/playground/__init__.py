@@ -134,8 +134,7 @@ class Playground:
 
     def page(self, config: Config) -> Response:
         """Return the page, or 503 with the command to run if it was never built."""
-        # The same address answers other requests as the API, hence Vary.
-        headers = {**_SAFE, "Cache-Control": "no-cache", "Vary": "Accept"}
+        headers = {**_SAFE, "Cache-Control": "private, no-cache"}
         title = html.escape(config.title)
         try:
             template = (self._dist / "index.html").read_text(encoding="utf-8")

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import Action, JobAction, columns, new_id
+from gateway.catalogue.tables import Action, Job, JobAction, columns, new_id, now, source
 from gateway.context import Context
 from gateway.errors import BadInput
 from gateway.query import filters
 from gateway.query.filters import Where
+from gateway.query.selects import CALLER
 from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
@@ -22,6 +24,22 @@ LINKS = columns(JobAction)
 COLLECTION = collection(Action, rules.ACTIONS, COLUMNS.id)
 
 OF_JOB = (LINKS.project_id, LINKS.job_id)
+
+_JOBS = columns(Job)
+_USE_ACTION = (
+    _JOBS.project_id == CALLER,
+    _JOBS.id.in_(
+        sa.select(LINKS.job_id).where(
+            LINKS.project_id == CALLER, LINKS.action_id == sa.bindparam("action_id")
+        )
+    ),
+)
+_LOCK_JOBS = sa.select(_JOBS.id).where(*_USE_ACTION).order_by(_JOBS.id).with_for_update()
+_COUNT_CHANGE_OF_JOBS = (
+    sa.update(source(Job))
+    .where(*_USE_ACTION)
+    .values(version=_JOBS.version + 1, updated_at=sa.bindparam("updated_at"))
+)
 
 
 @dataclass
@@ -112,9 +130,18 @@ async def replace(
 
 
 async def delete(ctx: Context, action_id: str, *, expected_version: int | None = None) -> None:
-    """Delete an action, in the lists of jobs as well. Raises NotFound and StaleVersion."""
+    """Delete an action, in the lists of jobs as well. Raises NotFound and StaleVersion.
+
+    The jobs get new versions, since their lists change.
+    """
     ctx.authorize("actions:delete")
-    await writing.delete(ctx, Action, action_id, expected_version)
+    async with ctx.write() as transaction:
+        used = {"project_id": ctx.project_id, "action_id": action_id}
+        # As every change of a job's list: first the job is locked, then the action.
+        await transaction.rows(_LOCK_JOBS, used)
+        row = await get_for_update(ctx, transaction, Action, action_id, expected_version)
+        await transaction.rows(_COUNT_CHANGE_OF_JOBS, used | {"updated_at": now()})
+        await transaction.delete(row)
 
 
 def search(text: str) -> Where:

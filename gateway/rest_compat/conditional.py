@@ -8,18 +8,31 @@ from starlette.responses import Response
 
 from gateway import __version__
 from gateway.errors import BadInput, StaleVersion, shown
-from gateway.rest_compat import links
+from gateway.rest_compat import items, links
 from gateway.rest_compat.representations import Resource
 from gateway.rest_compat.requests import V2Request
 
-_TAG = r'(?:W/)?"[^"]*"'
-_TAGS = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*", re.ASCII)
+_TAG = re.compile(r'(?:W/)?"[^"]*"')
+_TAGS = re.compile(rf"\s*{_TAG.pattern}(?:\s*,\s*{_TAG.pattern})*\s*", re.ASCII)
 _OPAQUE = re.compile(r'"[^"]*"')
 _VERSION = re.compile(r'"(0|[1-9][0-9]*)"', re.ASCII)
+_NO_VERSION = -1
+"""The expected version of an item that wasn't there: the resolver finds none, or another one."""
 
 
-def item_tag(version: int) -> str:
-    """Return the ETag of an item of this version."""
+def item_tag(version: int, body: bytes) -> str:
+    """Return the ETag of an item of this version, shown as this body.
+
+    The version alone would not do: a job also shows its actions, and callers see different keys.
+    """
+    return f'"{version}-{blake2b(body, digest_size=16).hexdigest()}"'
+
+
+def version_tag(version: int) -> str:
+    """Return the tag of a version, for the answers to writes, which don't show the item.
+
+    In `If-Match` it stands for every item of this version.
+    """
     return f'"{version}"'
 
 
@@ -58,37 +71,33 @@ async def expected_version(
 ) -> int | None:
     """Return the version that the item must have to be changed; None: any.
 
-    Raises BadInput for a malformed `If-Match`, and StaleVersion for `If-Match: *` where there is no
-    item and the request would create one.
+    Raises BadInput for a malformed `If-Match`, and StaleVersion where it has no tag of the item, or
+    there is no item and the request would create one.
     """
-    versions = _versions(request)
-    if versions is not None and len(versions) == 1:
-        return versions[0]
-    if versions is None and not (creates and _must_exist(request)):
+    text = _tags(request, "If-Match")
+    if text is None or (text == "*" and not creates):
         return None
-    row = await resource.collection.get(
-        request.ctx, request.item_id, (resource.collection.source.c.version,)
-    )
-    if versions is None:
-        if row is None:
+    # Weak tags never match: they don't say that the bytes are the same.
+    tags = [tag for tag in _TAG.findall(text) if not tag.startswith("W/")]
+    if len(tags) == 1 and (version := _VERSION.fullmatch(tags[0])):
+        # The transaction compares it. 19 digits are more than any version has.
+        return int(version[1][:19])
+    item = await items.read(request, resource)
+    if item is None:
+        if creates:
             raise StaleVersion(
                 f"there is no {resource.name[:-1]} with the id {shown(request.item_id)}"
             )
+        return _NO_VERSION
+    if text == "*":
         return None
-    return row[-1] if row is not None and row[-1] in versions else versions[0]
-
-
-def _versions(request: V2Request) -> tuple[int, ...] | None:
-    """Return the versions that `If-Match` lists; None: any. Raises BadInput."""
-    text = _tags(request, "If-Match")
-    if text is None or text == "*":
-        return None
-    # A tag of another kind is well-formed, and matches no version.
-    return tuple(int(digits[:19]) for digits in _VERSION.findall(text)) or (-1,)
-
-
-def _must_exist(request: V2Request) -> bool:
-    return request.http.headers.get("if-match", "").strip() == "*"
+    body, current = item
+    if item_tag(current, body) in tags or version_tag(current) in tags:
+        return current
+    raise StaleVersion(
+        f"If-Match: {shown(text)} has no tag of the {resource.name[:-1]} as it is now, which is "
+        f"{item_tag(current, body)}"
+    )
 
 
 def _tags(request: V2Request, header: str) -> str | None:

@@ -1,18 +1,17 @@
 """The endpoints of REST v2: each parses a request, asks one resolver, and writes the answer."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+import orjson
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from gateway.catalogue.tables import INT64
 from gateway.errors import NotFound, shown
-from gateway.query.paging import PageRequest
-from gateway.resolvers import actions, backups, clients, job_actions, jobs, sessions
+from gateway.resolvers import actions, backups, clients, jobs, sessions
 from gateway.resolvers.collection import Collection
-from gateway.rest_compat import bodies, conditional, links
+from gateway.rest_compat import bodies, conditional, items, links
 from gateway.rest_compat.documents import (
     ACTIONS,
     BACKUPS,
@@ -20,9 +19,9 @@ from gateway.rest_compat.documents import (
     JOBS,
     SESSIONS,
 )
-from gateway.rest_compat.representations import Document, Nested, Resource
+from gateway.rest_compat.representations import Resource
 from gateway.rest_compat.requests import V2Request
-from gateway.rest_compat.responses import json_response, no_content
+from gateway.rest_compat.responses import JSON, json_response, no_content
 
 Endpoint = Callable[[V2Request], Awaitable[Response]]
 
@@ -57,7 +56,7 @@ async def find(resource: Resource, collection: Collection, request: V2Request) -
         revision, collection = found, resource.collection
     document = request.representation(resource).entry
     page = await collection.find(request.ctx, page_request, where, document.columns)
-    entries = await embed_actions(request, document, document.from_rows(page.rows))
+    entries = await items.embed_actions(request, document, document.from_rows(page.rows))
     following = links.next_page(request, resource, page, sent)
     headers = {"Link": f'<{following}>; rel="next"'} if following else {}
     # The tag is of the first revision seen: a later write must not count as known.
@@ -71,17 +70,18 @@ async def find(resource: Resource, collection: Collection, request: V2Request) -
 
 
 def shows(resource: Resource) -> Endpoint:
-    """Return the endpoint that shows one item."""
+    """Return the endpoint that shows one item, or answers 304 to a caller who has it already."""
 
     async def endpoint(request: V2Request) -> Response:
-        document = request.representation(resource).item
-        select = (*document.columns, resource.collection.source.c.version)
-        row = await resource.collection.get(request.ctx, request.item_id, select)
-        if row is None:
+        known = conditional.known_tags(request)
+        item = await items.read(request, resource)
+        if item is None:
             raise NotFound(f"no {resource.name[:-1]} with the id {shown(request.item_id)}")
-        items = document.from_rows([row], len(row) - len(select))
-        (item,) = await embed_actions(request, document, items)
-        return json_response(item, ETag=conditional.item_tag(row[-1]))
+        body, version = item
+        tag = conditional.item_tag(version, body)
+        if known and (f"W/{tag}" in known or "*" in known):
+            return conditional.not_modified(tag)
+        return Response(body, headers={"ETag": tag}, media_type=JSON)
 
     return endpoint
 
@@ -111,9 +111,9 @@ async def update_backup(request: V2Request) -> Response:
     changes = bodies.backup_changes(await request.body())
     version = await conditional.expected_version(request, BACKUPS)
     row = await backups.update(request.ctx, request.item_id, changes, expected_version=version)
-    return json_response(
-        request.representation(BACKUPS).item.from_item(row), ETag=conditional.item_tag(row.version)
-    )
+    body = orjson.dumps(request.representation(BACKUPS).item.from_item(row))
+    tag = conditional.item_tag(row.version, body)
+    return Response(body, headers={"ETag": tag}, media_type=JSON)
 
 
 async def create_job(request: V2Request) -> Response:
@@ -227,7 +227,7 @@ def created(request: V2Request, resource: Resource, row: Any, **more: object) ->
     """
     headers = {
         "Location": links.item_address(request, resource, row.id),
-        "ETag": conditional.item_tag(row.version),
+        "ETag": conditional.version_tag(row.version),
     }
     if request.prefers_minimal:
         applied = {"Preference-Applied": "return=minimal"}
@@ -237,33 +237,5 @@ def created(request: V2Request, resource: Resource, row: Any, **more: object) ->
 
 def updated(resource: Resource, row: Any) -> Response:
     """Return the answer to a change: the item's id and its new version."""
-    tag = conditional.item_tag(row.version)
+    tag = conditional.version_tag(row.version)
     return json_response({resource.id: row.id, "version": row.version}, ETag=tag)
-
-
-async def embed_actions(
-    request: V2Request, document: Document, items: Sequence[dict[str, Any]]
-) -> Sequence[dict[str, Any]]:
-    """Put the jobs' actions into their documents, and take out trusts that the caller may not see.
-
-    Returns the documents; those of other resources are left as they are. One statement, whatever
-    the number of jobs.
-    """
-    nested = document.keys.get("job_actions")
-    if not isinstance(nested, Nested) or not items:
-        return items
-    part = nested.document
-    page_request = PageRequest(job_actions.COLLECTION.order, first=INT64 // 2)
-    keys = [(item["project_id"], item["job_id"]) for item in items]
-    # Jobs of another project are there only for those who may read all projects.
-    own = all(project == request.ctx.project_id for project, _ in keys)
-    collection = job_actions.COLLECTION if own else job_actions.COLLECTION.all_projects
-    pages = await collection.pages_by_parent(
-        request.ctx, keys, job_actions.OF_JOB, page_request, None, part.columns
-    )
-    for item, key in zip(items, keys, strict=True):
-        item["job_actions"] = part.from_rows(pages[key].rows, len(key))
-        trust = item.get("user_credentials")
-        if trust and not request.may_see_trust(trust.get("trustor_user_id")):
-            del item["user_credentials"]
-    return items

@@ -40,6 +40,7 @@ class GraphQLApp:
         self.schema = schema
         self.executor = Executor(schema, settings)
         self.explains = settings.graphql_explain
+        self.max_variables = settings.graphql_max_variables_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -58,6 +59,9 @@ class GraphQLApp:
         try:
             ctx = await contexts.open(request.headers, request.scope["path"], method=request.method)
             text, variables, name = await _operation(request)
+            came_in = await request.body() or request.scope["query_string"]
+            if len(came_in) > self.max_variables:
+                _check_size(variables, self.max_variables)
             result = await self.executor.execute(
                 ctx, text, variables, name, queries_only=request.method == "GET"
             )
@@ -103,6 +107,13 @@ async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]
         checks.string("operationName", name)
     variables = given.get("variables")
     return query, {} if variables is None else checks.mapping("variables", variables), name
+
+
+def _check_size(variables: Mapping[str, Any], most: int) -> None:
+    length = len(orjson.dumps(variables))
+    if length > most:
+        message = f"'variables' has {length} bytes, the limit is {most}"
+        raise BadInput(message, field="variables")
 
 
 def _result(request: Request, result: Result, extensions: Mapping[str, Any]) -> Response:

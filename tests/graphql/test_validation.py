@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from graphql import GraphQLError, parse
+from graphql import GraphQLError, get_named_type, is_leaf_type, is_required_argument, parse
 from graphql import validate as validate_by_core
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,3 +77,61 @@ def test_any_document_with_a_word_changed(document: Document, data: st.DataObjec
 
 def test_the_rules_that_need_a_mark_are_rules() -> None:
     assert set(MARKS) <= {rule.__name__ for rule in RULES}
+
+
+LITERALS = ["1", "-1", "2147483648", "1" * 5000, "1.5", '"a"', '"""a"""', "true", "NAME", "null"]
+LITERALS += ["ASC", "[]", "[1]", "{}", "$a"]
+DECLARED = ["Int", "Int!", "[Int]", "String", "String!", "ID", "ID!", "Boolean", "JobWhere", "Job"]
+
+
+@pytest.mark.parametrize("root", sorted(SCHEMA.query_type.fields))
+def test_every_argument_with_every_kind_of_value(root: str) -> None:
+    field = SCHEMA.query_type.fields[root]
+    kind = get_named_type(field.type)
+    below = "" if is_leaf_type(kind) else " { __typename }"
+    required = [f"{key}: $b" for key, one in field.args.items() if is_required_argument(one)]
+    refused = 0
+    for name in [*field.args, "nothing"]:
+        others = [one for one in required if not one.startswith(f"{name}:")]
+        for literal in LITERALS:
+            types = DECLARED if literal == "$a" else [""]
+            for declared in types:
+                variables = [f"$a: {declared}"] if declared else []
+                variables += ["$b: ID!"] if others else []
+                given = ", ".join([f"{name}: {literal}", *others])
+                head = f"query({', '.join(variables)})" if variables else ""
+                refused += bool(check(f"{head} {{ {root}({given}){below} }}"))
+    assert refused
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ viewer { user } jobs { totalCount } }",
+        "{ viewer { user user } }",
+        "{ viewer { user } viewer { roles } }",
+        "{ viewer { user: roles a: user } }",
+        "{ viewer }",
+        "{ viewer {} }",
+        "{ viewer { user { id } } }",
+        "{ viewer { user(id: 1) } }",
+        "{ jobs(first: 1, first: 2) { totalCount } }",
+        "{ node { id } }",
+        '{ node(id: "a") { id jobId } }',
+        "{ __typename viewer { __typename } }",
+        "{ __typename(a: 1) }",
+        "{ __typename { a } }",
+        "{ __schema { types { name } } }",
+        "query($a: Int, $b: Int) { jobs(first: $a) { totalCount } }",
+        "query($a: Int, $a: Int) { jobs(first: $a) { totalCount } }",
+        "query($a: Int = 1) { jobs(first: $a) { totalCount } }",
+        'query($a: Int = "a") { jobs(first: $a) { totalCount } }',
+        "query($a: Int @skip(if: true)) { jobs(first: $a) { totalCount } }",
+        "mutation { startJob(id: 1) { job { id } } }",
+        "subscription { viewer { user } }",
+        "{ viewer { user } } query A { viewer { user } }",
+        "{ viewer { user } } fragment A on Viewer { user }",
+    ],
+)
+def test_queries_that_are_plain_and_those_that_nearly_are(text: str) -> None:
+    check(text)

@@ -52,7 +52,8 @@ RULES: dict[str, set[str]] = {
         *("catalogue", "codegen", "context", "db", "errors", "http_errors", "logs"),
         *("negotiation", "query", "resolvers", "settings"),
     },
-    "settings": {"errors"},
+    "graphql_settings": set(),
+    "settings": {"errors", "graphql_settings"},
 }
 
 HOMES = {
@@ -67,8 +68,8 @@ HOMES = {
     "orjson": {"catalogue", "logs", "query", "resolvers", "rest_compat", "schema"},
     "oslo_config": {"auth"},
     "oslo_policy": {"auth"},
-    "pydantic": {"cli", "settings"},
-    "pydantic_settings": {"settings"},
+    "pydantic": {"cli", "graphql_settings", "settings"},
+    "pydantic_settings": {"graphql_settings", "settings"},
     "sqlalchemy": {
         *("catalogue", "db", "demo", "migrations", "query", "resolvers", "rest_compat", "schema"),
         *("cli", "settings"),

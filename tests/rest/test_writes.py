@@ -46,7 +46,7 @@ async def test_created(ask: Ask, collection: str, slash: str) -> None:
     assert response.headers["Location"] == f"http://127.0.0.1:9090/v2/p1/{collection}/{item_id}"
     assert response.headers["ETag"] == '"0"'
     item = await ask(f"GET {collection}/{item_id}{slash}")
-    assert item.headers["ETag"] == '"0"'
+    assert item.headers["ETag"].startswith('"0-')
     assert (await ask(f"DELETE {collection}/{item_id}{slash}", status=204)).content == b""
     assert item_id in (await ask(f"GET {collection}/{item_id}", status=404)).json()["description"]
     said = await ask(f"DELETE {collection}/{item_id}", status=404)
@@ -76,19 +76,20 @@ async def test_versions_guard_writes(ask: Ask, collection: str) -> None:
         "backups": {"status": "error"},
     }
     path, change = f"{collection}/{await make(ask, collection)}", changes[collection]
-    for version, tag in enumerate(('"0"', 'W/"1"', "*", '"7" , "3"', '"x", W/"4"')):
+    for version, tag in enumerate(('"0"', '"1"', "*", '"7" , "3"', 'W/"x", "4"')):
         response = await ask(f"PATCH {path}", change, If_Match=tag)
-        assert response.headers["ETag"] == f'"{version + 1}"'
+        assert response.headers["ETag"][1:-1].split("-")[0] == str(version + 1)
         if collection != "backups":
             assert response.json()["version"] == version + 1
-    for tag in ('"4"', '"05"', '"x"', '""', 'W/"x"', '"1","2"', '"' + "9" * 5000 + '"'):
+    long = '"' + "9" * 5000 + '"'
+    for tag in ('"4"', '"05"', '"x"', '""', 'W/"5"', '"1","2"', '"5-"', long, f'W/"5", {long}'):
         stale = await ask(f"PATCH {path}", change, 412, If_Match=tag)
         assert stale.json()["title"] == "Precondition Failed"
         await ask(f"DELETE {path}", b"", 412, If_Match=tag)
     for tag in ("5", "'5'", "", ",", '"5', '"5" "6"', "*, *"):
         said = await ask(f"PATCH {path}", change, 400, If_Match=tag)
         assert "If-Match" in said.json()["description"]
-    assert (await ask(f"GET {path}")).headers["ETag"] == '"5"'
+    assert (await ask(f"GET {path}")).headers["ETag"].startswith('"5-')
     await ask(f"DELETE {path}", b"", 204, If_Match='"5"')
     await ask(f"PATCH {path}", change, 404, If_Match='"5"')
     await ask(f"PATCH {path}", change, 404, If_Match='"5", "6"')

@@ -33,6 +33,12 @@ KINDS = ("backup", "job", "action", "client", "session")
 LIMITS: dict[str, object] = {
     # What the tests ask at once nobody else would.
     "graphql_max_aliases": 10_000,
+    "graphql_max_field_pairs": 1_000_000,
+    "graphql_max_fields": 100_000,
+    "graphql_max_directives": 10_000,
+    "graphql_max_fragments": 10_000,
+    "graphql_max_list_length": 100_000,
+    "graphql_max_root_fields": 10_000,
     "graphql_max_nodes": 100_000_000,
     "graphql_max_tokens": 1_000_000,
 }

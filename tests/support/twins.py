@@ -246,6 +246,10 @@ async def hostile_twins(
         graphql_max_nodes=NO_LIMIT**9,
         graphql_max_depth=60,
         graphql_max_aliases=NO_LIMIT,
+        graphql_max_directives=NO_LIMIT,
+        graphql_max_fields=NO_LIMIT,
+        graphql_max_fragments=NO_LIMIT,
+        graphql_max_field_pairs=NO_LIMIT,
     ) as twins:
         twins.cursors = cursors(twins)
         yield twins

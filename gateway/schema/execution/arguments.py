@@ -5,8 +5,10 @@ from functools import lru_cache
 from typing import Any
 
 from graphql import (
+    FieldNode,
     GraphQLField,
     ListValueNode,
+    NameNode,
     ObjectValueNode,
     ValueNode,
     VariableNode,
@@ -17,6 +19,8 @@ from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
 from gateway.schema.execution.failures import Execution, Group
+
+DEFAULTS = "gateway-defaults"
 
 
 class Arguments:
@@ -59,16 +63,30 @@ class Arguments:
             return values
         return self._others | given
 
-    def _values(self, variables: VariableValues | None) -> dict[str, Any]:
+    def _values(self, variables: VariableValues | None) -> Mapping[str, Any]:
+        if not self.node.arguments:
+            return _default_values(self.schema, self.definition)
         values = get_argument_values(self.definition, self.node, variables)
-        if all(value is None or isinstance(value, (str, int)) for value in values.values()):
-            # Nothing that becomes an object of Strawberry's.
-            names = _python_names(self.field)
-            return {names[name]: value for name, value in values.items()}
-        converter = self.schema.schema_converter
-        return convert_arguments(
-            values, self.field.arguments, converter.scalar_registry, self.schema.config
-        )
+        return _in_python(self.schema, self.field, values)
+
+
+def _default_values(schema: Any, definition: GraphQLField) -> Mapping[str, Any]:
+    """Return the arguments of a field that is given none; they are kept with its definition."""
+    known: Mapping[str, Any] | None = definition.extensions.get(DEFAULTS)
+    if known is None:
+        values = get_argument_values(definition, FieldNode(name=NameNode(value="")))
+        known = _in_python(schema, definition.extensions["strawberry-definition"], values)
+        definition.extensions[DEFAULTS] = known
+    return known
+
+
+def _in_python(schema: Any, field: StrawberryField, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    if all(value is None or isinstance(value, (str, int)) for value in values.values()):
+        # Nothing that becomes an object of Strawberry's.
+        names = _python_names(field)
+        return {names[name]: value for name, value in values.items()}
+    scalars = schema.schema_converter.scalar_registry
+    return convert_arguments(dict(values), field.arguments, scalars, schema.config)
 
 
 @lru_cache(maxsize=1024)

@@ -1,6 +1,6 @@
 """Documents: from the text of a request to one operation that is valid and within the limits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from graphql import (
 )
 
 from gateway.errors import BadInput, shown
+from gateway.schema.execution.document_size import check_size
 from gateway.schema.execution.limits import check_shape
 from gateway.schema.execution.parsing import parse
 from gateway.schema.execution.validation import validate
@@ -54,14 +55,8 @@ class Document:
 
     operation: OperationDefinitionNode
     fragments: Mapping[str, FragmentDefinitionNode]
-
-    @property
-    def directive_variables(self) -> list[str]:
-        """The names of the variables that `@skip` and `@include` depend on, sorted."""
-        names: set[str] = set()
-        for part in (self.operation, *self.fragments.values()):
-            names |= _directive_variables(part.selection_set)
-        return sorted(names)
+    directive_variables: Sequence[str]
+    """The names of the variables that `@skip` and `@include` depend on, sorted."""
 
 
 def read(
@@ -81,7 +76,9 @@ def read(
             raise BadInput(f"no operation is named {shown(name)}", field="operationName")
         if queries_only and operation.operation is OperationType.MUTATION:
             raise MethodNotAllowed
-        if errors := validate(schema, document, text):
+        check_size(settings, document, text)
+        hidden = bool(settings.graphql_introspection_roles)
+        if errors := validate(schema, document, text, hide_suggestions=hidden):
             raise RequestError(*errors)
         if name is None and len(operations) > 1:
             # The specification wants to be told which.
@@ -91,7 +88,11 @@ def read(
         check_shape(settings, operation, fragments)
     except GraphQLError as error:
         raise RequestError(error) from None
-    return Document(operation, _reachable(operation, fragments))
+    spread = _reachable(operation, fragments) if fragments else {}
+    names: set[str] = set()
+    for part in (operation, *spread.values()) if "@" in text else ():
+        names |= _directive_variables(part.selection_set)
+    return Document(operation, spread, sorted(names))
 
 
 def _reachable(

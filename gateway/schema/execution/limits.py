@@ -43,6 +43,11 @@ def check_shape(
     _refuse("has", aliases, "aliases", settings.graphql_max_aliases)
 
 
+def check_root_fields(settings: Settings, count: int) -> None:
+    """Pass, or raise GraphQLError for an operation with too many root fields."""
+    _refuse("has", count, "root fields", settings.graphql_max_root_fields)
+
+
 def check_nodes(
     settings: Settings,
     schema: GraphQLSchema,
@@ -88,7 +93,9 @@ class SelectionMetrics:
             elif isinstance(selection, FieldNode):
                 if selection.name.value.startswith("__"):
                     continue
-                below, inner = self.of(selection.selection_set)
+                below, inner = 0, 0
+                if selection.selection_set is not None:
+                    below, inner = self.of(selection.selection_set)
                 below, inner = below + 1, inner + (selection.alias is not None)
             else:
                 below, inner = self.of(cast("InlineFragmentNode", selection).selection_set)
@@ -124,8 +131,6 @@ class Counter:
         total = 0
         for parent, definition, nodes in self._fields(sets):
             inner = _inner(definition, nodes)
-            if not inner:
-                continue
             if "first" in definition.args:
                 length = self._page(nodes[0], nested=parent is not self.schema.query_type)
                 total += length * (1 + self.count(self._items(inner))) if self._reads(inner) else 0
@@ -139,7 +144,10 @@ class Counter:
     def _fields(
         self, sets: Sets
     ) -> Iterator[tuple[GraphQLNamedType, GraphQLField, list[FieldNode]]]:
-        """Yield the fields of one item; those of one type and response name are one field."""
+        """Yield the fields of one item with something below them.
+
+        Those of one type and response name are one field.
+        """
         groups: dict[tuple[str, str], list[tuple[GraphQLNamedType, FieldNode]]] = defaultdict(list)
         seen: set[str] = set()
         waiting = list(sets)
@@ -147,6 +155,8 @@ class Counter:
             parent, selections = waiting.pop()
             for selection in selections.selections:
                 if isinstance(selection, FieldNode):
+                    if selection.selection_set is None:
+                        continue
                     name = (selection.alias or selection.name).value
                     groups[parent.name, name].append((parent, selection))
                 elif isinstance(selection, InlineFragmentNode):
@@ -169,8 +179,7 @@ class Counter:
 
     def _reads(self, connection: Sets) -> bool:
         """Return True if a connection needs its page, and not just its total."""
-        named = {nodes[0].name.value for _, _, nodes in self._fields(connection)}
-        return bool(named - {"totalCount"})
+        return any(True for _ in self._fields(connection))
 
     def _items(self, connection: Sets) -> Sets:
         """Return the selections on a connection's items, through edges or directly."""

@@ -8,6 +8,8 @@ from cachetools import LRUCache
 from graphql import (
     GraphQLError,
     GraphQLID,
+    GraphQLInputObjectType,
+    GraphQLList,
     GraphQLString,
     OperationType,
     get_nullable_type,
@@ -19,6 +21,7 @@ from graphql.execution.get_variable_signature import (
 from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
 
 from gateway.context import Context
+from gateway.errors import BadInput, Forbidden
 from gateway.schema.errors import show_all
 from gateway.schema.execution import documents
 from gateway.schema.execution.documents import (
@@ -30,7 +33,7 @@ from gateway.schema.execution.documents import (
 )
 from gateway.schema.execution.explain import explain
 from gateway.schema.execution.failures import Execution
-from gateway.schema.execution.limits import check_nodes
+from gateway.schema.execution.limits import check_nodes, check_root_fields
 from gateway.schema.execution.plan import Plan
 from gateway.schema.execution.plan_cache import PlanCache
 from gateway.schema.execution.planner import Planner
@@ -38,6 +41,7 @@ from gateway.settings import Settings
 
 MAX_CHECKED = 64
 """The number of combinations of page lengths that an operation remembers to have passed."""
+CLOSED = "your roles don't let you ask for the schema"
 ABSENT = object()
 """In place of a variable that isn't given: its default is its value, which null isn't."""
 
@@ -84,10 +88,18 @@ class Executor:
         except OperationError as error:
             show_all(error.errors)
             return Result(None, error.errors, is_executed=isinstance(error, VariablesError))
+        if plan.introspects and not self._may_introspect(ctx):
+            refused = [GraphQLError(CLOSED, original_error=Forbidden(CLOSED))]
+            show_all(refused)
+            return Result(None, refused, is_executed=False)
         data, errors = await plan.run(Execution(ctx, coerced))
         if errors:
             show_all(errors)
         return Result(data, errors)
+
+    def _may_introspect(self, ctx: Context) -> bool:
+        roles = self.settings.graphql_introspection_roles
+        return not roles or not ctx.identity.roles.isdisjoint(roles)
 
     async def explain(
         self, ctx: Context, text: str, variables: Mapping[str, Any], name: str | None = None
@@ -166,9 +178,11 @@ class PreparedOperation:
             {name: coerced.coerced[name] for name in names if name in coerced.coerced},
         )
         try:
-            return Planner(self.schema, self.fragments, self.operation, directives).plan()
+            plan = Planner(self.schema, self.fragments, self.operation, directives).plan()
+            check_root_fields(self.settings, len(plan.fields))
         except GraphQLError as error:
             raise RequestError(error) from None
+        return plan
 
     def coerce(self, variables: Mapping[str, Any]) -> VariableValues:
         """Return the variables' values. Raises VariablesError."""
@@ -182,10 +196,27 @@ class PreparedOperation:
             self.schema.core,
             self.operation.variable_definitions or (),
             dict(variables),
+            hide_suggestions=bool(self.settings.graphql_introspection_roles),
         )
         if isinstance(found, list):
             raise VariablesError(*found)
+        for name, source in found.sources.items():
+            self._check_lists(name, found.coerced.get(name), source.signature.type)
         return found
+
+    def _check_lists(self, name: str, value: Any, type_: Any) -> None:
+        """Pass, or raise VariablesError for a list that is too long in a variable's value."""
+        kind = get_nullable_type(type_)
+        if isinstance(kind, GraphQLList) and isinstance(value, list):
+            most = self.settings.graphql_max_list_length
+            if len(value) > most:
+                message = f"'${name}' has a list of {len(value)} values, the limit is {most}"
+                raise VariablesError(GraphQLError(message, original_error=BadInput(message)))
+            for item in value:
+                self._check_lists(name, item, kind.of_type)
+        elif isinstance(kind, GraphQLInputObjectType) and isinstance(value, dict):
+            for key, field in kind.fields.items():
+                self._check_lists(name, value.get(field.out_name or key), field.type)
 
     def _text_variables(self) -> Mapping[str, GraphQLVariableSignature] | None:
         """Return the variables, if all of them are texts."""

@@ -1,17 +1,25 @@
-"""Parsing: graphql-core's parser, with names found by a pattern and nodes that keep no tokens."""
+"""Parsing: graphql-core's parser, with short ways for what nearly all of a document is made of.
+
+Names and punctuators are found by one pattern, and nodes keep no tokens. Whatever else there is,
+and every error, is graphql-core's own.
+"""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from graphql import DocumentNode, Lexer, Source, Token, TokenKind
+from graphql import DocumentNode, FieldNode, NameNode, Node, Source, Token, TokenKind
 from graphql.language.parser import Parser, nested_too_deeply_error
 
+AnyNode = TypeVar("AnyNode", bound=Node)
+
+NAME, COLON, SPREAD = TokenKind.NAME, TokenKind.COLON, TokenKind.SPREAD
+PAREN_L, BRACE_L, AT = TokenKind.PAREN_L, TokenKind.BRACE_L, TokenKind.AT
 _PUNCTUATORS: Mapping[str, TokenKind] = {
     kind.value: kind for kind in TokenKind if kind.value in set("!$&()|:=@[]{}")
 }
-_COMMON = re.compile(r"([ \t\n,\ufeff]*)(?:([_A-Za-z][_0-9A-Za-z]*)|([!$&()|:=@\[\]{}]))").match
+_COMMON = re.compile(r"[ \t\n,\ufeff]*(?:([_A-Za-z][_0-9A-Za-z]*)|([!$&()|:=@\[\]{}]))").match
 """Ignored characters, and the name or the punctuator after them: nine in ten of all tokens."""
 
 
@@ -29,8 +37,7 @@ class Place:
 
 def parse(text: str, max_tokens: int) -> DocumentNode:
     """Return the document of a text. Raises GraphQLError for a syntax error or too many tokens."""
-    source = Source(text)
-    parser = _Parser(source, max_tokens=max_tokens, lexer=_Lexer(source))
+    parser = _Parser(Source(text), max_tokens=max_tokens)
     try:
         return parser.parse_document()
     except RecursionError:
@@ -38,36 +45,71 @@ def parse(text: str, max_tokens: int) -> DocumentNode:
 
 
 class _Parser(Parser):
+    def __init__(self, source: Source, max_tokens: int) -> None:
+        super().__init__(source, max_tokens=max_tokens)
+        self._source = source
+        self._most = max_tokens
+
     def loc(self, start_token: Token) -> Any:
+        return Place(start_token.start, self._lexer.last_token.end, self._source)
+
+    def advance_lexer(self) -> None:
         lexer = self._lexer
-        return Place(start_token.start, lexer.last_token.end, lexer.source)
-
-
-class _Lexer(Lexer):
-    """graphql-core's lexer, which looks at single characters only for the less common tokens."""
-
-    def advance(self) -> Token:
-        token = self.token
-        if token.next is None and token.kind is not TokenKind.EOF:
-            found = _COMMON(self.source.body, token.end)
+        token = lexer.token
+        if token.next is None and self._token_counter < self._most:
+            found = _COMMON(self._source.body, token.end)
             if found is not None:
-                self.last_token = token
-                self.token = token.next = following = self._read(token.end, found)
-                following.prev = token
-                return following
-        return super().advance()
+                self._token_counter += 1
+                group: Any = found.lastindex
+                start, end = found.span(group)
+                text = found[group]
+                lexer.last_token = token
+                # Neither lines nor columns: what errors show is worked out of the places.
+                lexer.token = (
+                    Token(NAME, start, end, 0, 0, text)
+                    if group == 1
+                    else Token(_PUNCTUATORS[text], start, end, 0, 0)
+                )
+                return
+        lexer._comment_budget = self._most - self._token_counter  # noqa: SLF001
+        super().advance_lexer()
 
-    def read_next_token(self, start: int) -> Token:
-        found = _COMMON(self.source.body, start)
-        return super().read_next_token(start) if found is None else self._read(start, found)
+    def parse_name(self) -> NameNode:
+        token = self._lexer.token
+        if token.kind is not NAME:
+            return super().parse_name()
+        self.advance_lexer()
+        return _node(NameNode, value=token.value, loc=Place(token.start, token.end, self._source))
 
-    def _read(self, start: int, found: re.Match[str]) -> Token:
-        ignored, name, punctuator = found.groups()
-        if "\n" in ignored:
-            self.line += ignored.count("\n")
-            self.line_start = start + ignored.rindex("\n") + 1
-        at = start + len(ignored)
-        column = 1 + at - self.line_start
-        if name is None:
-            return Token(_PUNCTUATORS[punctuator], at, at + 1, self.line, column)
-        return Token(TokenKind.NAME, at, found.end(), self.line, column, name)
+    def parse_selection(self) -> Any:
+        lexer = self._lexer
+        start = lexer.token
+        if start.kind is SPREAD:
+            return self.parse_fragment()
+        name, alias = self.parse_name(), None
+        if lexer.token.kind is COLON:
+            self.advance_lexer()
+            name, alias = self.parse_name(), name
+        arguments = directives = selection_set = None
+        if lexer.token.kind is PAREN_L:
+            arguments = self.parse_arguments(is_const=False)
+        if lexer.token.kind is AT:
+            directives = self.parse_directives(is_const=False)
+        if lexer.token.kind is BRACE_L:
+            selection_set = self.parse_selection_set()
+        return _node(
+            FieldNode,
+            alias=alias,
+            name=name,
+            arguments=arguments,
+            directives=directives,
+            selection_set=selection_set,
+            loc=Place(start.start, lexer.last_token.end, self._source),
+        )
+
+
+def _node(kind: type[AnyNode], **fields: Any) -> AnyNode:
+    """Return a node. Its class is a frozen one, which sets its fields one by one."""
+    node = kind.__new__(kind)
+    node.__dict__.update(fields)
+    return node

@@ -26,6 +26,8 @@ class Plan:
 
     fields: Sequence[tuple[OutputField, RootPlan]]
     is_mutation: bool
+    introspects: bool = False
+    """True if it asks for the schema."""
 
     def __str__(self) -> str:
         """Return the plan as a tree, a line for each level; `explain` adds SQL and code."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLField,
@@ -18,7 +19,12 @@ from graphql import (
     get_named_type,
     print_ast,
 )
-from graphql.execution.collect_fields import FragmentDetails, collect_fields, collect_subfields
+from graphql.execution.collect_fields import (
+    FieldDetails,
+    FragmentDetails,
+    collect_fields,
+    collect_subfields,
+)
 from graphql.execution.values import VariableValues
 
 from gateway.schema.execution.arguments import Arguments
@@ -79,7 +85,8 @@ class Planner:
         fields = [
             self._root(root, key, group) for key, group in collected.grouped_field_set.items()
         ]
-        return Plan(fields, is_mutation=kind is OperationType.MUTATION)
+        introspects = any(isinstance(part, IntrospectionPlan) for _, part in fields)
+        return Plan(fields, kind is OperationType.MUTATION, introspects)
 
     def _root(
         self, root: GraphQLObjectType, key: str, group: Group
@@ -241,13 +248,24 @@ class Planner:
 
         `__typename` has no definition.
         """
-        collected = collect_subfields(
-            self.schema, self.fragments, self.variables, self.operation, kind, group
-        )
-        for key, below in collected.grouped_field_set.items():
+        for key, below in self._collected(kind, group).items():
             name = below[0].node.name.value
             definition = kind.fields.get(name)
             yield _output_field(key, below, definition), name, definition, below
+
+    def _collected(self, kind: Any, group: Group) -> Mapping[str, Group]:
+        """Return the nodes of each key of an object."""
+        fields: dict[str, Group] = {}
+        for outer in group:
+            for node in outer.node.selection_set.selections if outer.node.selection_set else ():
+                if type(node) is not FieldNode or node.directives:
+                    # With fragments, or with something to leave out.
+                    return collect_subfields(
+                        self.schema, self.fragments, self.variables, self.operation, kind, group
+                    ).grouped_field_set
+                key = (node.alias or node.name).value
+                fields.setdefault(key, []).append(FieldDetails(node, None))
+        return fields
 
 
 def _output_field(key: str, group: Group, definition: GraphQLField | None) -> OutputField:

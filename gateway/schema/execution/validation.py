@@ -33,6 +33,8 @@ from graphql.validation.validation_context import VariableUsage, VariableUsageVi
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
+from gateway.schema.execution.plain_queries import is_plainly_valid
+
 RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 
 _MARKS: Mapping[tuple[str, ...], str] = {
@@ -64,8 +66,12 @@ Handlers = Sequence[tuple[int, Handler]]
 """Rules by their positions, with their methods for a kind of node."""
 
 
-def validate(schema: GraphQLSchema, document: DocumentNode, text: str) -> list[GraphQLError]:
+def validate(
+    schema: GraphQLSchema, document: DocumentNode, text: str, *, hide_suggestions: bool = False
+) -> list[GraphQLError]:
     """Return the errors of a document, parsed from this text, as graphql-core's `validate` does."""
+    if is_plainly_valid(schema, document):
+        return []
     errors: list[GraphQLError] = []
     type_info = TypeInfo(schema)
 
@@ -76,7 +82,7 @@ def validate(schema: GraphQLSchema, document: DocumentNode, text: str) -> list[G
             )
         errors.append(error)
 
-    context = _Context(schema, document, type_info, on_error)
+    context = _Context(schema, document, type_info, on_error, hide_suggestions)
     visitors: list[Visitor] = [
         rule(context)
         for rule in _relevant(text)
@@ -179,75 +185,72 @@ class _AllRules:
         self.kinds = tuple(map(type, rules))
         self.skipping: dict[int, Any] = {}
         """The node below which a rule looks at nothing, or BREAK, by the rule's position."""
-        self._enters: dict[str, tuple[Handler | None, Handlers]] = {}
-        self._leaves: dict[str, tuple[Handler | None, Handlers]] = {}
+        self._known: dict[tuple[str, str], tuple[Handler | None, Handlers]] = {}
 
     def visit(self, root: Node) -> None:
         """Show a node and all below it to the rules, depth first."""
-        # What is to be entered, and in a tuple, what is to be left.
+        # Nodes to enter, tuples of them, and in a list, a node to leave; None ends a tuple.
         waiting: list[Any] = [root]
-        # Handlers take a key and a path, too, which no rule looks at.
-        ancestors: list[Any] = []
+        # What holds a node, a node or a tuple, and what holds that, as graphql-core has them.
+        parents: list[Any] = [None]
         while waiting:
             node = waiting.pop()
-            if type(node) is tuple:
-                ancestors.pop()
-                self._leave(node[0], ancestors)
-                continue
-            self._enter(node, ancestors)
-            waiting.append((node,))
-            for key in reversed(KEYS.get(node.kind, ())):
-                below = getattr(node, key, None)
-                if type(below) is tuple:
-                    waiting += below[::-1]
-                elif below is not None:
-                    waiting.append(below)
-            ancestors.append(node)
+            if node is None:
+                parents.pop()
+            elif type(node) is tuple:
+                parents.append(node)
+                waiting.append(None)
+                waiting += node[::-1]
+            elif type(node) is list:
+                parents.pop()
+                self._leave(node[0], parents)
+            else:
+                self._enter(node, parents)
+                parents.append(node)
+                waiting.append([node])
+                waiting += [
+                    below
+                    for key in reversed(KEYS.get(node.kind, ()))
+                    if (below := getattr(node, key, None))
+                ]
 
-    def _enter(self, node: Any, ancestors: list[Any]) -> None:
-        kind = node.kind
-        known = self._enters.get(kind)
-        if known is None:
-            known = self._enters[kind] = self._handlers("enter", kind)
-        note_type, handlers = known
+    def _enter(self, node: Any, parents: list[Any]) -> None:
+        note_type, handlers = self._handlers("enter", node.kind)
         if note_type is not None:
             note_type(node)
-        skipping = self.skipping
-        parent = ancestors[-1] if ancestors else None
+        above = parents[1:-1]
         for at, handle in handlers:
-            if skipping and at in skipping:
+            if self.skipping and at in self.skipping:
                 continue
-            result = handle(node, None, parent, (), ancestors)
+            # Handlers take a key and a path, too, which no rule looks at.
+            result = handle(node, None, parents[-1], (), above)
             if result is SKIP or result is False:
-                skipping[at] = node
+                self.skipping[at] = node
             elif result is BREAK or result is True:
-                skipping[at] = BREAK
+                self.skipping[at] = BREAK
 
-    def _leave(self, node: Any, ancestors: list[Any]) -> None:
-        kind = node.kind
-        known = self._leaves.get(kind)
-        if known is None:
-            known = self._leaves[kind] = self._handlers("leave", kind)
-        forget_type, handlers = known
-        skipping = self.skipping
-        parent = ancestors[-1] if ancestors else None
+    def _leave(self, node: Any, parents: list[Any]) -> None:
+        forget_type, handlers = self._handlers("leave", node.kind)
+        above = parents[1:-1]
         for at, handle in handlers:
-            if skipping and at in skipping:
+            if self.skipping and at in self.skipping:
                 continue
-            result = handle(node, None, parent, (), ancestors)
+            result = handle(node, None, parents[-1], (), above)
             if result is BREAK or result is True:
-                skipping[at] = BREAK
-        if skipping:
-            for at in [at for at, below in skipping.items() if below is node]:
-                del skipping[at]
+                self.skipping[at] = BREAK
+        for at in [at for at, below in self.skipping.items() if below is node]:
+            del self.skipping[at]
         if forget_type is not None:
             forget_type()
 
     def _handlers(self, verb: str, kind: str) -> tuple[Handler | None, Handlers]:
         """Return TypeInfo's handler of a kind of node, and those of the rules."""
-        named = _names(self.kinds, verb, kind)
-        types: Handler | None = getattr(self.type_info, f"{verb}_{kind}", None)
-        return types, [(at, getattr(self.rules[at], name)) for at, name in named]
+        key = verb, kind
+        if key not in self._known:
+            named = _names(self.kinds, verb, kind)
+            types: Handler | None = getattr(self.type_info, f"{verb}_{kind}", None)
+            self._known[key] = types, [(at, getattr(self.rules[at], name)) for at, name in named]
+        return self._known[key]
 
 
 @cache
