@@ -10,9 +10,18 @@ import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import Job, JSONText, columns, default_of, new_id, source
+from gateway.catalogue.tables import (
+    JOB_NAME_CHARACTERS,
+    Job,
+    JSONText,
+    columns,
+    default_of,
+    new_id,
+    source,
+)
 from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
+from gateway.errors import BadInput, shown
 from gateway.query import filters
 from gateway.query.filters import AnyOf, Expression, Where, without_key
 from gateway.query.selects import CALLER
@@ -56,9 +65,13 @@ SCHEDULE = sa.type_coerce(
 )
 """The schedule's document, without the process if it is another project's."""
 
-_TRUST = sa.select(COLUMNS.trust_id).where(
+_BEFORE = sa.select(COLUMNS.trust_id, COLUMNS.description, COLUMNS.client_id).where(
     COLUMNS.project_id == CALLER, COLUMNS.id == sa.bindparam("id")
 )
+
+
+DOCUMENTED_NAME_BYTES = 64
+"""The limit of a job's name in the documented dialect, in bytes of UTF-8."""
 
 
 @dataclass
@@ -89,8 +102,9 @@ async def create(ctx: Context, draft: JobDraft) -> Job:
     """
     ctx.authorize("jobs:create")
     row = _build_row(ctx, draft)
+    _check_name(ctx, row.description)
     await _assign_client_and_trust(ctx, row)
-    conflict_message = f"a job with the id '{row.id}' exists already"
+    conflict_message = f"a job with the id '{row.id}', or one of its actions, exists already"
     async with (
         trusts.revoke_on_failure(ctx, row.trust_id),
         ctx.write(conflict_message=conflict_message) as transaction,
@@ -110,13 +124,20 @@ async def replace(
     ctx.authorize("jobs:create")
     draft.job_id = job_id
     new = _build_row(ctx, draft)
-    await _assign_client_and_trust(ctx, new)
+    key = {"project_id": ctx.project_id, "id": job_id}
+    stored = await ctx.db.rows(_BEFORE, key)
+    # A job that stays without a client stays as it is, whatever clients there are by now.
+    if new.client_id or not stored or stored[0].client_id:
+        await _assign_client_and_trust(ctx, new)
     async with trusts.revoke_on_failure(ctx, new.trust_id), ctx.write() as transaction:
         await sessions.release(ctx, transaction, job_id, keep=new.session_id)
-        key = {"project_id": ctx.project_id, "id": job_id}
-        trust_id = await transaction.scalar(_TRUST, key)
+        before = await transaction.rows(_BEFORE, key)
+        trust_id, name, client_id = before[0] if before else (None, None, None)
+        if new.description != name:
+            _check_name(ctx, new.description)
         row = await writing.upsert(ctx, transaction, new, expected_version)
-        await job_actions.assign(ctx, transaction, row, draft.actions)
+        same_client = bool(before) and client_id == new.client_id
+        await job_actions.assign(ctx, transaction, row, draft.actions, is_of_client=same_client)
     if row.trust_id != trust_id:
         await trusts.revoke_if_unused(ctx, trust_id)
     return row
@@ -158,11 +179,13 @@ async def update(
             stored = orjson.loads(row.job_schedule)
             schedule = json_values.merge_patch(stored, changes["schedule"] or {})
             values |= projections.schedule_columns(schedule, stored)
+        if values.get("description", row.description) != row.description:
+            _check_name(ctx, values["description"])
         changes_client = values.get("client_id", row.client_id) != row.client_id
         trust_id = row.trust_id
         await update_row(transaction, row, **values)
         if drafts is not None:
-            await job_actions.assign(ctx, transaction, row, drafts)
+            await job_actions.assign(ctx, transaction, row, drafts, is_of_client=not changes_client)
         elif changes_client:
             await job_actions.check(ctx, transaction, row)
     if row.trust_id != trust_id:
@@ -247,6 +270,19 @@ def _build_row(ctx: Context, draft: JobDraft) -> Job:
     for action in draft.actions:
         _apply_defaults(action, draft.action_defaults)
     return row
+
+
+def _check_name(ctx: Context, name: str) -> None:
+    """Check a job's new name against the limit of the dialect. Raises BadInput."""
+    if ctx.dialect == "freezer-19":
+        limit, length, unit = JOB_NAME_CHARACTERS, len(name), "characters"
+    else:
+        limit, length, unit = DOCUMENTED_NAME_BYTES, len(name.encode()), "bytes"
+    if length > limit:
+        raise BadInput(
+            f"'description' is {length} {unit} long, the limit is {limit}: {shown(name)}",
+            field="description",
+        )
 
 
 def _apply_defaults(action: ActionDraft, defaults: Mapping[str, Any]) -> None:

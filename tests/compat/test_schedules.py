@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gateway import migrations
@@ -114,7 +114,11 @@ ONE_KEY = st.sampled_from(list(KEYS)).flatmap(lambda key: st.fixed_dictionaries(
 SCHEDULES = ONE_KEY | st.fixed_dictionaries({}, optional=KEYS)
 
 examples = settings(
-    max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=120,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    phases=set(Phase) - {Phase.shrink, Phase.explain},  # every example asks a scheduler
 )
 
 
