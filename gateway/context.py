@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway import logs
@@ -42,6 +42,8 @@ class Context:
     trusts: Trusts | None = None
     """None where nobody is authenticated."""
     dialect: Dialect = "documented"
+    made_trusts: set[str] = field(default_factory=set)
+    """The ids of the trusts that this request has created."""
 
     def authorize(self, rule: str) -> None:
         """Pass, or raise Forbidden. The first line of every resolver calls it."""

@@ -56,7 +56,7 @@ DEFINITION = st.builds(
             "timeout": JSON,
             "priority": JSON,
             "log_file": JSON,
-            "storage": JSON,
+            "storage": st.sampled_from(["swift", "", 5, [], None]),
         },
     ),
     OPEN,
