@@ -25,6 +25,8 @@ class Code(StrEnum):
     CONFLICT = "CONFLICT"
     UNPROCESSABLE = "UNPROCESSABLE"
     UNAVAILABLE = "UNAVAILABLE"
+    NOT_READ_BACK = "NOT_READ_BACK"
+    """A change that was made, but whose result could not be shown: it must not be tried again."""
     INTERNAL = "INTERNAL"
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections, schedules
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import Job, Session, columns, default_of, new_id, now, source
+from gateway.catalogue.tables import INT64, Job, Session, columns, default_of, new_id, now, source
 from gateway.catalogue.vocabularies import (
     JobEvent,
     JobResult,
@@ -189,14 +189,16 @@ async def release(
         await _set_state(transaction, row, job_id)
 
 
-async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome:
+async def start(
+    ctx: Context, session_id: str, job_id: str, tag: int, *, last_tag: int = INT64 - 1
+) -> Outcome:
     """Start a job with its session, and return the outcome: the first begins a run, others join.
 
     A job with the session's tag begins a new run after the hold-off of the last one, and the
     session's tag is incremented. Within the hold-off, a job one tag behind joins the run, and a job
     with the session's tag gets `hold-off`. Any other job is `out-of-sync`. Concurrent calls are
-    safe: the session is locked. Raises NotFound; BadInput for a tag ahead of the session's, or a
-    job that isn't in it.
+    safe: the session is locked. Raises NotFound; BadInput for a tag ahead of the session's, a job
+    that isn't in it, or an outcome with a tag over the last one that the caller can be told.
     """
     ctx.authorize("sessions:action:create")
     async with ctx.write() as transaction:
@@ -206,6 +208,7 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
                 f"'current_tag' {tag} is too high: the session's is {row.session_tag}",
                 field="current_tag",
             )
+        _check_tag(row.session_tag, last_tag)
         _state(row, job_id)
         seconds = int(time.time())
         held = row.time_start is not None and seconds - row.time_start <= row.hold_off
@@ -217,6 +220,7 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
             return Outcome(SessionOutcome.SUCCESS, row.session_tag)
         if held or tag != row.session_tag:
             return Outcome(SessionOutcome.OUT_OF_SYNC, row.session_tag)
+        _check_tag(row.session_tag + 1, last_tag)
         # A new run, for which the other jobs' states of the last one don't count.
         waiting = {"status": "", "result": ""}
         states = {name: state | waiting for name, state in _states(row).items()}
@@ -233,15 +237,18 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
         return Outcome(SessionOutcome.SUCCESS, row.session_tag)
 
 
-async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcome:
+async def end(
+    ctx: Context, session_id: str, job_id: str, result: str, *, last_tag: int = INT64 - 1
+) -> Outcome:
     """Record the result of a job's part of the run, and return the outcome; the last ends the run.
 
     A run fails if one of its jobs does. Raises NotFound, and BadInput for a job that isn't in the
-    session.
+    session, or a tag over the last one that the caller can be told.
     """
     ctx.authorize("sessions:action:create")
     async with ctx.write() as transaction:
         row = await get_for_update(ctx, transaction, Session, session_id)
+        _check_tag(row.session_tag, last_tag)
         seconds = int(time.time())
         ended = {"status": JobStatus.COMPLETED, "result": result, "time_ended": seconds}
         states = _states(row) | {job_id: _state(row, job_id) | ended}
@@ -280,6 +287,14 @@ def _build_row(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
 def _dump_schedule(schedule: dict[str, Any], known: dict[str, Any]) -> str:
     """Return a schedule as text, in which the values known so far stay. Raises BadInput."""
     return json_values.dump(schedules.readable(schedule, known), what="'schedule'")
+
+
+def _check_tag(tag: int, last_tag: int) -> None:
+    if tag > last_tag:
+        raise BadInput(
+            f"the session's tag, {tag}, would be over the last that can be told, {last_tag}",
+            field="current_tag",
+        )
 
 
 def _states(row: Session) -> States:
