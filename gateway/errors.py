@@ -2,7 +2,8 @@
 
 GatewayError
 ├── BadInput            an invalid value in the request              BAD_USER_INPUT
-│   └── TooLarge        a body over the limit                        BAD_USER_INPUT
+│   ├── TooLarge        a body over the limit                        BAD_USER_INPUT
+│   └── UnknownHash     no document has it                    PERSISTED_QUERY_NOT_FOUND
 ├── Unauthenticated     no token, or an invalid one                  UNAUTHENTICATED
 ├── Forbidden           the policy doesn't let the caller do this    FORBIDDEN
 ├── NotFound            no such item in the caller's project         NOT_FOUND
@@ -10,6 +11,7 @@ GatewayError
 │   └── StaleVersion    the item changed since the caller read it    CONFLICT
 ├── Unprocessable       well-formed, but refers to a missing item    UNPROCESSABLE
 └── Unavailable         a dependency doesn't answer                  UNAVAILABLE
+    └── Overloaded      too many requests at once                    UNAVAILABLE
 """
 
 from enum import StrEnum
@@ -24,6 +26,7 @@ class Code(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     CONFLICT = "CONFLICT"
     UNPROCESSABLE = "UNPROCESSABLE"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
     UNAVAILABLE = "UNAVAILABLE"
     NOT_READ_BACK = "NOT_READ_BACK"
     """A change that was made, but whose result could not be shown: it must not be tried again."""
@@ -52,6 +55,12 @@ class BadInput(GatewayError):
 
 class TooLarge(BadInput):
     """A body over the limit."""
+
+
+class UnknownHash(BadInput):
+    """A hash of no document that is known: clients then send the document itself."""
+
+    code = Code.PERSISTED_QUERY_NOT_FOUND
 
 
 class Unauthenticated(GatewayError):
@@ -103,6 +112,12 @@ class Unavailable(GatewayError):
 
     code = Code.UNAVAILABLE
     retry_after = 5
+
+
+class Overloaded(Unavailable):
+    """More requests at once than the gateway lets run and wait."""
+
+    retry_after = 1
 
 
 def shown(value: object, length: int = 100) -> str:

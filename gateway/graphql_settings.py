@@ -1,5 +1,6 @@
 """Settings of GraphQL: how much an operation may ask for, and who is told what."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -60,6 +61,16 @@ class GraphQLSettings(BaseModel):
         (),
         description="Roles that may ask for the GraphQL schema, separated by commas; empty: "
         "everybody. Where they are set, errors suggest no names either.",
+    )
+    graphql_documents: Path | None = Field(
+        None,
+        description="File of trusted documents by their ids, as relay-compiler and graphql-codegen "
+        "write it: requests name one by `documentId`, or by the hash in `persistedQuery`.",
+    )
+    graphql_documents_only: bool = Field(
+        default=False,
+        description="Take trusted documents only, but for callers whom the policy's rule "
+        "`graphql:any_document` allows others, as GraphiQL needs them.",
     )
     graphql_explain: bool = Field(
         default=False,
