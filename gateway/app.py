@@ -75,6 +75,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         settings.default_limit,
         settings.max_limit,
         _trusts(settings, threads),
+        settings.rest_dialect,
     )
     return app
 

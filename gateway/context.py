@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway import logs
@@ -10,7 +10,7 @@ from gateway.auth.identity import Authenticator, Headers, Identity, check_projec
 from gateway.auth.policy import Policy
 from gateway.db.database import Database
 from gateway.db.transactions import Transaction
-from gateway.settings import DEFAULT_LIMIT, MAX_LIMIT
+from gateway.settings import DEFAULT_LIMIT, MAX_LIMIT, Dialect
 
 ItemKey = tuple[str, str]
 """The project and the id of an item."""
@@ -41,6 +41,9 @@ class Context:
     max_limit: int = MAX_LIMIT
     trusts: Trusts | None = None
     """None where nobody is authenticated."""
+    dialect: Dialect = "documented"
+    made_trusts: set[str] = field(default_factory=set)
+    """The ids of the trusts that this request has created."""
 
     def authorize(self, rule: str) -> None:
         """Pass, or raise Forbidden. The first line of every resolver calls it."""
@@ -64,6 +67,7 @@ class Contexts:
     max_limit: int = MAX_LIMIT
     trusts: Callable[[Headers, Identity], Trusts] | None = None
     """Returns the caller's trusts, which hold the caller's token."""
+    dialect: Dialect = "documented"
 
     async def open(
         self, headers: Headers, path: str, project_id: str | None = None, *, method: str = ""
@@ -88,4 +92,5 @@ class Contexts:
             self.default_limit,
             self.max_limit,
             None if self.trusts is None else self.trusts(headers, identity),
+            self.dialect,
         )

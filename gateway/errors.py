@@ -31,6 +31,8 @@ class Code(StrEnum):
     UNPROCESSABLE = "UNPROCESSABLE"
     PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
     UNAVAILABLE = "UNAVAILABLE"
+    NOT_READ_BACK = "NOT_READ_BACK"
+    """A change that was made, but whose result could not be shown: it must not be tried again."""
     INTERNAL = "INTERNAL"
 
 

@@ -26,6 +26,9 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 """The defaults of `default_limit` and `max_limit`, also for contexts made without settings."""
 
+Dialect = Literal["documented", "freezer-19"]
+"""REST as the published document has it, or as freezer-api 19."""
+
 DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
     "sqlite+aiosqlite": "sqlite+aiosqlite",
@@ -206,9 +209,10 @@ class Settings(BaseSettings, GraphQLSettings):
         "one is answered 408, and its connection closed. An answer of which nothing is read for as "
         "long is given up.",
     )
-    rest_dialect: Literal["documented", "freezer-19"] = Field(
+    rest_dialect: Dialect = Field(
         "documented",
-        description="Keys of REST documents: as documented, or exactly those of freezer-api 19.",
+        description="Keys of REST documents: as documented, or exactly those of freezer-api 19. "
+        "With it, names of jobs have up to 255 characters instead of 64 bytes.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level to log."

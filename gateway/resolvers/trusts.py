@@ -44,7 +44,11 @@ async def trust_columns(ctx: Context, client_id: str | None) -> dict[str, Any]:
     rows = await ctx.db.rows(_STORED, {"project_id": ctx.project_id})
     stored = [orjson.loads(row[0]) for row in rows]
     own = [trust for trust in stored if trust.get("trustor_user_id") == ctx.identity.user_id]
-    return credentials(own[0] if own else await ctx.trusts.create(ctx.project_id))
+    if own:
+        return credentials(own[0])
+    made = await ctx.trusts.create(ctx.project_id)
+    ctx.made_trusts.add(made["trust_id"])
+    return credentials(made)
 
 
 def credentials(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,8 +75,9 @@ async def revoke_if_unused(ctx: Context, trust_id: str | None) -> None:
 
 @asynccontextmanager
 async def revoke_on_failure(ctx: Context, trust_id: str | None) -> AsyncIterator[None]:
-    """Open a block that stores a job; if it fails, delete the trust unless another job uses it.
+    """Open a block that stores a job; if it fails, delete a trust that was made for it.
 
+    A trust that was there before, or that a service brought, may be in use elsewhere.
     Raises what the block raises.
     """
     try:
@@ -81,5 +86,6 @@ async def revoke_on_failure(ctx: Context, trust_id: str | None) -> AsyncIterator
         # The job may have been stored, with the trust.
         raise
     except GatewayError:
-        await revoke_if_unused(ctx, trust_id)
+        if trust_id in ctx.made_trusts:
+            await revoke_if_unused(ctx, trust_id)
         raise

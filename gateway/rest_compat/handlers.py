@@ -147,13 +147,13 @@ async def request_event(request: V2Request) -> Response:
 
 async def create_action(request: V2Request) -> Response:
     """Create an action."""
-    row = await actions.create(request.ctx, bodies.action_draft(await request.body()))
+    row = await actions.create(request.ctx, bodies.action_draft(request.ctx, await request.body()))
     return created(request, ACTIONS, row)
 
 
 async def replace_action(request: V2Request) -> Response:
     """Replace an action, or create it under its id."""
-    draft = bodies.action_draft(await request.body())
+    draft = bodies.action_draft(request.ctx, await request.body())
     version = await conditional.expected_version(request, ACTIONS, creates=True)
     row = await actions.replace(request.ctx, request.item_id, draft, expected_version=version)
     return created(request, ACTIONS, row, version=row.version)

@@ -152,7 +152,9 @@ def _result(request: Request, result: Result, extensions: Mapping[str, Any]) -> 
     elif _media_type(request) == GRAPHQL_JSON:
         status = 400
     codes = {(error.extensions or {}).get("code") for error in result.errors}
-    if Code.UNAVAILABLE in codes and not any((result.data or {}).values()):
+    # What was changed must not be tried again.
+    found_nothing = Code.NOT_READ_BACK not in codes and not any((result.data or {}).values())
+    if Code.UNAVAILABLE in codes and found_nothing:
         status, headers = status_of(_OUTAGE), headers_of(_OUTAGE)
     return _respond(request, status, body, headers)
 

@@ -102,9 +102,10 @@ class Executor:
             refused = [GraphQLError(CLOSED, original_error=Forbidden(CLOSED))]
             show_all(refused)
             return Result(None, refused, is_executed=False)
-        data, errors = await plan.run(Execution(ctx, coerced))
+        execution = Execution(ctx, coerced)
+        data, errors = await plan.run(execution)
         if errors:
-            show_all(errors)
+            show_all(errors, execution.committed)
         return Result(data, errors)
 
     def _may_introspect(self, ctx: Context) -> bool:
