@@ -9,6 +9,7 @@ GatewayError
 ├── Conflict            the item exists already, or clashes          CONFLICT
 │   └── StaleVersion    the item changed since the caller read it    CONFLICT
 ├── Unprocessable       well-formed, but refers to a missing item    UNPROCESSABLE
+├── RateLimited         the caller has spent the points they had     RATE_LIMITED
 └── Unavailable         a dependency doesn't answer                  UNAVAILABLE
 """
 
@@ -24,6 +25,7 @@ class Code(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     CONFLICT = "CONFLICT"
     UNPROCESSABLE = "UNPROCESSABLE"
+    RATE_LIMITED = "RATE_LIMITED"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
 
@@ -91,6 +93,21 @@ class Unprocessable(GatewayError):
     """A well-formed request that refers to something missing or unsuitable."""
 
     code = Code.UNPROCESSABLE
+
+
+class RateLimited(GatewayError):
+    """The caller, or the caller's project, has spent the points they had.
+
+    `cost` is the number of points that the request needs, `retry_after` the number of seconds after
+    which they may be there.
+    """
+
+    code = Code.RATE_LIMITED
+
+    def __init__(self, message: str, *, cost: int, retry_after: int) -> None:
+        super().__init__(message)
+        self.cost = cost
+        self.retry_after = retry_after
 
 
 class Unavailable(GatewayError):

@@ -14,6 +14,7 @@ from gateway.db.pools import count_statements
 from gateway.errors import GatewayError, TooLarge
 from gateway.migrations.readiness import SchemaReadiness
 from gateway.origins import refuse_foreign
+from gateway.rates import buckets
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +30,8 @@ _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 class RequestLogMiddleware:
     """Gives every request an id, in its answer and in every line of its log, and logs it once.
 
-    The paths in `quiet` are logged at the level `debug`.
+    The answer also tells what its caller may still ask for, where there are rate limits. The paths
+    in `quiet` are logged at the level `debug`.
     """
 
     def __init__(self, app: ASGIApp, quiet: Collection[str] = ()) -> None:
@@ -57,6 +59,8 @@ class RequestLogMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *added]
+                if (account := scope.get(buckets.SCOPE)) is not None:
+                    message["headers"] += account.headers()
             await send(message)
 
         try:

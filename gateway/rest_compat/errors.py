@@ -30,6 +30,7 @@ TITLES: Mapping[type[Exception], str] = {
     errors.StaleVersion: "Precondition Failed",
     errors.Conflict: "Document already existing",
     errors.Unprocessable: "Unprocessable Entity",
+    errors.RateLimited: "Too Many Requests",
     errors.Unavailable: "Service Unavailable",
     Exception: "Internal Server Error",
 }

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from gateway.catalogue.tables import INT64
 from gateway.errors import NotFound, shown
 from gateway.query.paging import PageRequest
+from gateway.rates import costs
 from gateway.resolvers import actions, backups, clients, job_actions, jobs, sessions
 from gateway.resolvers.collection import Collection
 from gateway.rest_compat import bodies, conditional, links
@@ -47,11 +48,13 @@ async def find(resource: Resource, collection: Collection, request: V2Request) -
     """
     known, revision = conditional.known_tags(request) if collection.has_revision else (), None
     if known:
+        await request.ctx.charge(costs.ITEM)
         revision = await collection.revision(request.ctx)
         if (tag := await conditional.list_tag(request, resource, revision)) in known:
             return conditional.not_modified(tag)
         collection = resource.collection
     where, sent = await request.search(resource)
+    await request.ctx.charge(costs.page(request.page_length, scans=where is not None))
     page_request, found = await request.page_request(collection)
     if found is not None:
         revision, collection = found, resource.collection
@@ -74,6 +77,7 @@ def shows(resource: Resource) -> Endpoint:
     """Return the endpoint that shows one item."""
 
     async def endpoint(request: V2Request) -> Response:
+        await request.ctx.charge(costs.ITEM)
         document = request.representation(resource).item
         select = (*document.columns, resource.collection.source.c.version)
         row = await resource.collection.get(request.ctx, request.item_id, select)

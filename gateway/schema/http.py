@@ -13,9 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.catalogue import checks, json_values
 from gateway.context import Context, Contexts
-from gateway.errors import BadInput, Code, GatewayError, Unavailable, shown
+from gateway.errors import BadInput, Code, GatewayError, RateLimited, Unavailable, shown
 from gateway.http_errors import headers_of, status_of
 from gateway.negotiation import weight_of, weights
+from gateway.rates.buckets import SCOPE
 from gateway.schema import errors
 from gateway.schema.execution.documents import MethodNotAllowed, OperationError
 from gateway.schema.execution.operations import Executor, Result
@@ -28,6 +29,8 @@ JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 EXPLAIN = "x-graphql-explain"
 """The header that asks for the plan, where the settings let it."""
+COST = "x-graphql-cost"
+"""The header that asks for the cost, likewise."""
 
 _OUTAGE = Unavailable("a dependency doesn't answer")
 """The error whose status and headers an operation has that found nothing because of outages."""
@@ -40,6 +43,8 @@ class GraphQLApp:
         self.schema = schema
         self.executor = Executor(schema, settings)
         self.explains = settings.graphql_explain
+        self.tells_cost = settings.graphql_cost
+        self.max_cost = settings.graphql_max_cost
         self.max_variables = settings.graphql_max_variables_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,8 +61,11 @@ class GraphQLApp:
             # Also what keeps web pages of other sites from sending mutations.
             return _refusal(request, 415, f"the body must be {JSON}, not {shown(media_type)}")
         contexts: Contexts = request.app.state.contexts
+        extensions: dict[str, Any] = {}
+        ctx: Context | None = None
         try:
             ctx = await contexts.open(request.headers, request.scope["path"], method=request.method)
+            request.scope[SCOPE] = ctx.account
             text, variables, name = await _operation(request)
             came_in = await request.body() or request.scope["query_string"]
             if len(came_in) > self.max_variables:
@@ -65,14 +73,33 @@ class GraphQLApp:
             result = await self.executor.execute(
                 ctx, text, variables, name, queries_only=request.method == "GET"
             )
-            extensions = {}
             if self.explains and result.is_executed and EXPLAIN in request.headers:
-                extensions = await self._extensions(ctx, text, variables, name)
+                extensions |= await self._extensions(ctx, text, variables, name)
+            if result.cost is not None and COST in request.headers:
+                extensions |= self._cost(ctx, result.cost)
+        except RateLimited as error:
+            if ctx is not None and COST in request.headers:
+                extensions |= self._cost(ctx, error.cost)
+            return _failure(request, error, extensions)
         except GatewayError as error:
-            return _failure(request, error)
+            return _failure(request, error, extensions)
         except MethodNotAllowed:
             return _refusal(request, 405, "GET runs queries only: send mutations by POST")
         return _result(request, result, extensions)
+
+    def _cost(self, ctx: Context, requested: int) -> dict[str, Any]:
+        """Return the operation's cost, and what the caller has left where there are rate limits."""
+        if not self.tells_cost:
+            return {}
+        bucket = ctx.account and ctx.account.tightest
+        return {
+            "cost": {
+                "requested": requested,
+                "maximum": bucket and self.max_cost,
+                "available": bucket and int(bucket.available),
+                "restoreRate": bucket and bucket.rate,
+            }
+        }
 
     async def _extensions(
         self, ctx: Context, text: str, variables: Mapping[str, Any], name: str | None
@@ -132,10 +159,12 @@ def _result(request: Request, result: Result, extensions: Mapping[str, Any]) -> 
     return _respond(request, status, body, headers)
 
 
-def _failure(request: Request, error: GatewayError) -> Response:
+def _failure(request: Request, error: GatewayError, extensions: Mapping[str, Any]) -> Response:
     shown_error = GraphQLError(error.message, original_error=error)
     errors.show(shown_error)
-    body = {"errors": [shown_error.formatted]}
+    body: dict[str, Any] = {"errors": [shown_error.formatted]}
+    if extensions:
+        body["extensions"] = extensions
     return _respond(request, status_of(error), body, headers_of(error))
 
 
