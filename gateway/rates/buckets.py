@@ -73,6 +73,8 @@ class Bucket:
         """The tokens that are leased, and not spent."""
         self.rate = rate
         self.capacity = capacity
+        self.limit = (b"x-ratelimit-limit", b"%d" % capacity)
+        """The header that tells the capacity."""
         self._key = key
         self._store = store
         self._slice = capacity / SLICES
@@ -83,23 +85,27 @@ class Bucket:
         self._asked_at = self._clock()
         self._pending: asyncio.Task[None] | None = None
 
-    @property
-    def stored(self) -> float:
-        """The most tokens that the database can have by now: others may have leased some."""
-        restored = (self._clock() - self._asked_at) * self.rate
-        return min(self._left + restored, self.capacity)
+    def stored_at(self, now: float) -> float:
+        """Return the most tokens that the database can have: others may have leased some."""
+        stored = self._left + (now - self._asked_at) * self.rate
+        return stored if stored < self.capacity else self.capacity
+
+    def available_at(self, now: float) -> float:
+        """Return the most tokens that there can be, leased or not."""
+        available = self.tokens + self._left + (now - self._asked_at) * self.rate
+        return available if available < self.capacity else self.capacity
 
     @property
     def available(self) -> float:
-        """The most tokens that may be there, leased or not."""
-        return min(self.tokens + self.stored, self.capacity)
+        """The most tokens that there can be by now."""
+        return self.available_at(self._clock())
 
     async def lease(self, cost: float) -> None:
         """Ask for at least what is missing for a cost; a failure begins an outage.
 
         Raises RateLimited if there can't be enough, without asking.
         """
-        stored = self.stored
+        stored = self.stored_at(self._clock())
         if self.tokens + stored < cost or stored < self._smallest:
             raise self.refusal(cost)
         if self._pending is None:
@@ -145,6 +151,7 @@ class Account:
         self.buckets = tuple(buckets)
         self._most = min(bucket.capacity for bucket in buckets)
         self._outage = outage
+        self._clock = outage.clock
 
     async def charge(self, cost: int, *, refusable: bool = True) -> None:
         """Charge a request to each bucket, or raise RateLimited.
@@ -161,20 +168,23 @@ class Account:
             if bucket.tokens < 1 and bucket.available < 1 and not self._outage.is_on:
                 raise bucket.refusal(1)
 
-    @property
-    def tightest(self) -> Bucket:
-        """The bucket with the fewest tokens left."""
-        return min(self.buckets, key=_available)
+    def tightest(self) -> tuple[Bucket, float]:
+        """Return the bucket with the fewest tokens left, and their number."""
+        now = self._clock()
+        tightest, *others = self.buckets
+        available = tightest.available_at(now)
+        for bucket in others:
+            if (least := bucket.available_at(now)) < available:
+                tightest, available = bucket, least
+        return tightest, available
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers that tell the caller what is left in the tightest bucket."""
-        bucket = self.tightest
-        available = bucket.available
-        reset = ceil((bucket.capacity - available) / bucket.rate)
+        bucket, available = self.tightest()
         return [
-            (b"x-ratelimit-limit", b"%d" % bucket.capacity),
+            bucket.limit,
             (b"x-ratelimit-remaining", b"%d" % available),
-            (b"x-ratelimit-reset", b"%d" % reset),
+            (b"x-ratelimit-reset", b"%d" % -((available - bucket.capacity) // bucket.rate)),
         ]
 
     def _take(self, cost: float) -> bool:
@@ -235,7 +245,3 @@ class RateLimiter:
     def _bucket(self, key: BucketKey, rate: int) -> Bucket:
         capacity = rate * self._settings.rate_limit_burst
         return Bucket(self._store, key, rate, capacity, self._outage)
-
-
-def _available(bucket: Bucket) -> float:
-    return bucket.available

@@ -91,15 +91,12 @@ class GraphQLApp:
         """Return the operation's cost, and what the caller has left where there are rate limits."""
         if not self.tells_cost:
             return {}
-        bucket = ctx.account and ctx.account.tightest
-        return {
-            "cost": {
-                "requested": requested,
-                "maximum": bucket and self.max_cost,
-                "available": bucket and int(bucket.available),
-                "restoreRate": bucket and bucket.rate,
-            }
-        }
+        cost = {"requested": requested, "maximum": None, "available": None, "restoreRate": None}
+        if ctx.account is not None:
+            bucket, available = ctx.account.tightest()
+            cost |= {"maximum": self.max_cost, "available": int(available)}
+            cost |= {"restoreRate": bucket.rate}
+        return {"cost": cost}
 
     async def _extensions(
         self, ctx: Context, text: str, variables: Mapping[str, Any], name: str | None

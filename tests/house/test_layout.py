@@ -71,7 +71,7 @@ HOMES = {
     "oslo_config": {"auth"},
     "oslo_policy": {"auth"},
     "pydantic": {"cli", "graphql_settings", "rate_settings", "settings"},
-    "pydantic_settings": {"settings"},
+    "pydantic_settings": {"graphql_settings", "settings"},
     "sqlalchemy": {
         *("catalogue", "db", "demo", "migrations", "query", "resolvers", "rest_compat", "schema"),
         *("cli", "rates", "settings"),
