@@ -88,12 +88,12 @@ class Bucket:
     def stored_at(self, now: float) -> float:
         """Return the most tokens that the database can have: others may have leased some."""
         stored = self._left + (now - self._asked_at) * self.rate
-        return stored if stored < self.capacity else self.capacity
+        return min(self.capacity, stored)
 
     def available_at(self, now: float) -> float:
         """Return the most tokens that there can be, leased or not."""
         available = self.tokens + self._left + (now - self._asked_at) * self.rate
-        return available if available < self.capacity else self.capacity
+        return min(self.capacity, available)
 
     @property
     def available(self) -> float:
