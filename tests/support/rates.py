@@ -14,7 +14,6 @@ from gateway.rates.store import BucketStore
 from gateway.settings import load
 from tests.support.apps import opened
 
-
 NOW = 1_000_000.0
 
 
