@@ -220,6 +220,7 @@ def test_what_is_counted_grows_with_the_document() -> None:
             graphql_max_fields=10**9,
             graphql_max_field_pairs=10**9,
             graphql_max_fragments=10**9,
+            graphql_max_list_length=1,
         )
         ran = 0
         before = sys.gettrace()
