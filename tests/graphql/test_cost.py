@@ -1,12 +1,20 @@
 """The cost of an operation: known before it runs, limited, and told to who asks."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import pairwise
+from types import FrameType
 from typing import Any
 
 import httpx
 import pytest
 
 from gateway.rates.costs import INTROSPECTION, SCAN, WRITE
+from gateway.schema.execution import limits
+from gateway.schema.execution.parsing import parse
+from gateway.schema.root import create_schema
+from gateway.settings import load
 from tests.support.apps import MakeClient
 from tests.support.rates import Clock, limited
 
@@ -123,3 +131,52 @@ async def test_only_who_asks_is_told_and_only_if_the_settings_let_it(
     silent = await make_client(graphql_cost=False)
     assert "extensions" not in await told(silent, query["query"])
     assert "extensions" not in await told(client, "{ nothing }")
+
+
+@contextmanager
+def lines_of(file: str) -> Iterator[list[int]]:
+    """Yield a list of the lines of a file that run, by their numbers."""
+    ran: list[int] = []
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        if frame.f_code.co_filename != file:
+            return None
+        if event == "line":
+            ran.append(frame.f_lineno)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield ran
+    finally:
+        sys.settrace(before)
+
+
+def pages(times: int) -> str:
+    fields = " ".join(f"a{n}: jobs {{ nodes {{ ...F ...F }} }}" for n in range(times))
+    return f"{{ {fields} }} fragment F on Job {{ backups {{ nodes {{ id }} }} client {{ id }} }}"
+
+
+def nested_fragments(times: int) -> str:
+    """Return fragments of which each spreads the next twice: in full, two to the power of them."""
+    inner = "{ jobs(first: 1) { nodes { ...F%d } } }"
+    fragments = " ".join(
+        f"fragment F{n} on Job {{ a: client {inner % (n + 1)} b: client {inner % (n + 1)} }}"
+        for n in range(times)
+    )
+    return f"{{ jobs {{ nodes {{ ...F0 }} }} }} {fragments} fragment F{times} on Job {{ id }}"
+
+
+@pytest.mark.parametrize("document", [pages, nested_fragments])
+def test_counting_grows_with_the_document(document: Any) -> None:
+    schema, settings = create_schema().core, load()
+    counts = []
+    for times in (10, 20, 40, 80):
+        operation, *fragments = parse(document(times), 10**9).definitions
+        by_name = {one.name.value: one for one in fragments}
+        counter = limits.Counter(schema, by_name, {}, settings.default_limit)
+        with lines_of(limits.__file__) as ran:
+            counter.count(((schema.query_type, operation.selection_set),))
+        counts.append(len(ran))
+    assert all(later < earlier * 2.2 for earlier, later in pairwise(counts)), counts
