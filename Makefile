@@ -29,7 +29,7 @@ test: $(VENV)/.installed-dev ## Run the tests on SQLite and on a temporary Postg
 	$(BIN)/pytest --numprocesses=auto $(ARGS)
 
 .PHONY: test-clients
-test-clients: $(VENV)/.installed-dev ## Test with Relay, Apollo, urql, graphql-codegen, gql, ariadne-codegen
+test-clients: $(VENV)/.installed-dev ## Test with Relay, Apollo, urql, graphql-codegen, gql, ariadne-codegen, graphql-http
 	$(BIN)/pytest tests/clients $(ARGS)
 
 .PHONY: test-install
@@ -76,13 +76,13 @@ bench: $(VENV)/.installed-bench bench-tools ## Benchmark against PostGraphile an
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 .PHONY: bench-tools
-bench-tools: ## Install wrk and MariaDB for the benchmark, if missing
-	@command -v wrk >/dev/null && command -v mariadbd >/dev/null || { \
+bench-tools: ## Install wrk, h2load and MariaDB for the benchmark, if missing
+	@command -v wrk >/dev/null && command -v h2load >/dev/null && command -v mariadbd >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends \
-	      wrk mariadb-server-core; \
+	      wrk nghttp2-client mariadb-server-core; \
 	  else \
-	    echo "wrk or MariaDB is missing: apt-get install wrk mariadb-server-core"; exit 1; \
+	    echo "wrk, h2load or MariaDB is missing: apt-get install wrk nghttp2-client mariadb-server-core"; exit 1; \
 	  fi; }
 
 .PHONY: lint

@@ -4,13 +4,14 @@ import gc
 import socket
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import structlog
 import typer
 import uvicorn
 
-from gateway import __version__, demo, migrations, settings
+from gateway import __version__, demo, migrations, protocol, settings
 from gateway.app import create_app
 from gateway.auth import policy as rules
 from gateway.cli import schema
@@ -36,6 +37,14 @@ policy = typer.Typer(no_args_is_help=True, help="Print the authorization rules."
 app.add_typer(db, name="db")
 app.add_typer(schema.commands, name="schema")
 app.add_typer(policy, name="policy")
+
+Documents = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of trusted documents, as relay-compiler and graphql-codegen write it, else "
+        "`GATEWAY_GRAPHQL_DOCUMENTS`."
+    ),
+]
 
 
 def main() -> None:
@@ -84,6 +93,7 @@ def serve(
         int | None,
         typer.Option(help="Port to listen on, else `GATEWAY_PORT`; 0 takes a free one."),
     ] = None,
+    documents: Documents = None,
     insecure_no_auth: Annotated[
         bool,
         typer.Option(
@@ -100,13 +110,13 @@ def serve(
     the command to run if its schema isn't current. If the database doesn't answer, `serve` starts
     anyway, and answers 503 until it does.
     """
-    chosen = load_settings(config, host=host, port=port)
+    chosen = load_settings(config, host=host, port=port, graphql_documents=documents)
     if chosen.auth == "none":
         _guard(chosen, insecure=insecure_no_auth)
     try:
         application = create_app(chosen, any_host=insecure_no_auth)
     except (OSError, ValueError) as error:
-        # The file of rules, or a certificate.
+        # The file of rules or of documents, or a certificate.
         fail(str(error))
     run_on_database(chosen, _ready_if_it_answers)
     listener = _listener(chosen.host, chosen.port)
@@ -115,6 +125,7 @@ def serve(
             application,
             access_log=False,
             forwarded_allow_ips=list(chosen.trusted_proxies),
+            http=protocol.limited(chosen.request_timeout),
             lifespan="on",
             log_config=None,
             proxy_headers=bool(chosen.trusted_proxies),

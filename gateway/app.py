@@ -17,7 +17,7 @@ from gateway.db.database import Database
 from gateway.errors import Unavailable
 from gateway.middleware import (
     REQUEST_ID,
-    BodyLimitMiddleware,
+    BodyMiddleware,
     ErrorMiddleware,
     OriginGuardMiddleware,
     ReadinessMiddleware,
@@ -25,6 +25,7 @@ from gateway.middleware import (
 )
 from gateway.migrations.readiness import SchemaReadiness
 from gateway.origins import public_origins
+from gateway.overload import OverloadMiddleware, Places
 from gateway.rates.buckets import RateLimiter
 from gateway.rates.store import BucketStore
 from gateway.resolvers import clients
@@ -43,11 +44,12 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     """Return the application; it opens its database when it is started.
 
     `any_host` admits requests that aren't addressed to loopback although nobody is authenticated.
-    Raises OSError and ValueError for a policy file or certificate that can't be used.
+    Raises OSError and ValueError for a policy file, a certificate or a file of trusted documents
+    that can't be used.
     """
     database = Database(settings)
     readiness = SchemaReadiness(database)
-    api = graphql_app(settings)
+    api = graphql_app(settings, playground.DOCUMENTS)
     authenticator = _authenticator(settings)
     app = Application(
         routes=[
@@ -148,14 +150,19 @@ def _middleware(
     yield error_middleware
     if settings.auth == "none":
         trusted = {*settings.cors_origins, *public_origins(settings)}
-        yield Middleware(OriginGuardMiddleware, trusted=trusted, any_host=any_host)
+        yield Middleware(
+            OriginGuardMiddleware,
+            trusted=trusted,
+            any_host=any_host,
+            hostless={home.HEALTHCHECK},
+        )
     if settings.cors_origins:
         yield Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=[
-                *("X-Auth-Token", "X-Project-Id", "Content-Type"),
+                *("X-Auth-Token", "X-Project-Id", "Content-Type", "Content-Encoding"),
                 *("If-Match", "If-None-Match", "Prefer", "X-GraphQL-Cost"),
             ],
             expose_headers=[
@@ -165,7 +172,15 @@ def _middleware(
         )
         # Inside of CORS as well, so that a dashboard may read what went wrong.
         yield error_middleware
-    yield Middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
+    yield Middleware(BodyMiddleware, limit=settings.max_body_bytes)
+    yield Middleware(
+        OverloadMiddleware,
+        places=Places(
+            settings.max_running_requests, settings.max_waiting_requests, settings.waiting_writes
+        ),
+        kept_paths=("/v1", "/v2"),
+        exempt={home.HEALTHCHECK},
+    )
     yield Middleware(
         ReadinessMiddleware, readiness=readiness, exempt={home.VERSIONS, home.HEALTHCHECK}
     )

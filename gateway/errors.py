@@ -2,7 +2,8 @@
 
 GatewayError
 ├── BadInput            an invalid value in the request              BAD_USER_INPUT
-│   └── TooLarge        a body over the limit                        BAD_USER_INPUT
+│   ├── TooLarge        a body over the limit                        BAD_USER_INPUT
+│   └── UnknownHash     no document has it                    PERSISTED_QUERY_NOT_FOUND
 ├── Unauthenticated     no token, or an invalid one                  UNAUTHENTICATED
 ├── Forbidden           the policy doesn't let the caller do this    FORBIDDEN
 ├── NotFound            no such item in the caller's project         NOT_FOUND
@@ -11,6 +12,7 @@ GatewayError
 ├── Unprocessable       well-formed, but refers to a missing item    UNPROCESSABLE
 ├── RateLimited         the caller has spent the points they had     RATE_LIMITED
 └── Unavailable         a dependency doesn't answer                  UNAVAILABLE
+    └── Overloaded      too many requests at once                    UNAVAILABLE
 """
 
 from enum import StrEnum
@@ -26,6 +28,7 @@ class Code(StrEnum):
     CONFLICT = "CONFLICT"
     UNPROCESSABLE = "UNPROCESSABLE"
     RATE_LIMITED = "RATE_LIMITED"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
 
@@ -52,6 +55,12 @@ class BadInput(GatewayError):
 
 class TooLarge(BadInput):
     """A body over the limit."""
+
+
+class UnknownHash(BadInput):
+    """A hash of no document that is known: clients then send the document itself."""
+
+    code = Code.PERSISTED_QUERY_NOT_FOUND
 
 
 class Unauthenticated(GatewayError):
@@ -118,6 +127,12 @@ class Unavailable(GatewayError):
 
     code = Code.UNAVAILABLE
     retry_after = 5
+
+
+class Overloaded(Unavailable):
+    """More requests at once than the gateway lets run and wait."""
+
+    retry_after = 1
 
 
 def shown(value: object, length: int = 100) -> str:

@@ -1,5 +1,6 @@
 """Settings of GraphQL: how much an operation may ask for, and who is told what."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -71,6 +72,16 @@ class GraphQLSettings(BaseModel):
         default=True,
         description="Show the cost of an operation in `extensions.cost`, to requests with the "
         "header `X-GraphQL-Cost`.",
+    )
+    graphql_documents: Path | None = Field(
+        None,
+        description="File of trusted documents by their ids, as relay-compiler and graphql-codegen "
+        "write it: requests name one by `documentId`, or by the hash in `persistedQuery`.",
+    )
+    graphql_documents_only: bool = Field(
+        default=False,
+        description="Take trusted documents only, but for callers whom the policy's rule "
+        "`graphql:any_document` allows others, as GraphiQL needs them.",
     )
     graphql_explain: bool = Field(
         default=False,

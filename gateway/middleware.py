@@ -1,6 +1,7 @@
 """ASGI middleware: what happens around a request, whichever surface it is for."""
 
 import time
+import zlib
 from collections.abc import Callable, Collection, Mapping
 from secrets import token_hex
 
@@ -11,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import logs
 from gateway.db.pools import count_statements
-from gateway.errors import GatewayError, TooLarge
+from gateway.errors import BadInput, GatewayError, TooLarge, shown
 from gateway.migrations.readiness import SchemaReadiness
 from gateway.origins import refuse_foreign
 from gateway.rates import buckets
@@ -22,6 +23,14 @@ Renderer = Callable[[Exception], Response]
 """Writes an error as one surface does."""
 
 REQUEST_ID = "X-Openstack-Request-Id"
+
+TIMED_OUT = "gateway.timed_out"
+"""The key in a request's scope by which the server says that its body takes longer than this."""
+
+_GZIP = 16 + zlib.MAX_WBITS
+"""Stands for gzip's header and trailer in zlib's functions."""
+_MAX_MEMBERS = 100
+"""Each costs a copy of what follows it."""
 
 _REQUEST_ID = REQUEST_ID.lower().encode()
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
@@ -119,12 +128,23 @@ class ErrorMiddleware:
 
 
 class OriginGuardMiddleware:
-    """Refuses what a foreign web page could make the browser of a local user send."""
+    """Refuses what a foreign web page could make the browser of a local user send.
 
-    def __init__(self, app: ASGIApp, trusted: Collection[str], *, any_host: bool) -> None:
+    The paths in `hostless` need no `Host`, which every browser sends.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        trusted: Collection[str],
+        *,
+        any_host: bool,
+        hostless: Collection[str] = (),
+    ) -> None:
         self.app = app
         self.trusted = frozenset(trusted)
         self.any_host = any_host
+        self.hostless = frozenset(hostless)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or raise Forbidden."""
@@ -135,47 +155,115 @@ class OriginGuardMiddleware:
                 host.decode("latin-1"),
                 None if origin is None else origin.decode("latin-1"),
                 self.trusted,
-                any_host=self.any_host,
+                any_host=self.any_host
+                or (b"host" not in headers and scope["path"].rstrip("/") in self.hostless),
             )
         await self.app(scope, receive, send)
 
 
-class BodyLimitMiddleware:
-    """Refuses bodies over a number of bytes, before they are read where their length is known."""
+class BodyMiddleware:
+    """Passes bodies on, decoded, and refuses those that are too long or take too long.
+
+    A body that is too long is refused before it is read where its length is known.
+    """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self.app = app
         self.limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or raise TooLarge."""
+        """Serve a request. Raises TooLarge, BadInput for what isn't gzip, HTTPException."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        announced = dict(scope["headers"]).get(b"content-length")
-        if announced is not None:
-            # The server lets no more than announced through. 18 digits are more than any limit;
-            # Python refuses thousands of them.
-            if not announced.isdigit() or len(announced) > 18 or int(announced) > self.limit:  # noqa: PLR2004
-                raise self.refusal
-            await self.app(scope, receive, send)
-            return
-        length = 0
+        headers = dict(scope["headers"])
+        announced = headers.get(b"content-length")
+        # 18 digits are more than any limit; Python refuses thousands of them.
+        if announced is not None and (
+            not announced.isdigit() or len(announced) > 18 or int(announced) > self.limit  # noqa: PLR2004
+        ):
+            raise _too_long(self.limit)
+        gunzip: _Gunzip | None = None
+        if b"content-encoding" in headers and (
+            announced not in {None, b"0"} or b"transfer-encoding" in headers
+        ):
+            gunzip = self._gunzip(scope)
+        length, more = 0, True
 
-        async def receive_counting() -> Message:
-            nonlocal length
+        async def receive_body() -> Message:
+            nonlocal length, more
             message = await receive()
-            length += len(message.get("body", b""))
+            if not more:
+                return message
+            if (seconds := scope.get(TIMED_OUT)) is not None:
+                reason = f"the body didn't arrive within {seconds:g} s"
+                raise HTTPException(408, reason, {"Connection": "close"})
+            if message["type"] == "http.disconnect":
+                raise BadInput("the body broke off")
+            body, more = message.get("body", b""), message.get("more_body", False)
+            length += len(body)
             if length > self.limit:
-                raise self.refusal
+                raise _too_long(self.limit)
+            if gunzip is not None:
+                message["body"] = gunzip.decode(body, last=not more)
             return message
 
-        await self.app(scope, receive_counting, send)
+        await self.app(scope, receive_body, send)
 
-    @property
-    def refusal(self) -> TooLarge:
-        """The error to raise."""
-        return TooLarge(f"the body is longer than {self.limit} bytes")
+    def _gunzip(self, scope: Scope) -> "_Gunzip | None":
+        """Return the decoder of a body; None: it isn't encoded. Raises HTTPException."""
+        sent = b",".join(value for name, value in scope["headers"] if name == b"content-encoding")
+        codings = [coding.strip() for coding in sent.decode("latin-1").lower().split(",")]
+        match [coding for coding in codings if coding not in {"", "identity"}]:
+            case []:
+                return None
+            case ["gzip" | "x-gzip"]:
+                return _Gunzip(self.limit)
+            case _:
+                reason = (
+                    f"the body's Content-Encoding must be gzip, not {shown(', '.join(codings))}"
+                )
+                raise HTTPException(415, reason, {"Accept-Encoding": "gzip"})
+
+
+class _Gunzip:
+    """Decodes gzip (RFC 1952), and never more of it than the number of bytes in `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._length = 0
+        self._members = [zlib.decompressobj(_GZIP)]
+
+    def decode(self, data: bytes, *, last: bool) -> bytes:
+        """Return what the next bytes encode. Raises TooLarge, and BadInput for what isn't gzip."""
+        decoded = bytearray()
+        while data:
+            member = self._members[-1]
+            if member.eof:
+                member = self._next_member()
+            try:
+                # One more byte than there may be; zero would mean any number.
+                decoded += member.decompress(data, self._limit + 1 - self._length - len(decoded))
+            except zlib.error:
+                raise BadInput("the body is not gzip, as its Content-Encoding says") from None
+            if self._length + len(decoded) > self._limit:
+                raise _too_long(self._limit)
+            data = member.unconsumed_tail or member.unused_data
+        self._length += len(decoded)
+        if last and not self._members[-1].eof:
+            raise BadInput("the body's gzip breaks off")
+        return bytes(decoded)
+
+    def _next_member(self) -> "zlib._Decompress":
+        """Return the decoder of another member, which a file of gzip may have. Raises BadInput."""
+        if len(self._members) == _MAX_MEMBERS:
+            raise BadInput(f"the body's gzip has more than {_MAX_MEMBERS} members")
+        self._members.append(zlib.decompressobj(_GZIP))
+        return self._members[-1]
+
+
+def _too_long(limit: int) -> TooLarge:
+    return TooLarge(f"the body is longer than {limit} bytes")
 
 
 class ReadinessMiddleware:

@@ -175,8 +175,30 @@ class Settings(BaseSettings, GraphQLSettings, RateSettings):
         description="Maximum page length. REST lowers a larger `limit` to it; GraphQL refuses a "
         "larger `first`.",
     )
+    max_running_requests: int = Field(
+        16, ge=1, description="Maximum of requests that run at once in one process."
+    )
+    max_waiting_requests: int = Field(
+        200,
+        ge=0,
+        description="Maximum of requests that wait for one of those to end; all others get 503 and "
+        "`Retry-After` at once.",
+    )
+    waiting_writes: int = Field(
+        100,
+        ge=0,
+        description="How many of the waiting places are kept for writes over REST v2, which "
+        "schedulers don't repeat.",
+    )
     max_body_bytes: int = Field(
         1024 * 1024, ge=1024, description="Maximum length of a request body, in bytes."
+    )
+    request_timeout: float = Field(
+        30,
+        gt=0,
+        description="Seconds for the head of a request to arrive, and again for its body; a slower "
+        "one is answered 408, and its connection closed. An answer of which nothing is read for as "
+        "long is given up.",
     )
     rest_dialect: Literal["documented", "freezer-19"] = Field(
         "documented",
@@ -229,6 +251,12 @@ class Settings(BaseSettings, GraphQLSettings, RateSettings):
     def _limits_agree(self) -> Self:
         if self.default_limit > self.max_limit:
             raise ValueError(f"default_limit {self.default_limit} is over max_limit")
+        return self
+
+    @model_validator(mode="after")
+    def _documents_are_given(self) -> Self:
+        if self.graphql_documents_only and self.graphql_documents is None:
+            raise ValueError("graphql_documents_only needs graphql_documents")
         return self
 
     @model_validator(mode="after")

@@ -56,6 +56,10 @@ RULES: Mapping[str, tuple[str, str]] = {
     "clients:get": (_READER, "Show a client."),
     "clients:get_all": (_READER, "List a project's clients."),
     "clients:get_all_projects": (_ACROSS, "List every project's clients."),
+    "graphql:any_document": (
+        "rule:context_is_admin",
+        "Send any document where only trusted ones are taken, as GraphiQL does.",
+    ),
     "jobs:create": (_MEMBER, "Create or replace a job."),
     "jobs:delete": (_MEMBER, "Delete a job."),
     "jobs:event:create": (_MEMBER, "Start, stop or abort a job."),

@@ -40,17 +40,18 @@ _PASSWORD = ("user", "password")
 _PASSWORD_MORE = ("domain", "project", "projectDomain")
 _DEFAULT_DOMAIN = "Default"
 
-_METHODS = ("DELETE", "POST")
+_METHODS = ("DELETE", "POST", "OPTIONS")
 _ALLOW = ", ".join(_METHODS)
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
 def routes(settings: Settings, forget: Callable[[Headers], None]) -> list[BaseRoute]:
-    """Return the route to sign in and out; `forget` is called with a revoked token's headers.
+    """Return the routes to sign in and out; `forget` is called with a revoked token's headers.
 
     The endpoint raises GatewayError, and HTTPException for another method or media type.
     """
-    return [Route(PATH, TokenEndpoint(settings, forget))]
+    endpoint = TokenEndpoint(settings, forget)
+    return [Route(PATH, endpoint), Route(f"{PATH}/", endpoint)]
 
 
 class TokenEndpoint:
@@ -71,6 +72,8 @@ class TokenEndpoint:
         if request.method not in _METHODS:
             reason = f"{shown(request.method)} is none of the methods here: {_ALLOW}"
             raise HTTPException(405, reason, {"Allow": _ALLOW})
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": _ALLOW})
         self._refuse_foreign(request)
         token = (request.headers.get("x-auth-token") or "").strip()
         if not (token.isascii() and token.isprintable()):

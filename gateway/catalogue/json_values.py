@@ -14,6 +14,10 @@ from gateway.errors import BadInput, shown
 
 MAX_DEPTH = 100
 
+_BOM = "\ufeff"
+"""The byte order mark, which some programs put before a text (RFC 8259, section 8.1)."""
+_BOM_BYTES = _BOM.encode()
+
 # Numbers that orjson reads, or may read, in another way than `parse` promises: integers beyond 64
 # bits, numbers beyond the largest float, and a negative zero. Only after a character that a number
 # may follow: texts hold any digits, as cursors do.
@@ -28,13 +32,15 @@ def parse(body: bytes | str, *, what: str = "the body") -> Any:
     UTF-8, NaN, infinities, integers beyond 64 bits, NUL, lone surrogates, and nesting beyond
     `MAX_DEPTH`.
     """
-    if isinstance(body, bytes) and _is_plain(body):
-        # The fast path of most bodies; the slow one below finds what is wrong with a text.
-        with suppress(orjson.JSONDecodeError):
-            return orjson.loads(body)
+    if isinstance(body, bytes):
+        body = body.removeprefix(_BOM_BYTES)
+        if _is_plain(body):
+            # The fast path of most bodies; the slow one below finds what is wrong with a text.
+            with suppress(orjson.JSONDecodeError):
+                return orjson.loads(body)
     try:
-        text = body.decode() if isinstance(body, bytes) else body
-        value = json.loads(text, parse_int=_integer, parse_float=_number, parse_constant=_constant)
+        text = body.decode() if isinstance(body, bytes) else body.removeprefix(_BOM)
+        value = _DECODER.decode(text)
     except UnicodeDecodeError as error:
         raise BadInput(f"{what} is not UTF-8: byte {error.start} is wrong") from None
     except json.JSONDecodeError as error:
@@ -139,6 +145,9 @@ def _number(digits: str) -> float:
 
 def _constant(name: str) -> NoReturn:
     raise BadInput(f"{name} is not a number that JSON has")
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=_constant)
 
 
 def merge_patch(document: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:

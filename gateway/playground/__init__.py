@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Config", "Playground", "Project", "routes", "wants_page"]
+__all__ = ["DOCUMENTS", "Config", "Playground", "Project", "routes", "wants_page"]
 
 DIST: Final = Path(__file__).resolve().parent / "dist"
 """The folder of the built page, in a checkout and in a wheel alike."""
+
+DOCUMENTS: Final = ("{ viewer { roles } }",)
+"""The page asks these by itself: the gateway takes them, whatever it takes of others."""
 
 _PAGE_RULES: Final = (
     "default-src 'self'",
@@ -187,13 +190,19 @@ def routes(path: str, api: ASGIApp, config: Callable[[], Awaitable[Config]]) -> 
             answer = playground.page(await config()) if is_page else api
             await answer(scope, receive, send)
 
-    async def without_slash(_request: Request) -> Response:
-        # The page's links are relative to the address without it. 307 keeps the method and body.
-        return RedirectResponse(f"..{path}", 307)
+    class WithSlash:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            answer: ASGIApp = api
+            if wants_page(Request(scope)):
+                # The page's links are relative to the address without the slash.
+                query = scope["query_string"].decode(errors="replace")
+                address = f"..{path}?{query}" if query else f"..{path}"
+                answer = RedirectResponse(address, 307, {"Vary": "Accept"})
+            await answer(scope, receive, send)
 
     return [
         Route(path, PageOrAPI()),
-        Route(f"{path}/", without_slash),
+        Route(f"{path}/", WithSlash()),
         Route(f"{path}/assets/{{name}}", playground.asset, methods=["GET"]),
     ]
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from gateway.catalogue import json_values
 from gateway.catalogue.tables import ID_BYTES, INT64
@@ -67,10 +67,7 @@ class V2Request:
 
     async def raw(self) -> bytes:
         """Return the body. Raises BadInput for one that breaks off."""
-        try:
-            return await self.http.body()
-        except ClientDisconnect:
-            raise BadInput("the body broke off") from None
+        return await self.http.body()
 
     async def body(self) -> dict[str, Any]:
         """Return the body's JSON object, empty for an empty body. Raises BadInput for others."""

@@ -1,6 +1,6 @@
 """GraphQL over HTTP: from a request to an operation, and from its result to a response."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +13,15 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.catalogue import checks, json_values
 from gateway.context import Context, Contexts
-from gateway.errors import BadInput, Code, GatewayError, RateLimited, Unavailable, shown
+from gateway.errors import (
+    BadInput,
+    Code,
+    GatewayError,
+    RateLimited,
+    Unavailable,
+    UnknownHash,
+    shown,
+)
 from gateway.http_errors import headers_of, status_of
 from gateway.negotiation import weight_of, weights
 from gateway.rates.buckets import SCOPE
@@ -21,6 +29,7 @@ from gateway.schema import errors
 from gateway.schema.execution.documents import MethodNotAllowed, OperationError
 from gateway.schema.execution.operations import Executor, Result
 from gateway.schema.root import Schema
+from gateway.schema.trusted_documents import TrustedDocuments
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -32,6 +41,10 @@ EXPLAIN = "x-graphql-explain"
 COST = "x-graphql-cost"
 """The header that asks for the cost, likewise."""
 
+_READING = frozenset({"GET", "HEAD"})
+"""The methods that run queries only."""
+_ALLOW = {"Allow": "GET, HEAD, POST, OPTIONS"}
+
 _OUTAGE = Unavailable("a dependency doesn't answer")
 """The error whose status and headers an operation has that found nothing because of outages."""
 
@@ -39,8 +52,10 @@ _OUTAGE = Unavailable("a dependency doesn't answer")
 class GraphQLApp:
     """The endpoint: an ASGI application for one address."""
 
-    def __init__(self, schema: Schema, settings: Settings) -> None:
+    def __init__(self, schema: Schema, settings: Settings, own: Iterable[str] = ()) -> None:
+        """Take the schema, and documents of the gateway's own pages."""
         self.schema = schema
+        self.documents = TrustedDocuments(schema.core, settings, own)
         self.executor = Executor(schema, settings)
         self.explains = settings.graphql_explain
         self.tells_cost = settings.graphql_cost
@@ -54,10 +69,13 @@ class GraphQLApp:
 
     async def answer(self, request: Request) -> Response:
         """Return the answer to the request's operation, executed in the caller's context."""
-        if request.method not in {"GET", "POST"}:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=_ALLOW)
+        is_reading = request.method in _READING
+        if not is_reading and request.method != "POST":
             return _refusal(request, 405, f"{request.method} is not a method of GraphQL over HTTP")
         media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-        if request.method == "POST" and media_type != JSON:
+        if not is_reading and media_type != JSON:
             # Also what keeps web pages of other sites from sending mutations.
             return _refusal(request, 415, f"the body must be {JSON}, not {shown(media_type)}")
         contexts: Contexts = request.app.state.contexts
@@ -66,30 +84,32 @@ class GraphQLApp:
         try:
             ctx = await contexts.open(request.headers, request.scope["path"], method=request.method)
             request.scope[SCOPE] = ctx.account
-            text, variables, name = await _operation(request)
+            given, variables, name = await _operation(request)
+            text = self.documents.text_of(ctx, given)
             came_in = await request.body() or request.scope["query_string"]
             if len(came_in) > self.max_variables:
                 _check_size(variables, self.max_variables)
             result = await self.executor.execute(
-                ctx, text, variables, name, queries_only=request.method == "GET"
+                ctx, text, variables, name, queries_only=is_reading
             )
             if self.explains and result.is_executed and EXPLAIN in request.headers:
                 extensions |= await self._extensions(ctx, text, variables, name)
-            if result.cost is not None and COST in request.headers:
-                extensions |= self._cost(ctx, result.cost)
-        except RateLimited as error:
-            if ctx is not None and COST in request.headers:
-                extensions |= self._cost(ctx, error.cost)
-            return _failure(request, error, extensions)
+            extensions |= self._cost(request, ctx, result.cost)
         except GatewayError as error:
-            return _failure(request, error, extensions)
+            cost = error.cost if isinstance(error, RateLimited) else None
+            return _failure(request, error, self._cost(request, ctx, cost))
         except MethodNotAllowed:
-            return _refusal(request, 405, "GET runs queries only: send mutations by POST")
+            return _refusal(
+                request, 405, f"{request.method} runs queries only: send mutations by POST"
+            )
         return _result(request, result, extensions)
 
-    def _cost(self, ctx: Context, requested: int) -> dict[str, Any]:
-        """Return the operation's cost, and what the caller has left where there are rate limits."""
-        if not self.tells_cost:
+    def _cost(self, request: Request, ctx: Context | None, requested: int | None) -> dict[str, Any]:
+        """Return the operation's cost, and what the caller has left where there are rate limits.
+
+        Nothing, unless the request asks for it, the settings let it, and it is known.
+        """
+        if COST not in request.headers or not self.tells_cost or ctx is None or requested is None:
             return {}
         cost = {"requested": requested, "maximum": None, "available": None, "restoreRate": None}
         if ctx.account is not None:
@@ -113,24 +133,25 @@ class GraphQLApp:
             return {}
 
 
-async def _operation(request: Request) -> tuple[str, dict[str, Any], str | None]:
-    """Return the request's document, variables and operation name. Raises BadInput."""
-    if request.method == "GET":
+async def _operation(request: Request) -> tuple[dict[str, Any], dict[str, Any], str | None]:
+    """Return the request's parameters, variables and operation name. Raises BadInput."""
+    if request.method in _READING:
         given: Any = dict(request.query_params)
-        if "variables" in given:
-            given["variables"] = json_values.parse(given["variables"] or "null", what="'variables'")
+        for key in given.keys() & {"variables", "extensions"}:
+            given[key] = json_values.parse(given[key] or "null", what=f"'{key}'")
+        # As in a form, nothing is sent for what is absent.
+        given["operationName"] = given.get("operationName") or None
     else:
         given = json_values.parse(await request.body())
     if not isinstance(given, dict):
         raise BadInput("the body must be one GraphQL request, an object")
-    query = given.get("query")
-    if not isinstance(query, str) or not query.strip():
-        raise BadInput(f"'query' must be a GraphQL document, not {shown(query)}", field="query")
-    name = given.get("operationName") or None
+    name = given.get("operationName")
     if name is not None:
         checks.string("operationName", name)
-    variables = given.get("variables")
-    return query, {} if variables is None else checks.mapping("variables", variables), name
+    variables, extensions = given.get("variables"), given.get("extensions")
+    if extensions is not None:
+        checks.mapping("extensions", extensions)
+    return given, {} if variables is None else checks.mapping("variables", variables), name or None
 
 
 def _check_size(variables: Mapping[str, Any], most: int) -> None:
@@ -162,13 +183,15 @@ def _failure(request: Request, error: GatewayError, extensions: Mapping[str, Any
     body: dict[str, Any] = {"errors": [shown_error.formatted]}
     if extensions:
         body["extensions"] = extensions
-    return _respond(request, status_of(error), body, headers_of(error))
+    # A client that asks for JSON as such expects to be told to send the document by a 200.
+    is_asked_for = isinstance(error, UnknownHash) and _media_type(request) == JSON
+    return _respond(request, 200 if is_asked_for else status_of(error), body, headers_of(error))
 
 
 def _refusal(request: Request, status: int, message: str) -> Response:
     error = GraphQLError(message, original_error=BadInput(message))
     errors.show(error)
-    headers = {"Allow": "GET, POST"} if status == 405 else None  # noqa: PLR2004 - HTTP's number
+    headers = _ALLOW if status == 405 else None  # noqa: PLR2004 - HTTP's number
     return _respond(request, status, {"errors": [error.formatted]}, headers)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.compat import keystone
 
-from . import comparison, documentation, plot, postgres, report, scale, soak
+from . import comparison, documentation, overload, plot, postgres, report, scale, soak
 from .comparison import CPU_GROWTH
 from .machine import Calm, cores, described
 from .measure import missing_tool
@@ -51,7 +51,7 @@ Examples:
   python -m tests.bench --only Q2 --peers gateway --soak 600
   python -m tests.bench --rounds 9 --only Q1,Q1C,R1 --peers gateway --baseline ../released
 
-With --only or --peers, catalogues of other sizes and the soak are left out unless asked for.
+With --only or --peers, other sizes, overload and the soak are left out unless asked for.
 With --baseline, it fails if a request takes over {CPU_GROWTH:g} % more CPU time than there.
 """
 
@@ -89,6 +89,7 @@ def options() -> argparse.Namespace:
     add("--jobs", type=int, default=10_000, help="in the project that is read (10,000)")
     add("--scale", action=argparse.BooleanOptionalAction, help="also on catalogues of other sizes")
     add("--soak", type=int, metavar="S", help="all of it for so many seconds (600; quick: 0)")
+    add("--overload", action=argparse.BooleanOptionalAction, help="also at too high rates")
     add("--output", type=Path, default=OUTPUT, help=f"for result.json and result.png ({OUTPUT})")
     add("--write-docs", action="store_true", help="write docs/performance.md and its picture")
     chosen = parser.parse_args()
@@ -98,6 +99,8 @@ def options() -> argparse.Namespace:
         parser.error("--baseline is for the peer gateway, which --peers doesn't name")
     if chosen.scale is None:
         chosen.scale = whole
+    if chosen.overload is None:
+        chosen.overload = whole
     if chosen.soak is None:
         chosen.soak = 600 if whole and not chosen.quick else 0
     return chosen
@@ -161,6 +164,9 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
         if chosen.scale:
             sizes = scale.QUICK_SIZES if chosen.quick else scale.SIZES
             result["scale"] = scale.grown(stage, sizes, plan)
+        if chosen.overload:
+            with noting(plan):
+                result["overload"] = overload.overloaded(stage, plan)
         if chosen.soak:
             with noting(plan):
                 result["soak"] = soak.soaked(stage, chosen.soak, plan)
@@ -194,6 +200,8 @@ def printed(result: Mapping[str, Any]) -> Iterator[str]:
         yield report.changes(result)
     if "scale" in result:
         yield report.growth(result)
+    if "overload" in result:
+        yield report.overload(result)
     yield report.targets(result)
 
 

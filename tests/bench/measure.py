@@ -159,4 +159,4 @@ def _uncounted() -> Iterator[list[int]]:
 
 def missing_tool() -> str | None:
     """Name the program that isn't installed."""
-    return next((tool for tool in ("wrk", "taskset") if not shutil.which(tool)), None)
+    return next((tool for tool in ("wrk", "h2load", "taskset") if not shutil.which(tool)), None)

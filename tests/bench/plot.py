@@ -27,6 +27,7 @@ def draw(result: Mapping[str, Any], file: Path) -> None:
     """Draw the result into a PNG file; only the panels that there is something for."""
     panels = [_throughput]
     panels += [_growth] if result.get("scale") else []
+    panels += [_overload] if result.get("overload") else []
     panels += [_memory] if result.get("soak") else []
     widths = [3, *(1.3 for _ in panels[1:])]
     figure, axes = plt.subplots(
@@ -79,6 +80,19 @@ def _growth(axis: Any, result: Mapping[str, Any]) -> None:
     axis.set_ylabel("cost, the smallest is 1")
     axis.legend(fontsize=8)
     axis.set_title("Growth", size=10)
+
+
+def _overload(axis: Any, result: Mapping[str, Any]) -> None:
+    rows = result["overload"]
+    offered = [row["factor"] for row in rows]
+    axis.plot(offered, [row["goodput"] for row in rows], marker="o", label="served, of the best")
+    waits = [row["p99_ms"] / row["bound_ms"] for row in rows]
+    axis.plot(offered, waits, marker="s", label="p99, of the queue's limit")
+    axis.axhline(0.85, color="black", linestyle="--", linewidth=0.8)
+    axis.set_ylim(0, 1.3)
+    axis.set_xlabel("offered, the best rate is 1")
+    axis.legend(fontsize=8)
+    axis.set_title("Overload", size=10)
 
 
 def _memory(axis: Any, result: Mapping[str, Any]) -> None:

@@ -45,6 +45,25 @@ def measurements(result: Result) -> str:
     return table(head, rows)
 
 
+def overload(result: Result) -> str:
+    """Write what became of more requests than could be answered."""
+    rows = [
+        (
+            f"{row['factor']:g} x the best rate",
+            number(row["offered"]),
+            number(row["served"]),
+            f"{row['goodput']:.0%}",
+            number(row["refused"]),
+            number(row["p50_ms"]),
+            number(row["p99_ms"]),
+            number(row["bound_ms"]),
+        )
+        for row in result["overload"]
+    ]
+    head = ("offered", "per second", "served", "of the best", "refused", "p50 ms", "p99 ms")
+    return table((*head, "queue's limit, ms"), rows)
+
+
 def changes(result: Result) -> str:
     """Write how the gateway's rate and CPU time differ from the baseline's."""
     head = ["request"]

@@ -76,6 +76,8 @@ TARGETS = (
 
 GROWTH = 1.3
 """How much more a request may cost on the largest catalogue than on the smallest."""
+OVERLOAD, GOODPUT = 2, 0.85
+"""How many times too many requests are offered, and the part of the best rate that is served."""
 RESIDENT_MB = 200
 """The memory that a process may have."""
 
@@ -87,6 +89,7 @@ def verdicts(result: Mapping[str, Any]) -> list[dict[str, Any]]:
         *(_row(target, _ratio(target, cells)) for target in TARGETS),
         *_changes(result.get("changes") or ()),
         *_growth(result.get("scale") or ()),
+        *_overload(result.get("overload") or ()),
         *_memory(result.get("soak")),
     ]
 
@@ -110,6 +113,16 @@ def _growth(scale: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         sizes = f"{rows[0]['backups']:,} to {rows[-1]['backups']:,} backups"
         cost = rows[0]["rate"] / rows[-1]["rate"]
         yield _row(_most(f"cost of {key} from {sizes}", GROWTH), cost)
+
+
+def _overload(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        if row["factor"] == OVERLOAD:
+            offered = f"at {OVERLOAD} x the best rate"
+            title = f"requests served {offered}, of the best"
+            yield _row(Target(title, ("", ""), ("", ""), GOODPUT, GOODPUT), row["goodput"])
+            title = f"p99 of those served {offered}, of the queue's limit"
+            yield _row(_most(title, 1), row["p99_ms"] / row["bound_ms"])
 
 
 def _memory(soak: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:

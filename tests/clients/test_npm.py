@@ -1,4 +1,4 @@
-"""What web developers use: Relay, graphql-codegen with TypeScript, Apollo Client and urql.
+"""What web developers use: Relay, graphql-codegen with TypeScript, Apollo Client, urql, audits.
 
 The scripts in `npm/src` assert what they see; here they are compiled and run.
 """
@@ -39,6 +39,10 @@ def test_codegen_types_the_dashboard(codegen: str) -> None:
 @pytest.mark.parametrize("client", ["typed", "apollo", "urql", "relay"])
 def test_the_client_works(built: Run, client: str) -> None:
     built(f"built/{client}.js")
+
+
+def test_every_audit_of_graphql_over_http_is_ok(npm: Run) -> None:
+    assert "61 audits are ok" in npm("audits.mjs")
 
 
 def test_the_lock_file_names_no_addresses() -> None:

@@ -37,8 +37,18 @@ BODIES: dict[str, tuple[bytes, str]] = {
     "a query of nothing": (b'{"query": ""}', "'query'"),
     "a query of blanks": (rb'{"query": " \n "}', "'query'"),
     "a query that is a number": (b'{"query": 5}', "5"),
-    "a list of variables": (b'{"query": "{ viewer { user } }", "variables": []}', "'variables'"),
-    "a name that is a number": (b'{"query": "{ viewer { user } }", "operationName": 5}', "5"),
+    **{
+        f"{key}: {value}": (
+            b'{"query": "{ viewer { user } }", "%b": %b}' % (key.encode(), value.encode()),
+            f"'{key}' must be ",
+        )
+        for key, values in {
+            "variables": ['"text"', "0", "false", "[]"],
+            "extensions": ['"text"', "0", "false", "[]"],
+            "operationName": ["5", "0", "false", "[]", "{}"],
+        }.items()
+        for value in values
+    },
     "an unknown name": (
         b'{"query": "query A { viewer { user } }", "operationName": "B"}',
         "'B'",
@@ -97,6 +107,9 @@ async def test_what_is_wrong_with_a_document_is_said_with_the_status_asked_for(
         (400, "GET", {"params": {"query": VIEWER, "variables": "{"}}),
         (400, "GET", {"params": {"query": VIEWER, "variables": '{"x": NaN}'}}),
         (400, "GET", {"params": {"query": VIEWER, "operationName": "B"}}),
+        (400, "GET", {"params": {"query": VIEWER, "variables": "0"}}),
+        (400, "GET", {"params": {"query": VIEWER, "extensions": "[]"}}),
+        (400, "GET", {"params": {"query": VIEWER, "extensions": "{"}}),
         (400, "GET", {"params": {"variables": "{}"}}),
         (413, "POST", {"json": {"query": " " * 2**20}}),
     ],
@@ -121,6 +134,25 @@ async def test_one_of_several_operations_is_run_by_its_name(client: httpx.AsyncC
             sent = {"query": text, "operationName": name}
             response = await client.post("/graphql", json=sent, headers=JSON)
             assert response.json() == {"data": data}
+
+
+@pytest.mark.parametrize(
+    ("method", "given_"),
+    [
+        ("POST", {"variables": None, "extensions": None, "operationName": None}),
+        ("POST", {"variables": {}, "extensions": {"a": 1}, "operationName": ""}),
+        ("GET", {"variables": "", "extensions": "", "operationName": ""}),
+        ("GET", {"variables": "{}", "extensions": '{"a": 1}'}),
+    ],
+)
+async def test_parameters_may_be_empty(
+    client: httpx.AsyncClient, method: str, given_: dict[str, Any]
+) -> None:
+    sent = {"query": VIEWER} | given_
+    response = await client.request(
+        method, "/graphql", **({"json": sent} if method == "POST" else {"params": sent})
+    )
+    assert response.json() == {"data": {"viewer": {"user": "local"}}}
 
 
 async def test_a_query_may_come_by_get(client: httpx.AsyncClient) -> None:

@@ -20,12 +20,12 @@ RULES: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {
         "cli",
-        *("app", "auth", "db", "demo", "errors", "migrations", "origins", "rest_compat"),
-        "settings",
+        *("app", "auth", "db", "demo", "errors", "migrations", "origins", "protocol"),
+        *("rest_compat", "settings"),
     },
     "app": {
-        *("auth", "context", "db", "errors", "middleware", "migrations", "origins", "playground"),
-        *("rates", "resolvers", "rest_compat", "schema", "settings"),
+        *("auth", "context", "db", "errors", "middleware", "migrations", "origins", "overload"),
+        *("playground", "rates", "resolvers", "rest_compat", "schema", "settings"),
     },
     "auth": {"catalogue", "errors", "origins", "settings"},
     "catalogue": {"errors"},
@@ -41,7 +41,9 @@ RULES: dict[str, set[str]] = {
     "migrations": {"catalogue", "db", "errors"},
     "negotiation": set(),
     "origins": {"errors", "settings"},
+    "overload": {"errors"},
     "playground": {"negotiation"},
+    "protocol": {"middleware", "overload"},
     "query": {"catalogue", "codegen", "db", "errors"},
     "resolvers": {"catalogue", "context", "db", "errors", "query"},
     "rest_compat": {
@@ -65,6 +67,7 @@ HOMES = {
     "asyncpg": {"db"},
     "cachetools": {"auth", "codegen", "db", "rates", "schema"},
     "graphql": {"schema"},
+    "httptools": {"protocol"},
     "keystoneauth1": {"auth"},
     "keystonemiddleware": {"auth"},
     "orjson": {"catalogue", "logs", "query", "resolvers", "rest_compat", "schema"},
@@ -78,15 +81,16 @@ HOMES = {
     },
     "sqlmodel": {"catalogue", "db", "demo", "migrations", "resolvers", "schema"},
     "starlette": {
-        *("app", "auth", "http_errors", "middleware", "origins", "playground", "rest_compat"),
-        "schema",
+        *("app", "auth", "http_errors", "middleware", "origins", "overload", "playground"),
+        *("rest_compat", "schema"),
     },
     "strawberry": {"schema"},
     "structlog": {
-        *("__main__", "auth", "cli", "db", "logs", "middleware", "migrations", "rates", "schema"),
+        *("__main__", "auth", "cli", "db", "logs", "middleware", "migrations", "protocol"),
+        *("rates", "schema"),
     },
     "typer": {"__main__", "cli"},
-    "uvicorn": {"__main__"},
+    "uvicorn": {"__main__", "protocol"},
     "webob": {"auth"},
 }
 

@@ -59,6 +59,7 @@ def test_databases(url: str, driver: str) -> None:
         ("default_limit", 0, "greater than or equal to 1"),
         ("default_limit", 2000, "over max_limit"),
         ("database_timeout", 0, "greater than 0"),
+        ("request_timeout", 0, "greater than 0"),
         ("rest_dialect", "freezer-18", "'freezer-19'"),
     ],
 )

@@ -134,11 +134,14 @@ async def test_what_http_refuses(make_client: MakeClient) -> None:
     await refusal(client, 413, ALICE | {"project": "p" * 1024})
     for media_type in ("text/plain", "application/x-www-form-urlencoded", ""):
         await refusal(client, 415, content=b"{}", headers={"Content-Type": media_type})
-    for method in ("GET", "PUT", "PATCH"):
-        response = await client.request(method, PATH)
-        assert response.status_code == 405
-        assert response.headers["Allow"]
-    assert (await client.delete(PATH)).status_code == 401
+    for path in (PATH, f"{PATH}/"):
+        options = await client.options(path)
+        assert (options.status_code, options.content) == (204, b"")
+        for method in ("GET", "HEAD", "PUT", "PATCH"):
+            response = await client.request(method, path)
+            assert response.status_code == 405
+            assert response.headers["Allow"] == options.headers["Allow"] == "DELETE, POST, OPTIONS"
+        assert (await client.delete(path)).status_code == 401
 
 
 @pytest.mark.parametrize(

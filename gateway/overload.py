@@ -1,0 +1,206 @@
+"""Overload: so many requests run, so many wait, and all others are told at once to come again."""
+
+from asyncio import CancelledError, Future, get_running_loop
+from collections import deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import Overloaded
+
+ARRIVALS = "gateway.arrivals"
+"""The key of a scope under which the server has the `Arrivals`."""
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+TURN = 0.005
+"""Seconds of requests that may begin one after the other, before new ones are looked at."""
+
+
+MAX_POSTPONED = 200
+"""New connections that are taken, one after the other, before the next request begins."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """How many requests may run and wait, and how many places among the waiting ones are kept."""
+
+    running: int
+    waiting: int
+    kept: int
+
+
+class Arrivals:
+    """The requests that the server has begun to serve, those included that haven't run at all.
+
+    Of requests that come at the same time, the first may keep the event loop busy: the others are
+    no more than tasks then, which no middleware sees.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.connections = 0
+        """How many connections have been made, ever."""
+
+    def counted(self, app: ASGIApp) -> ASGIApp:
+        """Count a request, and return the application that ends it."""
+        self.count += 1
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await app(scope, receive, send)
+            finally:
+                self.count -= 1
+
+        return serve
+
+
+class OverloadMiddleware:
+    """Bounds the requests that run at once, and those that wait for one of them to end.
+
+    Some places in the queue are kept for writes to the paths that begin with one of `kept_paths`:
+    schedulers don't send again what they are refused. A request counts from the moment it has
+    arrived whole until its answer is handed to the server: slow clients take no place.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        places: Places,
+        *,
+        kept_paths: Sequence[str] = (),
+        exempt: Collection[str] = (),
+    ) -> None:
+        self.app = app
+        self.places = places
+        self.kept_paths = tuple(kept_paths)
+        self.exempt = frozenset(exempt)
+        self.free = places.running
+        self.queue: deque[Future[None]] = deque()
+        self._arrivals = Arrivals()
+        self._seen = self._postponed = 0
+        self._began: float | None = None
+        """When the first request began of those since the event loop last looked at its sockets."""
+        self._is_scheduled = False
+        self.slow = 0
+        """Requests that wait for their client: to send a body, or to take an answer."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or raise Overloaded."""
+        if scope["type"] != "http" or scope["path"] in self.exempt:
+            await self.app(scope, receive, send)
+            return
+        if scope["method"] in WRITES:
+            receive = await self._received(receive)
+        if self._unanswered(scope) > self._most(scope):
+            raise Overloaded("too many requests are running: try again in a moment")
+        if self.free > 0 and not self.queue and self._has_time():
+            self.free -= 1
+        else:
+            await self._wait()
+        has_place = True
+
+        async def answer(message: Message) -> None:
+            nonlocal has_place
+            if not has_place or message["type"] != "http.response.body" or message.get("more_body"):
+                await send(message)
+                return
+            has_place = False
+            self._leave()
+            self.slow += 1
+            try:
+                await send(message)
+            finally:
+                self.slow -= 1
+
+        try:
+            await self.app(scope, receive, answer)
+        finally:
+            if has_place:
+                self._leave()
+
+    def _unanswered(self, scope: Scope) -> int:
+        """Return how many requests run or wait, this one and those not looked at yet included."""
+        if ARRIVALS in scope:
+            self._arrivals = scope[ARRIVALS]
+            return self._arrivals.count - self.slow
+        return self.places.running - self.free + len(self.queue) + 1
+
+    def _most(self, scope: Scope) -> int:
+        most = self.places.running + self.places.waiting
+        if scope["method"] in WRITES and scope["path"].startswith(self.kept_paths):
+            return most
+        return max(most - self.places.kept, self.places.running)
+
+    def _has_time(self) -> bool:
+        """Return True if another request may begin before the event loop looks at its sockets."""
+        if self._arrivals.connections != self._seen:
+            return False
+        now = perf_counter()
+        if self._began is None:
+            self._began = now
+            self._schedule()
+        return now - self._began < TURN
+
+    async def _wait(self) -> None:
+        """Return with a place, when all who have waited longer have one."""
+        place: Future[None] = get_running_loop().create_future()
+        self.queue.append(place)
+        self._schedule()
+        try:
+            await place
+        except CancelledError:
+            if place.cancelled():
+                self.queue.remove(place)
+            else:
+                # It was given one in the same moment.
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        """Free a place."""
+        self.free += 1
+        if self.queue:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Give a free place to the request that has waited longest, and the next in another turn.
+
+        Each of them may keep the event loop busy, which has to look at new requests in between.
+        """
+        self._is_scheduled = False
+        self._began = None
+        if self._arrivals.connections != self._seen and self._postponed < MAX_POSTPONED:
+            # The event loop takes one new connection at a time: there may be more.
+            self._seen = self._arrivals.connections
+            self._postponed += 1
+            self._schedule()
+            return
+        self._postponed = 0
+        if self.queue and self.free > 0:
+            self.free -= 1
+            self.queue.popleft().set_result(None)
+            if self.queue:
+                self._schedule()
+
+    async def _received(self, receive: Receive) -> Receive:
+        """Return what gives a body that has arrived whole once more, and then what follows it."""
+        self.slow += 1
+        try:
+            messages = deque([await receive()])
+            while messages[-1].get("more_body"):
+                messages.append(await receive())
+        finally:
+            self.slow -= 1
+
+        async def again() -> Message:
+            return messages.popleft() if messages else await receive()
+
+        return again
