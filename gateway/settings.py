@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import shown
 from gateway.graphql_settings import GraphQLSettings, Names
+from gateway.rate_settings import RateSettings
 
 PREFIX = "GATEWAY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -38,7 +39,7 @@ DRIVERS = {
 }
 
 
-class Settings(BaseSettings, GraphQLSettings):
+class Settings(BaseSettings, GraphQLSettings, RateSettings):
     """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.
 
     Raises `pydantic.ValidationError`, which names the setting, on an invalid value.
@@ -287,6 +288,11 @@ class Settings(BaseSettings, GraphQLSettings):
                 "keystone_application_credential_id and keystone_application_credential_secret"
             )
         return self
+
+    @property
+    def has_rate_limits(self) -> bool:
+        """True if requests are charged."""
+        return self.rate_limit == "on" or (self.rate_limit == "auto" and self.auth == "keystone")
 
     @property
     def database(self) -> URL:

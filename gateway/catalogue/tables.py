@@ -323,6 +323,22 @@ class Revision(SQLModel, table=True):
     revision: int = bigint()
 
 
+class RateBucket(SQLModel, table=True):
+    """The points that a project, or a user of it, has left: see `gateway/rates/`."""
+
+    __tablename__ = "rate_buckets"
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    user_id: str = text(ID_BYTES, primary_key=True)
+    """Empty for the bucket of the whole project."""
+    tokens: int = bigint()
+    """The millionths of points that are left for other leases."""
+    leased: int = bigint()
+    """The millionths of the last lease, for the statement that leased them to return."""
+    refilled_at: int = bigint()
+    """The time of the last lease, in microseconds since 1970."""
+
+
 def columns(table: type[SQLModel]) -> ReadOnlyColumnCollection[str, sa.Column[Any]]:
     """Return a table's columns, for building statements: `columns(Backup).time_stamp > 0`."""
     return source(table).c
