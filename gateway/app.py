@@ -29,6 +29,8 @@ from gateway.middleware import (
 from gateway.migrations.readiness import SchemaReadiness
 from gateway.origins import public_origins
 from gateway.overload import OverloadMiddleware, Places
+from gateway.rates.buckets import RateLimiter
+from gateway.rates.store import BucketStore
 from gateway.resolvers import clients
 from gateway.rest_compat import errors as rest_errors
 from gateway.rest_compat import home, router
@@ -77,6 +79,8 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         settings.default_limit,
         settings.max_limit,
         _trusts(settings, threads),
+        settings.rest_dialect,
+        RateLimiter(settings, BucketStore(database)) if settings.has_rate_limits else None,
     )
     return app
 
@@ -185,9 +189,12 @@ def _middleware(settings: Settings, *, any_host: bool) -> Iterable[Middleware]:
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=[
                 *("X-Auth-Token", "X-Project-Id", "Content-Type", "Content-Encoding"),
-                *("If-Match", "If-None-Match", "Prefer"),
+                *("If-Match", "If-None-Match", "Prefer", "X-GraphQL-Cost"),
             ],
-            expose_headers=["Link", "Location", "ETag", "Retry-After", REQUEST_ID],
+            expose_headers=[
+                *("Link", "Location", "ETag", "Retry-After", REQUEST_ID),
+                *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
+            ],
         )
         # Inside of CORS as well, so that a dashboard may read what went wrong.
         yield error_middleware

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway import logs
@@ -10,7 +10,8 @@ from gateway.auth.identity import Authenticator, Headers, Identity, check_projec
 from gateway.auth.policy import Policy
 from gateway.db.database import Database
 from gateway.db.transactions import Transaction
-from gateway.settings import DEFAULT_LIMIT, MAX_LIMIT
+from gateway.rates.buckets import Account, RateLimiter
+from gateway.settings import DEFAULT_LIMIT, MAX_LIMIT, Dialect
 
 ItemKey = tuple[str, str]
 """The project and the id of an item."""
@@ -41,10 +42,20 @@ class Context:
     max_limit: int = MAX_LIMIT
     trusts: Trusts | None = None
     """None where nobody is authenticated."""
+    dialect: Dialect = "documented"
+    made_trusts: set[str] = field(default_factory=set)
+    """The ids of the trusts that this request has created."""
+    account: Account | None = None
+    """The account that the request is charged to; None without rate limits."""
 
     def authorize(self, rule: str) -> None:
         """Pass, or raise Forbidden. The first line of every resolver calls it."""
         self.policy.check(rule, self.identity, self.project_id)
+
+    async def charge(self, cost: int, *, refusable: bool = True) -> None:
+        """Charge the caller so many points, if there are rate limits. Raises RateLimited."""
+        if self.account is not None:
+            await self.account.charge(cost, refusable=refusable)
 
     def write(
         self, *, conflict_message: str = "the item exists already"
@@ -64,6 +75,9 @@ class Contexts:
     max_limit: int = MAX_LIMIT
     trusts: Callable[[Headers, Identity], Trusts] | None = None
     """Returns the caller's trusts, which hold the caller's token."""
+    dialect: Dialect = "documented"
+    limiter: RateLimiter | None = None
+    """None without rate limits."""
 
     async def open(
         self, headers: Headers, path: str, project_id: str | None = None, *, method: str = ""
@@ -80,6 +94,7 @@ class Contexts:
             project_id = check_project_id(wanted, "X-Project-Id")
         project_id = project_id or identity.project_id or ""
         logs.actor.set((identity.user_id, project_id))
+        limiter = self.limiter
         return Context(
             identity,
             project_id,
@@ -88,4 +103,9 @@ class Contexts:
             self.default_limit,
             self.max_limit,
             None if self.trusts is None else self.trusts(headers, identity),
+            self.dialect,
+            # The token's project, not the request's: nobody else can spend a project's points.
+            account=(
+                None if limiter is None else limiter.account(identity.project_id, identity.user_id)
+            ),
         )

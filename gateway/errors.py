@@ -11,6 +11,7 @@ GatewayError
 │   └── StaleVersion    the item changed since the caller read it    CONFLICT
 ├── LostRace            others kept changing the same items          CONFLICT
 ├── Unprocessable       well-formed, but refers to a missing item    UNPROCESSABLE
+├── RateLimited         the caller has spent the points they had     RATE_LIMITED
 └── Unavailable         a dependency doesn't answer                  UNAVAILABLE
     ├── Overloaded      too many requests at once                    UNAVAILABLE
     └── OutcomeUnknown  nor does it tell if it made a change         UNAVAILABLE
@@ -29,8 +30,11 @@ class Code(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     CONFLICT = "CONFLICT"
     UNPROCESSABLE = "UNPROCESSABLE"
+    RATE_LIMITED = "RATE_LIMITED"
     PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
     UNAVAILABLE = "UNAVAILABLE"
+    NOT_READ_BACK = "NOT_READ_BACK"
+    """A change that was made, but whose result could not be shown: it must not be tried again."""
     INTERNAL = "INTERNAL"
 
 
@@ -115,6 +119,21 @@ class Unprocessable(GatewayError):
     """A well-formed request that refers to something missing or unsuitable."""
 
     code = Code.UNPROCESSABLE
+
+
+class RateLimited(GatewayError):
+    """The caller, or the caller's project, has spent the points they had.
+
+    `cost` is the number of points that the request needs, `retry_after` the number of seconds after
+    which they may be there.
+    """
+
+    code = Code.RATE_LIMITED
+
+    def __init__(self, message: str, *, cost: int, retry_after: int) -> None:
+        super().__init__(message)
+        self.cost = cost
+        self.retry_after = retry_after
 
 
 class Unavailable(GatewayError):

@@ -62,6 +62,17 @@ class GraphQLSettings(BaseModel):
         description="Roles that may ask for the GraphQL schema, separated by commas; empty: "
         "everybody. Where they are set, errors suggest no names either.",
     )
+    graphql_max_cost: int = Field(
+        50_000,
+        ge=1,
+        description="Maximum cost of a GraphQL operation, in points; checked where there are rate "
+        "limits.",
+    )
+    graphql_cost: bool = Field(
+        default=True,
+        description="Show the cost of an operation in `extensions.cost`, to requests with the "
+        "header `X-GraphQL-Cost`.",
+    )
     graphql_documents: Path | None = Field(
         None,
         description="File of trusted documents by their ids, as relay-compiler and graphql-codegen "

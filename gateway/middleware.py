@@ -14,6 +14,7 @@ from gateway import logs
 from gateway.db.counting import count_statements
 from gateway.errors import BadInput, GatewayError, TooLarge, shown
 from gateway.origins import authority, refuse_foreign
+from gateway.rates import buckets
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +42,8 @@ class RequestLogMiddleware:
     """Gives every request an id, in its answer and in every line of its log, and logs it once.
 
     Answers are private, and not reused without a question, unless they say otherwise themselves.
-    The paths in `quiet` are logged at the level `debug`.
+    They also tell what their callers may still ask for, where there are rate limits. The paths in
+    `quiet` are logged at the level `debug`.
     """
 
     def __init__(self, app: ASGIApp, quiet: Collection[str] = ()) -> None:
@@ -70,6 +72,8 @@ class RequestLogMiddleware:
                 status = message["status"]
                 headers = message.get("headers", ())
                 message["headers"] = [*headers, *added, *_caching(headers)]
+                if (account := scope.get(buckets.SCOPE)) is not None:
+                    message["headers"] += account.headers()
             await send(message)
 
         try:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import shown
 from gateway.graphql_settings import GraphQLSettings, Names
+from gateway.rate_settings import RateSettings
 from gateway.shutdown_settings import ShutdownSettings
 
 PREFIX = "GATEWAY_"
@@ -27,6 +28,9 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 """The defaults of `default_limit` and `max_limit`, also for contexts made without settings."""
 
+Dialect = Literal["documented", "freezer-19"]
+"""REST as the published document has it, or as freezer-api 19."""
+
 DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
     "sqlite+aiosqlite": "sqlite+aiosqlite",
@@ -36,7 +40,7 @@ DRIVERS = {
 }
 
 
-class Settings(BaseSettings, GraphQLSettings, ShutdownSettings):
+class Settings(BaseSettings, GraphQLSettings, RateSettings, ShutdownSettings):
     """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.
 
     Raises `pydantic.ValidationError`, which names the setting, on an invalid value.
@@ -213,9 +217,10 @@ class Settings(BaseSettings, GraphQLSettings, ShutdownSettings):
         "one is answered 408, and its connection closed. An answer of which nothing is read for as "
         "long is given up.",
     )
-    rest_dialect: Literal["documented", "freezer-19"] = Field(
+    rest_dialect: Dialect = Field(
         "documented",
-        description="Keys of REST documents: as documented, or exactly those of freezer-api 19.",
+        description="Keys of REST documents: as documented, or exactly those of freezer-api 19. "
+        "With it, names of jobs have up to 255 characters instead of 64 bytes.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level to log."
@@ -290,6 +295,11 @@ class Settings(BaseSettings, GraphQLSettings, ShutdownSettings):
                 "keystone_application_credential_id and keystone_application_credential_secret"
             )
         return self
+
+    @property
+    def has_rate_limits(self) -> bool:
+        """True if requests are charged."""
+        return self.rate_limit == "on" or (self.rate_limit == "auto" and self.auth == "keystone")
 
     @property
     def database(self) -> URL:

@@ -158,12 +158,14 @@ _DECODER = json.JSONDecoder(parse_int=integer, parse_float=number, parse_constan
 def merge_patch(document: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
     """Return a document with a merge patch (RFC 7396) applied.
 
-    Objects merge, other values replace, null removes a key.
+    Objects merge, other values replace, null removes a key. A key that is null already stays, so
+    that the document itself is a patch that changes nothing.
     """
     result = dict(document)
     for key, value in patch.items():
         if value is None:
-            result.pop(key, None)
+            if result.get(key) is not None:
+                del result[key]
         elif isinstance(value, dict):
             old = result.get(key)
             result[key] = merge_patch(old if isinstance(old, dict) else {}, value)

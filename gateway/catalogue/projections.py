@@ -7,6 +7,8 @@ only if its value has the column's type.
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from gateway.catalogue import json_values, schedules
@@ -19,6 +21,7 @@ from gateway.catalogue.checks import (
     optional,
     string,
 )
+from gateway.catalogue.schedules import ScheduleKey
 from gateway.catalogue.tables import INT64
 from gateway.catalogue.vocabularies import ACTIONS, MODES, BackupStatus, JobEvent
 from gateway.errors import BadInput
@@ -91,25 +94,27 @@ def backup(metadata: Document, status: str) -> dict[str, Any]:
 
 
 def job(schedule: Document) -> dict[str, Any]:
-    """Return the columns projected from a schedule; raise BadInput for a wrong key or value."""
-    check_keys(schedule, schedules.CHECKS, closed="job_schedule")
-    return {
-        key.key: None if (value := schedule.get(key.key)) in schedules.EMPTY else value
-        for key in schedules.KEYS
-    }
+    """Return the columns projected from a schedule; null for a value that they can't hold."""
+    return {key.key: _of_schedule(key, schedule.get(key.key)) for key in schedules.KEYS}
 
 
-def schedule_columns(schedule: dict[str, Any]) -> dict[str, Any]:
+def _of_schedule(key: ScheduleKey, value: Any) -> Any:
+    kind = int if key.type in {int, datetime} else str
+    return None if type(value) is not kind or value in schedules.EMPTY else value
+
+
+def schedule_columns(schedule: Document, known: Document = MappingProxyType({})) -> dict[str, Any]:
     """Return the columns of a job that hold this schedule: its document, and those of `job`.
 
     Adds `event`, and a `current_pid` to the event `abort`, where the schedule has none: a scheduler
-    dies of a schedule without them. Raises BadInput as `job` does.
+    dies of a schedule without them. `known` is the schedule so far, whose values stay as they are.
+    Raises BadInput as `schedules.readable` does.
     """
-    columns = job(schedule)
-    schedule.setdefault("event", "")
-    if schedule["event"] == JobEvent.ABORT:
-        schedule.setdefault("current_pid", 0)
-    return {"job_schedule": json_values.dump(schedule, what="'job_schedule'"), **columns}
+    stored = schedules.readable(schedule, known)
+    stored.setdefault("event", "")
+    if stored["event"] == JobEvent.ABORT:
+        stored.setdefault("current_pid", 0)
+    return {"job_schedule": json_values.dump(stored, what="'job_schedule'"), **job(stored)}
 
 
 def action(freezer_action: Document) -> dict[str, Any]:

@@ -4,8 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from gateway.catalogue.checks import Check, integer, matching, one_of, string
+from gateway.catalogue import triggers
+from gateway.catalogue.checks import Check, check_keys, integer, matching, one_of, string
+from gateway.catalogue.triggers import MONTHS, WEEKDAYS, Trigger, cron
 from gateway.catalogue.vocabularies import (
     CONTINUOUS,
     INTERVAL_UNITS,
@@ -39,20 +42,25 @@ class ScheduleKey:
     field: str
     """The name of the field in GraphQL, in snake case."""
     check: Check
-    """The check of the value in the v2 document."""
+    """The check of the value's form in the v2 document."""
     description: str
     type: type = str
     """The type in GraphQL: a text, a vocabulary, an integer, or a time for epoch seconds."""
     is_input: bool = True
     """True if GraphQL's inputs have the field; the others are the scheduler's to report."""
+    trigger: Trigger | None = None
+    """Returns the value that a scheduler can read, of one in this form; None: it reads any."""
 
 
-def _text(field: str, description: str, check: Check = string) -> ScheduleKey:
-    return ScheduleKey(f"schedule_{field}", field, check, description)
+def _text(field: str, description: str, trigger: Trigger, check: Check = string) -> ScheduleKey:
+    return ScheduleKey(f"schedule_{field}", field, check, description, trigger=trigger)
 
 
-def _word(key: str, vocabulary: type[Vocabulary], description: str) -> ScheduleKey:
-    return ScheduleKey(key, key, one_of(["", *vocabulary]), description, vocabulary)
+def _word(
+    key: str, vocabulary: type[Vocabulary], description: str, trigger: Trigger | None = None
+) -> ScheduleKey:
+    check = one_of(["", *vocabulary])
+    return ScheduleKey(key, key, check, description, vocabulary, trigger=trigger)
 
 
 def _reported(key: str, description: str, type_: type) -> ScheduleKey:
@@ -63,22 +71,40 @@ KEYS = (
     _text(
         "interval",
         "`continuous`, or a number of weeks, days, hours, minutes or seconds.",
+        triggers.interval,
         _INTERVAL,
     ),
-    _text("date", "The date of a single run, ISO 8601.", _DATE),
-    _text("start_date", "The date of the first run, ISO 8601.", _DATE),
-    _text("end_date", "The date after which there are no more runs, ISO 8601.", _DATE),
-    _text("year", "The year of the runs, of four digits.", _YEAR),
-    _text("month", "The months of the runs, cron-like."),
-    _text("day", "The days of the month, cron-like."),
-    _text("week", "The weeks of the year, cron-like."),
-    _text("day_of_week", "The days of the week, cron-like."),
-    _text("hour", "The hours of the runs, cron-like."),
-    _text("minute", "The minutes of the runs, cron-like."),
-    _text("second", "The seconds of the runs, cron-like."),
+    _text(
+        "date",
+        "The date of a single run, ISO 8601; without an offset, in the host's time zone.",
+        triggers.local_time,
+        _DATE,
+    ),
+    _text(
+        "start_date",
+        "The date of the first run, ISO 8601; without an offset, in UTC.",
+        triggers.instant,
+        _DATE,
+    ),
+    _text(
+        "end_date",
+        "The date after which there are no more runs, ISO 8601; without an offset, in UTC.",
+        triggers.instant,
+        _DATE,
+    ),
+    _text("year", "The year of the runs, of four digits from 1970.", cron(1970, 9999), _YEAR),
+    _text("month", "The months of the runs, cron-like.", cron(1, 12, MONTHS)),
+    _text("day", "The days of the month, cron-like.", cron(1, 31, day=True)),
+    _text("week", "The weeks of the year, cron-like.", cron(1, 53)),
+    _text("day_of_week", "The days of the week, cron-like; 0 is Monday.", cron(0, 6, WEEKDAYS)),
+    _text("hour", "The hours of the runs, cron-like.", cron(0, 23)),
+    _text("minute", "The minutes of the runs, cron-like.", cron(0, 59)),
+    _text("second", "The seconds of the runs, cron-like.", cron(0, 59)),
     _word("status", JobStatus, "The state of the job."),
     _word("result", JobResult, "The result of the last run."),
-    _word("event", JobEvent, "The request that the scheduler has not carried out yet."),
+    _word(
+        "event", JobEvent, "The request that the scheduler has not carried out yet.", triggers.event
+    ),
     _reported("time_created", "The time at which the job was created.", datetime),
     _reported("time_started", "The time at which the last run began.", datetime),
     _reported("time_ended", "The time at which the last run ended.", datetime),
@@ -87,7 +113,33 @@ KEYS = (
 """Every key that a schedule may have, in the order of the columns' projection."""
 
 CHECKS: Mapping[str, Check] = {key.key: key.check for key in KEYS}
-"""The check of each key of a v2 document."""
+"""The check of the form of each key's value in a v2 document."""
+
+_TRIGGERS = {key.key: key.trigger for key in KEYS if key.trigger}
 
 EMPTY = frozenset({"", -1})
 """The values that v2 writes for none, which are null in columns: -1 is a time yet to come."""
+
+
+def readable(schedule: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schedule with the values by which freezer-scheduler can run it.
+
+    Values of `known`, the schedule so far, stay as they are: what isn't changed is never refused.
+    Raises BadInput for any other key or value that the scheduler can't read.
+    """
+    changed = {key: value for key, value in schedule.items() if not _is_known(key, value, known)}
+    check_keys(changed, CHECKS, closed="job_schedule")
+    read = dict(schedule)
+    for key, value in changed.items():
+        if (trigger := _TRIGGERS.get(key)) is None:
+            continue
+        if (stored := trigger(key, value)) is None:
+            del read[key]
+        else:
+            read[key] = stored
+    return read
+
+
+def _is_known(key: str, value: object, known: Mapping[str, Any]) -> bool:
+    # JSON's true is no 1.
+    return key in known and known[key] == value and type(known[key]) is type(value)

@@ -13,7 +13,8 @@ from gateway.catalogue.vocabularies import BackupStatus, SessionStatus
 
 ID_BYTES = 255
 NAME_BYTES = 512
-DESCRIPTION_BYTES = 64
+JOB_NAME_CHARACTERS = 255
+"""The limit of a job's name in its column; the documented dialect's is shorter."""
 INT64 = 2**63
 INT32 = 2**31
 FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
@@ -162,7 +163,8 @@ class Job(SQLModel, table=True):
     project_id: str = text(ID_BYTES, primary_key=True)
     id: str = text(ID_BYTES, primary_key=True, default_factory=new_id)
     user_id: str = text(ID_BYTES)
-    description: str = text(DESCRIPTION_BYTES, default="")
+    # Of at most four bytes each.
+    description: str = text(JOB_NAME_CHARACTERS * 4, default="")
     client_id: str | None = text(ID_BYTES, default=None)
     session_id: str | None = text(ID_BYTES, default=None)
     session_tag: int = bigint(default=0)
@@ -319,6 +321,22 @@ class Revision(SQLModel, table=True):
 
     project_id: str = text(ID_BYTES, primary_key=True)
     revision: int = bigint()
+
+
+class RateBucket(SQLModel, table=True):
+    """The points that a project, or a user of it, has left: see `gateway/rates/`."""
+
+    __tablename__ = "rate_buckets"
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    user_id: str = text(ID_BYTES, primary_key=True)
+    """Empty for the bucket of the whole project."""
+    tokens: int = bigint()
+    """The millionths of points that are left for other leases."""
+    leased: int = bigint()
+    """The millionths of the last lease, for the statement that leased them to return."""
+    refilled_at: int = bigint()
+    """The time of the last lease, in microseconds since 1970."""
 
 
 def columns(table: type[SQLModel]) -> ReadOnlyColumnCollection[str, sa.Column[Any]]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 from uuid import uuid5
 
-from gateway.catalogue import json_values, projections
+from gateway.catalogue import json_values, schedules
 from gateway.catalogue.tables import Session
 from gateway.demo import rows
 from gateway.demo.rows import IDS, Row, Values
@@ -190,8 +190,7 @@ class Estate:
         )
 
     def _session(self, session: Mapping[str, Any], jobs: Sequence[Values]) -> Row:
-        schedule = self._schedule(session["schedule"])
-        projections.job(schedule)
+        schedule = schedules.readable(self._schedule(session["schedule"]), {})
         ran, ended = session["session_tag"] > 0, session["status"] == "completed"
         states = {
             job["id"]: {

@@ -59,8 +59,8 @@ def backup(created_at: datetime, metadata: Values, status: str, **values: Any) -
 def job(schedule: Values, **values: Any) -> Row:
     """Return a job's row, created and updated at the times of its schedule. Raises BadInput."""
     times = [schedule[key] for key in ("time_created", "time_started", "time_ended")]
-    values |= {"job_schedule": json_values.dump(schedule), "updated_at": from_epoch(max(times))}
-    return row(Job, from_epoch(times[0]), **values | projections.job(schedule))
+    values |= {"updated_at": from_epoch(max(times))}
+    return row(Job, from_epoch(times[0]), **values | projections.schedule_columns(schedule))
 
 
 def action(created_at: datetime, document: Values, **values: Any) -> Row:

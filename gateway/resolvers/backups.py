@@ -88,6 +88,8 @@ async def update(
 ) -> Backup:
     """Change a backup, and return its row: `status` replaces, `metadata` is a merge patch.
 
+    Those of `ids` (`job_id`, `client_id`, `backup_uuid`) that are not the backup's go into the
+    metadata.
     Raises NotFound, StaleVersion, and BadInput as `create` does.
     """
     ctx.authorize("backups:update")
@@ -95,8 +97,9 @@ async def update(
     async def write(transaction: Transaction) -> Backup:
         row = await get_for_update(ctx, transaction, Backup, backup_id, expected_version)
         metadata = orjson.loads(row.backup_metadata)
-        if "metadata" in changes:
-            patch = checks.mapping("metadata", changes["metadata"])
+        ids = {k: v for k, v in changes.get("ids", {}).items() if v != getattr(row, k)}
+        if ids or "metadata" in changes:
+            patch = ids | checks.mapping("metadata", changes.get("metadata", {}))
             metadata = json_values.merge_patch(metadata, patch)
         await update_row(
             transaction,

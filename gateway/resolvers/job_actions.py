@@ -55,15 +55,24 @@ _CLIENT = (
 """The capabilities of the client of an id: the project's own, else a central one."""
 _IN_LIST = (COLUMNS.project_id == CALLER, COLUMNS.job_id == sa.bindparam("job_id"))
 _SELECT_ACTIONS = sa.select(source(Action)).select_from(COLLECTION.source).where(*_IN_LIST)
+_SELECT_LIST = sa.select(COLUMNS.action_id).where(*_IN_LIST).order_by(COLUMNS.position)
 _DELETE_LINKS = sa.delete(source(JobAction)).where(*_IN_LIST)
 _INSERT_LINKS = sa.insert(source(JobAction))
 
 
 async def assign(
-    ctx: Context, transaction: Transaction, job: Job, drafts: Sequence[ActionDraft]
+    ctx: Context,
+    transaction: Transaction,
+    job: Job,
+    drafts: Sequence[ActionDraft],
+    *,
+    is_of_client: bool = False,
 ) -> None:
-    """Set a job's list of actions: drafts with the id of an action refer to it, others create one.
+    """Set a job's list of actions: drafts of an action that exists refer to it, others create one.
 
+    A draft with an id that doesn't exist creates an action of that id if it has a definition.
+
+    A job that `is_of_client` already may keep the list that it has, whatever the client supports.
     Raises BadInput; Unprocessable for an unknown client or action, an action that exists with
     another definition, or one that the client doesn't support.
     """
@@ -75,22 +84,33 @@ async def assign(
         keys = keys_parameter([(ctx.project_id, action_id) for action_id in action_ids])
         query = _select_and_lock(sqlite=ctx.db.is_sqlite)
         stored = {row.id: row for row in await transaction.objects(Action, query, keys)}
-    rows, new = [], []
+    new = []
+    for draft in drafts:
+        if draft.action_id and draft.freezer_action is not None and draft.action_id not in stored:
+            stored[draft.action_id] = actions.build_row(ctx, draft)
+            new.append(stored[draft.action_id])
+    rows = []
     for draft in drafts:
         if not draft.action_id:
             row = actions.build_row(ctx, draft)
             new.append(row)
         elif (stored_row := stored.get(draft.action_id)) is None:
             raise Unprocessable(
-                f"no action with the id {shown(draft.action_id)}", field="action_id"
+                f"no action with the id {shown(draft.action_id)}, and no definition to create it",
+                field="action_id",
             )
         else:
             row = stored_row
             _check_same(row, draft)
         rows.append(row)
-    await _check_client(ctx, transaction, job, rows)
-    await transaction.insert(*new)
     job_key = {"project_id": job.project_id, "job_id": job.id}
+    try:
+        await _check_client(ctx, transaction, job, rows)
+    except Unprocessable:
+        listed = await transaction.rows(_SELECT_LIST, job_key) if is_of_client else None
+        if listed is None or [link[0] for link in listed] != [row.id for row in rows]:
+            raise
+    await transaction.insert(*new)
     if job.version:  # a new job has no list yet
         await transaction.rows(_DELETE_LINKS, job_key)
     links = [

@@ -10,10 +10,19 @@ import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import Job, JSONText, columns, default_of, new_id, source
+from gateway.catalogue.tables import (
+    JOB_NAME_CHARACTERS,
+    Job,
+    JSONText,
+    columns,
+    default_of,
+    new_id,
+    source,
+)
 from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
 from gateway.db.transactions import Transaction
+from gateway.errors import BadInput, shown
 from gateway.query import filters
 from gateway.query.filters import AnyOf, RelatedCondition, Where, without_key
 from gateway.query.selects import CALLER
@@ -61,15 +70,17 @@ _ACTION_OF_JOB = sa.and_(
     job_actions.COLUMNS.project_id == COLUMNS.project_id,
     job_actions.COLUMNS.job_id == COLUMNS.id,
 )
+_BEFORE = sa.select(
+    COLUMNS.trust_id, COLUMNS.session_id, COLUMNS.description, COLUMNS.client_id
+).where(COLUMNS.project_id == CALLER, COLUMNS.id == sa.bindparam("id"))
 _CLIENT_OF_JOB = sa.select(COLUMNS.client_id).where(
     COLUMNS.project_id == CALLER, COLUMNS.id == sa.bindparam("id")
 )
+_BEFORE_LOCKED = _BEFORE.with_for_update()
 _TWO_CLIENTS = sa.select(clients.COLUMNS.id).where(clients.COLUMNS.project_id == CALLER).limit(2)
-_TRUST_AND_SESSION = (
-    sa.select(COLUMNS.trust_id, COLUMNS.session_id)
-    .where(COLUMNS.project_id == CALLER, COLUMNS.id == sa.bindparam("id"))
-    .with_for_update()
-)
+
+DOCUMENTED_NAME_BYTES = 64
+"""The limit of a job's name in the documented dialect, in bytes of UTF-8."""
 
 
 @dataclass
@@ -100,8 +111,9 @@ async def create(ctx: Context, draft: JobDraft) -> Job:
     """
     ctx.authorize("jobs:create")
     row = _build_row(ctx, draft)
+    _check_name(ctx, row.description)
     await _assign_client_and_trust(ctx, row)
-    conflict_message = f"a job with the id '{row.id}' exists already"
+    conflict_message = f"a job with the id '{row.id}', or one of its actions, exists already"
 
     async def write(transaction: Transaction) -> None:
         await transaction.insert(row)
@@ -122,16 +134,22 @@ async def replace(
     ctx.authorize("jobs:create")
     draft.job_id = job_id
     new = _build_row(ctx, draft)
-    await _assign_client_and_trust(ctx, new)
+    key = {"project_id": ctx.project_id, "id": job_id}
+    stored = await ctx.db.rows(_BEFORE, key)
+    # A job that stays without a client stays as it is, whatever clients there are by now.
+    if new.client_id or not stored or stored[0].client_id:
+        await _assign_client_and_trust(ctx, new)
 
     async def write(transaction: Transaction) -> tuple[Job, str | None]:
         left = await sessions.release(ctx, transaction, job_id, keep=new.session_id)
-        key = {"project_id": ctx.project_id, "id": job_id}
-        rows = await transaction.rows(_TRUST_AND_SESSION, key)
-        trust_id, session_id = rows[0] if rows else (None, None)
+        rows = await transaction.rows(_BEFORE_LOCKED, key)
+        trust_id, session_id, name, client_id = rows[0] if rows else (None, None, None, None)
         sessions.check_unmoved(session_id, left)
+        if new.description != name:
+            _check_name(ctx, new.description)
         row = await writing.upsert(ctx, transaction, new, expected_version)
-        await job_actions.assign(ctx, transaction, row, draft.actions)
+        same_client = bool(rows) and client_id == new.client_id
+        await job_actions.assign(ctx, transaction, row, draft.actions, is_of_client=same_client)
         return row, trust_id
 
     async with trusts.revoke_on_failure(ctx, new.trust_id):
@@ -155,17 +173,7 @@ async def update(
     `create` does but Conflict.
     """
     ctx.authorize("jobs:update")
-    values = {key: changes[key] for key in changes if key not in {"schedule", "actions"}}
-    # v2 clients write an empty id for none.
-    values |= {key: values[key] or None for key in ("client_id", "session_id") if key in values}
-    if values.get("client_id"):
-        checks.client_identifier("client_id", values["client_id"])
-    if "client_id" in values:
-        key = {"project_id": ctx.project_id, "id": job_id}
-        if values["client_id"] != await ctx.db.scalar(_CLIENT_OF_JOB, key):
-            # Another client needs another trust, or none.
-            values |= {"user_credentials": None, "trust_id": None}
-            values |= await trusts.trust_columns(ctx, values["client_id"])
+    values = await _column_changes(ctx, job_id, changes)
     drafts = changes.get("actions")
 
     async def write(transaction: Transaction) -> tuple[Job, str | None]:
@@ -175,11 +183,13 @@ async def update(
         row = await get_for_update(ctx, transaction, Job, job_id, expected_version)
         if "session_id" in values:
             sessions.check_unmoved(row.session_id, left)
+        if values.get("description", row.description) != row.description:
+            _check_name(ctx, values["description"])
         changes_client = values.get("client_id", row.client_id) != row.client_id
         trust_id = row.trust_id
         await update_row(transaction, row, **values, **_patched_schedule(row, changes))
         if drafts is not None:
-            await job_actions.assign(ctx, transaction, row, drafts)
+            await job_actions.assign(ctx, transaction, row, drafts, is_of_client=not changes_client)
         elif changes_client:
             await job_actions.check(ctx, transaction, row)
         return row, trust_id
@@ -191,14 +201,29 @@ async def update(
     return row
 
 
+async def _column_changes(ctx: Context, job_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that an update gives, with the trust of another client."""
+    values = {key: changes[key] for key in changes if key not in {"schedule", "actions"}}
+    # v2 clients write an empty id for none.
+    values |= {key: values[key] or None for key in ("client_id", "session_id") if key in values}
+    if values.get("client_id"):
+        checks.client_identifier("client_id", values["client_id"])
+    if "client_id" in values:
+        key = {"project_id": ctx.project_id, "id": job_id}
+        if values["client_id"] != await ctx.db.scalar(_CLIENT_OF_JOB, key):
+            # Another client needs another trust, or none.
+            values |= {"user_credentials": None, "trust_id": None}
+            values |= await trusts.trust_columns(ctx, values["client_id"])
+    return values
+
+
 def _patched_schedule(row: Job, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of a job's schedule after the changes, none where they have none."""
     if "schedule" not in changes:
         return {}
-    document = orjson.loads(row.job_schedule)
-    return projections.schedule_columns(
-        json_values.merge_patch(document, changes["schedule"] or {})
-    )
+    stored = orjson.loads(row.job_schedule)
+    patched = json_values.merge_patch(stored, changes["schedule"] or {})
+    return projections.schedule_columns(patched, stored)
 
 
 async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
@@ -213,10 +238,11 @@ async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
         row = await get_for_update(ctx, transaction, Job, job_id)
         if row.event == event:
             return False
-        schedule = orjson.loads(row.job_schedule) | {"event": event.value}
+        stored = orjson.loads(row.job_schedule)
+        schedule = stored | {"event": event.value}
         if event is JobEvent.START:
             schedule |= {"status": "", "result": ""}
-        await update_row(transaction, row, **projections.schedule_columns(schedule))
+        await update_row(transaction, row, **projections.schedule_columns(schedule, stored))
         return True
 
     return await writing.transact(ctx, write)
@@ -274,6 +300,19 @@ def _build_row(ctx: Context, draft: JobDraft) -> Job:
     for action in draft.actions:
         _apply_defaults(action, draft.action_defaults)
     return row
+
+
+def _check_name(ctx: Context, name: str) -> None:
+    """Check a job's new name against the limit of the dialect. Raises BadInput."""
+    if ctx.dialect == "freezer-19":
+        limit, length, unit = JOB_NAME_CHARACTERS, len(name), "characters"
+    else:
+        limit, length, unit = DOCUMENTED_NAME_BYTES, len(name.encode()), "bytes"
+    if length > limit:
+        raise BadInput(
+            f"'description' is {length} {unit} long, the limit is {limit}: {shown(name)}",
+            field="description",
+        )
 
 
 def _apply_defaults(action: ActionDraft, defaults: Mapping[str, Any]) -> None:

@@ -9,18 +9,9 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue import checks, json_values, projections
+from gateway.catalogue import checks, json_values, projections, schedules
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import (
-    INT64,
-    Job,
-    Session,
-    columns,
-    default_of,
-    new_id,
-    now,
-    source,
-)
+from gateway.catalogue.tables import INT64, Job, Session, columns, default_of, new_id, now, source
 from gateway.catalogue.vocabularies import (
     JobEvent,
     JobResult,
@@ -128,12 +119,9 @@ async def update(
         values = dict(changes)
         row = await get_for_update(ctx, transaction, Session, session_id, expected_version)
         if "schedule" in values:
-            patch = values.pop("schedule") or {}
-            values["schedule"] = _dump_schedule(
-                json_values.merge_patch(
-                    orjson.loads(row.schedule), checks.mapping("schedule", patch)
-                )
-            )
+            patch = checks.mapping("schedule", values.pop("schedule") or {})
+            stored = orjson.loads(row.schedule)
+            values["schedule"] = _dump_schedule(json_values.merge_patch(stored, patch), stored)
         await update_row(transaction, row, **values)
         return row
 
@@ -190,7 +178,7 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
             job,
             session_id=session_id,
             session_tag=row.session_tag,
-            **projections.schedule_columns(kept | orjson.loads(row.schedule)),
+            **projections.schedule_columns(kept | orjson.loads(row.schedule), schedule),
         )
 
     await writing.transact(ctx, write)
@@ -206,8 +194,8 @@ async def remove_job(ctx: Context, session_id: str, job_id: str) -> None:
         if job.session_id != session_id:
             raise NotFound(f"the job '{job_id}' is not in the session '{session_id}'")
         await _set_state(transaction, row, job_id)
-        schedule = orjson.loads(job.job_schedule) | {"event": JobEvent.STOP.value}
-        values = projections.schedule_columns(schedule)
+        stored = orjson.loads(job.job_schedule)
+        values = projections.schedule_columns(stored | {"event": JobEvent.STOP.value}, stored)
         await update_row(transaction, job, session_id=None, session_tag=0, **values)
 
     await writing.transact(ctx, write)
@@ -246,14 +234,16 @@ async def _lock(
     return locked
 
 
-async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome:
+async def start(
+    ctx: Context, session_id: str, job_id: str, tag: int, *, last_tag: int = INT64 - 1
+) -> Outcome:
     """Start a job with its session, and return the outcome: the first begins a run, others join.
 
     A job with the session's tag begins a new run after the hold-off of the last one, and the
     session's tag is incremented. Within the hold-off, a job one tag behind joins the run, and a job
     with the session's tag gets `hold-off`. Any other job is `out-of-sync`. Concurrent calls are
-    safe: the session is locked. Raises NotFound; BadInput for a tag ahead of the session's or one
-    that can't be incremented, or a job that isn't in it.
+    safe: the session is locked. Raises NotFound; BadInput for a tag ahead of the session's, a job
+    that isn't in it, or an outcome with a tag over the last one that the caller can be told.
     """
     ctx.authorize("sessions:action:create")
 
@@ -264,6 +254,7 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
                 f"'current_tag' {tag} is too high: the session's is {row.session_tag}",
                 field="current_tag",
             )
+        _check_tag(row.session_tag, last_tag)
         _state(row, job_id)
         seconds = int(time.time())
         held = row.time_start is not None and seconds - row.time_start <= row.hold_off
@@ -275,10 +266,7 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
             return Outcome(SessionOutcome.SUCCESS, row.session_tag)
         if held or tag != row.session_tag:
             return Outcome(SessionOutcome.OUT_OF_SYNC, row.session_tag)
-        if tag == INT64 - 1:
-            raise BadInput(
-                f"'current_tag' {tag} is the last that a session can have", field="current_tag"
-            )
+        _check_tag(row.session_tag + 1, last_tag)
         # A new run, for which the other jobs' states of the last one don't count.
         waiting = {"status": "", "result": ""}
         states = {name: state | waiting for name, state in _states(row).items()}
@@ -297,16 +285,19 @@ async def start(ctx: Context, session_id: str, job_id: str, tag: int) -> Outcome
     return await writing.transact(ctx, write)
 
 
-async def end(ctx: Context, session_id: str, job_id: str, result: str) -> Outcome:
+async def end(
+    ctx: Context, session_id: str, job_id: str, result: str, *, last_tag: int = INT64 - 1
+) -> Outcome:
     """Record the result of a job's part of the run, and return the outcome; the last ends the run.
 
     A run fails if one of its jobs does. Raises NotFound, and BadInput for a job that isn't in the
-    session.
+    session, or a tag over the last one that the caller can be told.
     """
     ctx.authorize("sessions:action:create")
 
     async def write(transaction: Transaction) -> Outcome:
         row = await get_for_update(ctx, transaction, Session, session_id)
+        _check_tag(row.session_tag, last_tag)
         seconds = int(time.time())
         ended = {"status": JobStatus.COMPLETED, "result": result, "time_ended": seconds}
         states = _states(row) | {job_id: _state(row, job_id) | ended}
@@ -337,17 +328,24 @@ def _build_row(ctx: Context, session_id: str, draft: SessionDraft) -> Session:
         description=draft.description,
         hold_off=draft.hold_off,
         session_tag=draft.session_tag,
-        schedule=_dump_schedule(draft.schedule),
+        schedule=_dump_schedule(draft.schedule, {}),
         **draft.run,
     )
     check_lengths(row)
     return row
 
 
-def _dump_schedule(schedule: dict[str, Any]) -> str:
-    """Return a checked schedule as text. Raises BadInput."""
-    projections.job(schedule)
-    return json_values.dump(schedule, what="'schedule'")
+def _dump_schedule(schedule: dict[str, Any], known: dict[str, Any]) -> str:
+    """Return a schedule as text, in which the values known so far stay. Raises BadInput."""
+    return json_values.dump(schedules.readable(schedule, known), what="'schedule'")
+
+
+def _check_tag(tag: int, last_tag: int) -> None:
+    if tag > last_tag:
+        raise BadInput(
+            f"the session's tag, {tag}, would be over the last that can be told, {last_tag}",
+            field="current_tag",
+        )
 
 
 def _states(row: Session) -> States:

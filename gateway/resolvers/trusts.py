@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from gateway.catalogue import checks, json_values
 from gateway.catalogue.tables import Job, columns
 from gateway.context import Context
-from gateway.errors import GatewayError, OutcomeUnknown
+from gateway.errors import GatewayError, OutcomeUnknown, Unavailable
 from gateway.query.selects import CALLER
 from gateway.resolvers import clients
 
@@ -44,7 +44,11 @@ async def trust_columns(ctx: Context, client_id: str | None) -> dict[str, Any]:
     rows = await ctx.db.rows(_STORED, {"project_id": ctx.project_id})
     stored = [orjson.loads(row[0]) for row in rows]
     own = [trust for trust in stored if trust.get("trustor_user_id") == ctx.identity.user_id]
-    return credentials(own[0] if own else await ctx.trusts.create(ctx.project_id))
+    if own:
+        return credentials(own[0])
+    made = await ctx.trusts.create(ctx.project_id)
+    ctx.made_trusts.add(made["trust_id"])
+    return credentials(made)
 
 
 def credentials(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,18 +63,21 @@ def credentials(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def revoke_if_unused(ctx: Context, trust_id: str | None) -> None:
-    """Delete a trust that no job uses any more. Raises Unavailable."""
+    """Delete a trust that no job uses any more; a failure leaves it, and is never raised."""
     if ctx.trusts is None or trust_id is None:
         return
     key = {"project_id": ctx.project_id, "trust_id": trust_id}
-    if await ctx.db.scalar(_USES, key) is None:
-        await ctx.trusts.delete(trust_id)
+    # The job is changed or deleted already: the caller must not be told that it failed.
+    with suppress(Unavailable):
+        if await ctx.db.scalar(_USES, key) is None:
+            await ctx.trusts.delete(trust_id)
 
 
 @asynccontextmanager
 async def revoke_on_failure(ctx: Context, trust_id: str | None) -> AsyncIterator[None]:
-    """Open a block that stores a job; if it fails, delete the trust unless another job uses it.
+    """Open a block that stores a job; if it fails, delete a trust that was made for it.
 
+    A trust that was there before, or that a service brought, may be in use elsewhere.
     Raises what the block raises.
     """
     try:
@@ -79,6 +86,6 @@ async def revoke_on_failure(ctx: Context, trust_id: str | None) -> AsyncIterator
         # The job may have been stored, with the trust.
         raise
     except GatewayError:
-        with suppress(GatewayError):  # the first error is the one to report
+        if trust_id in ctx.made_trusts:
             await revoke_if_unused(ctx, trust_id)
         raise

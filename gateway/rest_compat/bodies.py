@@ -36,6 +36,7 @@ from gateway.resolvers.backups import BackupDraft
 from gateway.resolvers.clients import ClientDraft
 from gateway.resolvers.jobs import JobDraft
 from gateway.resolvers.sessions import SessionDraft
+from gateway.rest_compat.documents import without_nulls
 
 Body = dict[str, Any]
 Check = Callable[[str, object], object]
@@ -117,8 +118,8 @@ _ACTION = _ENTRY | {"action_id": unless_empty(identifier), "freezer_action": map
 
 _CLIENT: Mapping[str, Check] = {
     "client_id": client_identifier,
-    "hostname": hostname,
-    "description": string,
+    "hostname": optional(hostname),
+    "description": optional(string),
     "uuid": string,
     "is_central": boolean,
     **dict.fromkeys(CAPABILITIES, sequence),
@@ -154,10 +155,22 @@ _SESSION_ACTIONS: dict[str, dict[str, Check]] = {
 _CREDENTIALS: dict[str, Check] = {"trust_id": string, "trustor_user_id": string}
 
 
+_BACKUP_IDS = ("job_id", "client_id", "backup_uuid")
+"""The keys of a backup's metadata that are shown beside it as well."""
+
+
 def backup_draft(body: Body) -> BackupDraft:
-    """Return the draft of a backup: the body is its metadata, and its status."""
+    """Return the draft of a backup: the body is its metadata, and its status.
+
+    A backup as it is shown, with its metadata in a key of its own, is taken as well.
+    """
     metadata = dict(_not_empty(body))
-    return BackupDraft(metadata, status=metadata.pop("status", default_of(Backup, "status")))
+    status = metadata.pop("status", default_of(Backup, "status"))
+    if "backup_name" in body or not isinstance(body.get("backup_metadata"), dict):
+        return BackupDraft(metadata, status=status)
+    ids = {key: body.get(key) for key in _BACKUP_IDS}
+    check_keys(ids, dict.fromkeys(_BACKUP_IDS, optional(string)))
+    return BackupDraft(body["backup_metadata"], status=status, **ids)
 
 
 def backup_changes(body: Body) -> dict[str, Any]:
@@ -167,8 +180,12 @@ def backup_changes(body: Body) -> dict[str, Any]:
     changes: dict[str, Any] = {"status": body["status"]} if "status" in body else {}
     ignored = {*checks, "backup_id", "user_id", "project_id"}
     if "backup_metadata" in body:
-        # A whole document sent back: its user_name is not part of the metadata.
-        ignored.add("user_name")
+        # A whole document sent back: its user_name is not part of the metadata, nor are ids that
+        # it has of a job.
+        ignored |= {"user_name", *_BACKUP_IDS}
+        if ids := {key: body[key] for key in _BACKUP_IDS if key in body}:
+            check_keys(ids, dict.fromkeys(_BACKUP_IDS, optional(string)))
+            changes["ids"] = ids
     metadata = {key: value for key, value in body.items() if key not in ignored}
     metadata |= body.get("backup_metadata", {})
     return changes | {"metadata": metadata} if metadata else changes
@@ -182,7 +199,7 @@ def job_draft(ctx: Context, body: Body) -> JobDraft:
     check_keys(body.get("user_credentials") or {}, _CREDENTIALS)
     _check_project(ctx, body)
     return JobDraft(
-        actions=_entries(body["job_actions"]),
+        actions=_entries(ctx, body["job_actions"]),
         description=body.get("description") or default_of(Job, "description"),
         client_id=body.get("client_id"),
         schedule=body.get("job_schedule", {}),
@@ -207,7 +224,7 @@ def job_changes(ctx: Context, body: Body) -> dict[str, Any]:
         _check_patch(schedule, schedules.CHECKS, closed="job_schedule")
         changes["schedule"] = schedule
     if "job_actions" in body:
-        drafts = changes["actions"] = _entries(body["job_actions"])
+        drafts = changes["actions"] = _entries(ctx, body["job_actions"])
         defaults = body.get("action_defaults") or {}
         for draft in drafts:
             if draft.freezer_action is not None:
@@ -216,10 +233,10 @@ def job_changes(ctx: Context, body: Body) -> dict[str, Any]:
     return changes
 
 
-def action_draft(body: Body) -> ActionDraft:
+def action_draft(ctx: Context, body: Body) -> ActionDraft:
     """Return the draft of a new action, or of one that replaces another. Raises BadInput."""
     check_keys(_not_empty(body), _ACTION)
-    draft = _action(body)
+    draft = _action(ctx, body)
     _check_new(draft)
     return draft
 
@@ -323,13 +340,15 @@ def _check_patch(patch: Body, keys: Mapping[str, Check], *, closed: str | None =
     check_keys(patch, {key: optional(one) for key, one in keys.items()}, closed=closed)
 
 
-def _entries(entries: list[Any]) -> list[ActionDraft]:
+def _entries(ctx: Context, entries: list[Any]) -> list[ActionDraft]:
     drafts = []
     for position, entry in enumerate(entries):
         check_keys(mapping(f"job_actions[{position}]", entry), _ENTRY)
-        draft = _action(entry)
+        draft = _action(ctx, entry)
         if not draft.action_id:
             _check_new(draft)
+        elif draft.freezer_action is not None:
+            check_keys(draft.freezer_action, FREEZER_ACTION)
         drafts.append(draft)
     return drafts
 
@@ -340,9 +359,12 @@ def _check_new(draft: ActionDraft) -> None:
     check_keys(draft.freezer_action, FREEZER_ACTION)
 
 
-def _action(body: Body) -> ActionDraft:
+def _action(ctx: Context, body: Body) -> ActionDraft:
+    definition = body.get("freezer_action")
+    if ctx.dialect == "freezer-19" and isinstance(definition, dict):
+        definition = without_nulls(definition)
     return ActionDraft(
-        freezer_action=body.get("freezer_action"),
+        freezer_action=definition,
         action_id=body.get("action_id") or None,
         max_retries=body.get("max_retries"),
         max_retries_interval=body.get("max_retries_interval"),

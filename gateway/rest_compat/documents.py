@@ -44,6 +44,13 @@ def with_nulls(text: str) -> Any:
     return document | {key: None for key in _ALWAYS if key not in document}
 
 
+def without_nulls(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a `freezer_action` without the nulls that `with_nulls` shows."""
+    return {
+        key: value for key, value in document.items() if value is not None or key not in _ALWAYS
+    }
+
+
 _A, _B, _C, _J, _S = (module.COLUMNS for module in (actions, backups, clients, jobs, sessions))
 
 # In the dialect "documented", keys stand as in the published examples, the additions after them.

@@ -31,6 +31,7 @@ TITLES: Mapping[type[Exception], str] = {
     errors.Conflict: "Document already existing",
     errors.LostRace: "Conflict",
     errors.Unprocessable: "Unprocessable Entity",
+    errors.RateLimited: "Too Many Requests",
     errors.Unavailable: "Service Unavailable",
     Exception: "Internal Server Error",
 }

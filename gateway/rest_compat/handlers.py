@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from gateway.errors import NotFound, shown
+from gateway.rates import costs
 from gateway.resolvers import actions, backups, clients, jobs, sessions
 from gateway.resolvers.collection import Collection
 from gateway.rest_compat import bodies, conditional, items, links
@@ -46,11 +47,13 @@ async def find(resource: Resource, collection: Collection, request: V2Request) -
     """
     known, revision = conditional.known_tags(request) if collection.has_revision else (), None
     if known:
+        await request.ctx.charge(costs.ITEM)
         revision = await collection.revision(request.ctx)
         if (tag := await conditional.list_tag(request, resource, revision)) in known:
             return conditional.not_modified(tag)
         collection = resource.collection
     where, sent = await request.search(resource)
+    await request.ctx.charge(costs.page(request.page_length, scans=where is not None))
     page_request, found = await request.page_request(collection)
     if found is not None:
         revision, collection = found, resource.collection
@@ -73,6 +76,7 @@ def shows(resource: Resource) -> Endpoint:
     """Return the endpoint that shows one item, or answers 304 to a caller who has it already."""
 
     async def endpoint(request: V2Request) -> Response:
+        await request.ctx.charge(costs.ITEM)
         known = conditional.known_tags(request)
         item = await items.read(request, resource)
         if item is None:
@@ -147,13 +151,13 @@ async def request_event(request: V2Request) -> Response:
 
 async def create_action(request: V2Request) -> Response:
     """Create an action."""
-    row = await actions.create(request.ctx, bodies.action_draft(await request.body()))
+    row = await actions.create(request.ctx, bodies.action_draft(request.ctx, await request.body()))
     return created(request, ACTIONS, row)
 
 
 async def replace_action(request: V2Request) -> Response:
     """Replace an action, or create it under its id."""
-    draft = bodies.action_draft(await request.body())
+    draft = bodies.action_draft(request.ctx, await request.body())
     version = await conditional.expected_version(request, ACTIONS, creates=True)
     row = await actions.replace(request.ctx, request.item_id, draft, expected_version=version)
     return created(request, ACTIONS, row, version=row.version)

@@ -139,12 +139,16 @@ class V2Request:
         given = json_values.parse(parameter, what="'search'")
         return searches.search_condition(resource, given, self.sight), ""
 
+    @cached_property
+    def page_length(self) -> int:
+        """The most items that the answer may list. Raises BadParameter."""
+        return min(self.number("limit", 1) or self.ctx.default_limit, self.ctx.max_limit)
+
     async def page_request(self, collection: Collection) -> tuple[PageRequest, int | None]:
         """Return the part of the list that is asked for, and the revision its marker was read at.
 
         Raises BadParameter.
         """
-        limit = self.number("limit", 1) or self.ctx.default_limit
         offset = self.number("offset", 0)
         marker = self.query.get("marker")
         if marker is not None and offset is not None:
@@ -152,8 +156,8 @@ class V2Request:
         after, revision = (None, None)
         if marker is not None:
             after, revision = await self._position(collection, marker)
-        first = min(limit, self.ctx.max_limit)
-        return PageRequest(collection.order, first=first, after=after, offset=offset or 0), revision
+        order, first = collection.order, self.page_length
+        return PageRequest(order, first=first, after=after, offset=offset or 0), revision
 
     async def _position(self, collection: Collection, marker: str) -> tuple[Key, int | None]:
         """Return the sort key of a marker's item (`id`, or `project:id`), and its revision."""

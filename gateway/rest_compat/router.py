@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 from gateway.context import Context
 from gateway.errors import Forbidden, shown
 from gateway.negotiation import accepts, listed
+from gateway.rates import costs
+from gateway.rates.buckets import SCOPE
 from gateway.rest_compat import home
 from gateway.rest_compat.handlers import Endpoint
 from gateway.rest_compat.requests import V2Request
@@ -21,6 +23,7 @@ from gateway.rest_compat.responses import JSON
 from gateway.rest_compat.routes import ROUTES, template
 from gateway.settings import Settings
 
+READS = frozenset({"GET", "HEAD"})
 Served = Callable[[Request], Awaitable[Response]]
 
 
@@ -57,7 +60,11 @@ async def serve(
         request.path_params["project_id"],
         method=request.method,
     )
+    request.scope[SCOPE] = ctx.account
     _authorize(ctx, rules)
+    if request.method not in READS:
+        # Never refused: freezer-scheduler doesn't send again what it has to say of a run.
+        await ctx.charge(costs.WRITE, refusable=False)
     return await endpoint(V2Request(request, ctx, settings))
 
 

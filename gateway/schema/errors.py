@@ -1,7 +1,7 @@
 """Errors as GraphQL shows them: each with a code, and an unexpected one masked."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import structlog
 from graphql import GraphQLError
@@ -32,11 +32,20 @@ _WORDS = {
 MASK = "something went wrong on the server; its log has the details under the request's id"
 
 
-def show_all(errors: Iterable[GraphQLError]) -> None:
-    """Show each error; what caused several of them is logged once."""
+COMMITTED = "the change was made; don't repeat it. Only reading it back failed"
+
+
+def show_all(errors: Iterable[GraphQLError], committed: Collection[str] = ()) -> None:
+    """Show each error; what caused several of them is logged once.
+
+    Errors below the response's keys in `committed` say that the mutation itself succeeded.
+    """
     logged: set[int] = set()
     for error in errors:
         show(error, logged)
+        if committed and error.path and error.path[0] in committed:
+            error.message = f"{COMMITTED}: {error.message}"
+            error.extensions = (error.extensions or {}) | {"code": Code.NOT_READ_BACK.value}
 
 
 def show(error: GraphQLError, logged: set[int] | None = None) -> None:

@@ -12,9 +12,18 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.catalogue import checks, json_values
 from gateway.context import Context, Contexts
-from gateway.errors import BadInput, Code, GatewayError, Unavailable, UnknownHash, shown
+from gateway.errors import (
+    BadInput,
+    Code,
+    GatewayError,
+    RateLimited,
+    Unavailable,
+    UnknownHash,
+    shown,
+)
 from gateway.http_errors import headers_of, status_of
 from gateway.negotiation import listed, preferred
+from gateway.rates.buckets import SCOPE
 from gateway.schema import errors
 from gateway.schema.execution.documents import MethodNotAllowed, OperationError
 from gateway.schema.execution.operations import Executor, Result
@@ -28,6 +37,8 @@ JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 EXPLAIN = "x-graphql-explain"
 """The header that asks for the plan, where the settings let it."""
+COST = "x-graphql-cost"
+"""The header that asks for the cost, likewise."""
 
 _READING = frozenset({"GET", "HEAD"})
 """The methods that run queries only."""
@@ -46,6 +57,8 @@ class GraphQLApp:
         self.documents = TrustedDocuments(schema.core, settings, own)
         self.executor = Executor(schema, settings)
         self.explains = settings.graphql_explain
+        self.tells_cost = settings.graphql_cost
+        self.max_cost = settings.graphql_max_cost
         self.max_variables = settings.graphql_max_variables_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,8 +74,11 @@ class GraphQLApp:
             return refusal
         is_reading = request.method in _READING
         contexts: Contexts = request.app.state.contexts
+        extensions: dict[str, Any] = {}
+        ctx: Context | None = None
         try:
             ctx = await contexts.open(request.headers, request.scope["path"], method=request.method)
+            request.scope[SCOPE] = ctx.account
             given, variables, name = await _operation(request)
             text = self.documents.text_of(ctx, given)
             came_in = await request.body() or request.scope["query_string"]
@@ -71,16 +87,31 @@ class GraphQLApp:
             result = await self.executor.execute(
                 ctx, text, variables, name, queries_only=is_reading
             )
-            extensions = {}
             if self.explains and result.is_executed and EXPLAIN in request.headers:
-                extensions = await self._extensions(ctx, text, variables, name)
+                extensions |= await self._extensions(ctx, text, variables, name)
+            extensions |= self._cost(request, ctx, result.cost)
         except GatewayError as error:
-            return _failure(request, error)
+            cost = error.cost if isinstance(error, RateLimited) else None
+            return _failure(request, error, self._cost(request, ctx, cost))
         except MethodNotAllowed:
             return _refusal(
                 request, 405, f"{request.method} runs queries only: send mutations by POST"
             )
         return _result(request, result, extensions)
+
+    def _cost(self, request: Request, ctx: Context | None, requested: int | None) -> dict[str, Any]:
+        """Return the operation's cost, and what the caller has left where there are rate limits.
+
+        Nothing, unless the request asks for it, the settings let it, and it is known.
+        """
+        if COST not in request.headers or not self.tells_cost or ctx is None or requested is None:
+            return {}
+        cost = {"requested": requested, "maximum": None, "available": None, "restoreRate": None}
+        if ctx.account is not None:
+            bucket, available = ctx.account.tightest()
+            cost |= {"maximum": self.max_cost, "available": int(available)}
+            cost |= {"restoreRate": bucket.rate}
+        return {"cost": cost}
 
     async def _extensions(
         self, ctx: Context, text: str, variables: Mapping[str, Any], name: str | None
@@ -152,15 +183,19 @@ def _result(request: Request, result: Result, extensions: Mapping[str, Any]) -> 
     elif _media_type(request) == GRAPHQL_JSON:
         status = 400
     codes = {(error.extensions or {}).get("code") for error in result.errors}
-    if Code.UNAVAILABLE in codes and not any((result.data or {}).values()):
+    # What was changed must not be tried again.
+    found_nothing = Code.NOT_READ_BACK not in codes and not any((result.data or {}).values())
+    if Code.UNAVAILABLE in codes and found_nothing:
         status, headers = status_of(_OUTAGE), headers_of(_OUTAGE)
     return _respond(request, status, body, headers)
 
 
-def _failure(request: Request, error: GatewayError) -> Response:
+def _failure(request: Request, error: GatewayError, extensions: Mapping[str, Any]) -> Response:
     shown_error = GraphQLError(error.message, original_error=error)
     errors.show(shown_error)
-    body = {"errors": [shown_error.formatted]}
+    body: dict[str, Any] = {"errors": [shown_error.formatted]}
+    if extensions:
+        body["extensions"] = extensions
     # A client that asks for JSON as such expects to be told to send the document by a 200.
     is_asked_for = isinstance(error, UnknownHash) and _media_type(request) == JSON
     return _respond(request, 200 if is_asked_for else status_of(error), body, headers_of(error))

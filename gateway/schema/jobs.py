@@ -5,8 +5,8 @@ from datetime import datetime
 import strawberry
 from strawberry import Maybe
 
+from gateway.catalogue.tables import JOB_NAME_CHARACTERS, default_of
 from gateway.catalogue.tables import Job as Table
-from gateway.catalogue.tables import default_of, max_bytes_of
 from gateway.context import Context, ItemKey
 from gateway.resolvers import actions, backups, clients, job_actions, jobs, sessions
 from gateway.resolvers.jobs import COLLECTION, COLUMNS, JobDraft
@@ -37,7 +37,10 @@ from gateway.schema.schedules import JobSchedule, JobScheduleWhere, ScheduleInpu
 
 __all__ = ["Job", "JobOrder", "JobScheduleWhere", "JobWhere", "Mutation", "Query"]
 
-NAME = f"The job's name, at most {max_bytes_of(Table, 'description')} bytes of UTF-8."
+NAME = (
+    f"The job's name, at most {jobs.DOCUMENTED_NAME_BYTES} bytes of UTF-8, or "
+    f"{JOB_NAME_CHARACTERS} characters where the gateway speaks freezer-api 19's dialect."
+)
 
 
 @strawberry.type(description="An action in a job's list, with its position.")

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import strawberry
+from graphql import GRAPHQL_MAX_INT
 from strawberry import Maybe
 
 from gateway.catalogue.tables import Session as Table
@@ -218,7 +219,9 @@ class Mutation:
     async def start_session(ctx: Context, input: StartSessionInput) -> SessionActionPayload | None:
         """Start a run, or join it."""
         session_id, job_id = _both(ctx, input)
-        outcome = await sessions.start(ctx, session_id, job_id, input.current_tag)
+        outcome = await sessions.start(
+            ctx, session_id, job_id, input.current_tag, last_tag=GRAPHQL_MAX_INT
+        )
         return _payload(ctx, session_id, outcome)
 
     @mutation("Record the end of a job's part in a session's run.")
@@ -226,7 +229,9 @@ class Mutation:
     async def end_session(ctx: Context, input: EndSessionInput) -> SessionActionPayload | None:
         """End a job's part."""
         session_id, job_id = _both(ctx, input)
-        outcome = await sessions.end(ctx, session_id, job_id, input.result.value)
+        outcome = await sessions.end(
+            ctx, session_id, job_id, input.result.value, last_tag=GRAPHQL_MAX_INT
+        )
         return _payload(ctx, session_id, outcome)
 
 

@@ -209,7 +209,6 @@ async def test_what_is_not_in_the_project_can_not_be_changed(
         ("BAD_USER_INPUT", {"freezerAction": [1]}),
         ("BAD_USER_INPUT", {"actionId": "no id", **DO}),
         ("UNPROCESSABLE", {"actionId": "unknown"}),
-        ("UNPROCESSABLE", {"actionId": "unknown", **DO}),
         ("UNPROCESSABLE", {"actionId": "known", "freezerAction": {"action": "exec"}}),
         ("BAD_USER_INPUT", {"actionId": "known", "freezerAction": [1]}),
     ],

@@ -10,7 +10,14 @@ import pytest
 from gateway.auth.identity import Identity
 from gateway.catalogue.tables import Job
 from gateway.context import Context
-from gateway.errors import GatewayError, LostRace, NotFound, Unavailable
+from gateway.errors import (
+    Conflict,
+    GatewayError,
+    LostRace,
+    NotFound,
+    Unavailable,
+    Unprocessable,
+)
 from gateway.resolvers import clients, job_actions, jobs, writing
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.clients import ClientDraft
@@ -154,6 +161,28 @@ async def test_a_job_that_is_not_stored_leaves_no_trust(alice: Context, keystone
     with pytest.raises(GatewayError):
         await jobs.create(alice, JobDraft(actions=unknown, client_id="central"))
     assert keystone.trusts == {kept.trust_id: ("p1", "alice")}
+
+
+async def test_a_trust_that_a_service_brings_is_not_deleted(
+    alice: Context, keystone: Keystone
+) -> None:
+    """It may be in use where the gateway doesn't see it."""
+    service = replace(
+        alice, identity=Identity("svc", "svc", alice.project_id, frozenset({"member", "service"}))
+    )
+    keystone.trusts["brought"] = ("p1", "carol")
+    brought = {"trust_id": "brought", "trustor_user_id": "carol"}
+    row = await jobs.create(alice, job("own"))
+    unknown = [ActionDraft(action_id="unknown")]
+    for attempt in (
+        jobs.create(service, JobDraft([], job_id=row.id, user_credentials=brought)),
+        jobs.create(service, JobDraft(unknown, client_id="own", user_credentials=brought)),
+        jobs.replace(service, row.id, JobDraft(unknown, user_credentials=brought)),
+        jobs.replace(service, row.id, JobDraft([], user_credentials=brought), expected_version=9),
+    ):
+        with pytest.raises((Conflict, Unprocessable)):
+            await attempt
+        assert keystone.trusts == {"brought": ("p1", "carol")}
 
 
 async def test_no_job_without_its_trust(alice: Context, monkeypatch: pytest.MonkeyPatch) -> None:

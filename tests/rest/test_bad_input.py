@@ -312,7 +312,7 @@ async def test_action_and_client_keys(ask: Ask) -> None:
         ("clients", "hostname", 5),
         ("clients", "hostname", "--"),
         ("clients", "hostname", "h" * 513),
-        ("clients", "description", None),
+        ("clients", "description", 5),
         ("clients", "description", "x" * 513),
         ("clients", "uuid", 5),
         ("clients", "is_central", "true"),

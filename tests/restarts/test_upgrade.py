@@ -31,7 +31,9 @@ def older_checkout(tmp_path: Path) -> Path:
     """Return a folder with the gateway as it was before the last migration was added."""
     newest = migrations.revisions()[0]
     (file,) = (ROOT / VERSIONS).glob(f"{newest}_*.py")
-    added = git("log", "--diff-filter=A", "--format=%H", "--", f"{VERSIONS}/{file.name}")
+    # Of merges as well, in the history of this branch itself.
+    found = ("--first-parent", "-m", "--diff-filter=A", "--format=%H")
+    added = git("log", *found, "--", f"{VERSIONS}/{file.name}")
     assert added, "the history of the last migration is missing: a shallow clone, perhaps"
     folder = tmp_path / "older"
     folder.mkdir()

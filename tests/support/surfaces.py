@@ -207,12 +207,7 @@ def _input(document: Document) -> Document:
     renamed: Document = {}
     for key, value in document.items():
         if key == "job_schedule":
-            renamed["schedule"] = {
-                _camel(part.removeprefix("schedule_")): word.upper()
-                if part in {"status", "event", "result"} and word
-                else word
-                for part, word in value.items()
-            }
+            renamed["schedule"] = schedule_input(value)
         elif key == "job_actions":
             renamed["actions"] = [_input(action) for action in value]
         elif key == "status":
@@ -222,6 +217,16 @@ def _input(document: Document) -> Document:
         else:
             renamed[_camel(key)] = value
     return renamed
+
+
+def schedule_input(schedule: Document) -> Document:
+    """Say in GraphQL what the schedule of a v2 document says; an empty word is null."""
+    return {
+        _camel(part.removeprefix("schedule_")): (word.upper() or None)
+        if part in {"status", "event", "result"} and word is not None
+        else word
+        for part, word in schedule.items()
+    }
 
 
 def _camel(key: str) -> str:

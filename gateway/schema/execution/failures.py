@@ -7,7 +7,7 @@ failure becomes null at the nearest nullable field, and one error with its path 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from graphql import GraphQLError, located_error
@@ -47,6 +47,8 @@ class Execution:
     ctx: Context
     variables: VariableValues
     has_failed: bool = False
+    committed: set[str] = field(default_factory=set)
+    """The response's keys of the mutations whose changes are made, whatever becomes of payloads."""
 
     async def attempt(self, awaitable: Awaitable[Value]) -> Value | FieldFailure:
         """Return the result, or the failure in its place."""

@@ -1,8 +1,8 @@
 """The limits of one operation, checked before anything is read."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 from graphql import (
     FieldNode,
@@ -13,20 +13,27 @@ from graphql import (
     GraphQLNamedType,
     GraphQLSchema,
     InlineFragmentNode,
+    NullValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     ValueNode,
+    VariableNode,
     get_named_type,
     value_from_ast_untyped,
 )
 
 from gateway.catalogue.tables import INT64
 from gateway.errors import BadInput
+from gateway.rates import costs
 from gateway.schema.connections import page_length
 from gateway.settings import Settings
 
 Sets = tuple[tuple[GraphQLNamedType, SelectionSetNode], ...]
 """Selections on the same item, each with the type it is on."""
+Field = tuple[GraphQLNamedType, GraphQLField, list[FieldNode]]
+"""A field: the type it is on, its definition, and its places in the document."""
+NODE = "Node"
+"""The interface of all items of the catalogue."""
 
 
 def check_shape(
@@ -48,20 +55,27 @@ def check_root_fields(settings: Settings, count: int) -> None:
     _refuse("has", count, "root fields", settings.graphql_max_root_fields)
 
 
-def check_nodes(
+def check_cost(
     settings: Settings,
     schema: GraphQLSchema,
     fragments: Mapping[str, FragmentDefinitionNode],
     operation: OperationDefinitionNode,
     variables: Mapping[str, Any],
-) -> None:
-    """Pass, or raise GraphQLError for an operation that could return too many nodes."""
+) -> int:
+    """Return the cost of an operation, in points.
+
+    Raises GraphQLError for one that could return too many nodes, or, where there are rate limits,
+    costs too much.
+    """
     root = schema.get_root_type(operation.operation)
     given = _defaults(operation) | dict(variables)
     counter = Counter(schema, fragments, given, settings.default_limit)
-    nodes = counter.count(((root, operation.selection_set),)) if root else 0
+    nodes, cost = counter.count(((root, operation.selection_set),)) if root else NOTHING
     advice = ": ask for shorter pages"
     _refuse("could return", nodes, "nodes", settings.graphql_max_nodes, advice)
+    if settings.has_rate_limits:
+        _refuse("costs", cost, "points", settings.graphql_max_cost, advice)
+    return max(cost, costs.ITEM)
 
 
 def _refuse(verb: str, count: int, what: str, most: int, advice: str = "") -> None:
@@ -103,11 +117,24 @@ class SelectionMetrics:
         return depth, aliases
 
 
+class Size(NamedTuple):
+    """The size of a selection under one item."""
+
+    nodes: int
+    """The nodes of all pages that it could return."""
+    cost: int
+    """The points that it is charged: see `gateway/rates/costs.py`."""
+
+
+NOTHING = Size(0, 0)
+
+
 class Counter:
-    """The number of nodes that a selection could return, by the lengths of its pages.
+    """The size of a selection, by the lengths of its pages.
 
     A page inside a page counts as often as the outer one is long; a connection of which only the
-    total is selected has none. Each selection is looked at once.
+    total is selected has no nodes. Single items, such as a job's client, cost points, and are no
+    nodes. Each selection is looked at once.
     """
 
     def __init__(
@@ -121,30 +148,44 @@ class Counter:
         self.fragments = fragments
         self.variables = variables
         self.default_limit = default_limit
-        self._counted: dict[tuple[int, ...], int] = {}
+        self._counted: dict[tuple[int, ...], Size] = {}
 
-    def count(self, sets: Sets) -> int:
-        """Return the number of nodes of all pages under one item."""
+    def count(self, sets: Sets) -> Size:
+        """Return the size of the selections under one item."""
         key = tuple(id(selections) for _, selections in sets)
         if (known := self._counted.get(key)) is not None:
             return known
-        total = 0
-        for parent, definition, nodes in self._fields(sets):
-            inner = _inner(definition, nodes)
+        nodes = cost = 0
+        others: list[str] = []
+        for parent, definition, group in self._fields(sets, others):
             if "first" in definition.args:
-                length = self._page(nodes[0], nested=parent is not self.schema.query_type)
-                total += length * (1 + self.count(self._items(inner))) if self._reads(inner) else 0
+                one = self._connection(parent, definition, group)
             elif "ids" in definition.args:
-                total += self._ids(nodes[0]) * (1 + self.count(inner))
+                one = _times(self._ids(group[0]), self.count(_inner(definition, group)))
             else:
-                total += self.count(inner)
-        self._counted[key] = total
-        return total
+                one = self.count(_inner(definition, group))
+                cost += costs.ITEM if _is_item(definition) else 0
+            nodes, cost = nodes + one.nodes, cost + one.cost
+            cost += costs.WRITE if parent is self.schema.mutation_type else 0
+        cost += costs.INTROSPECTION * sum(name in {"__schema", "__type"} for name in others)
+        counted = self._counted[key] = Size(nodes, cost)
+        return counted
 
-    def _fields(
-        self, sets: Sets
-    ) -> Iterator[tuple[GraphQLNamedType, GraphQLField, list[FieldNode]]]:
-        """Yield the fields of one item with something below them.
+    def _connection(
+        self, parent: GraphQLNamedType, definition: GraphQLField, group: list[FieldNode]
+    ) -> Size:
+        """Return the size of a connection; only the total may be selected, which has no page."""
+        others: list[str] = []
+        parts = list(self._fields(_inner(definition, group), others))
+        scans = self._conditions(group[0]) + ("totalCount" in others)
+        if not parts:
+            return Size(0, costs.page(0, scans))
+        length = self._page(group[0], nested=parent is not self.schema.query_type)
+        nodes, cost = _times(length, self.count(self._items(parts)))
+        return Size(nodes, max(cost, costs.ITEM) + scans * costs.SCAN)
+
+    def _fields(self, sets: Sets, others: list[str]) -> Iterator[Field]:
+        """Yield the fields of one item with something below them; append other fields' names.
 
         Those of one type and response name are one field.
         """
@@ -156,6 +197,7 @@ class Counter:
             for selection in selections.selections:
                 if isinstance(selection, FieldNode):
                     if selection.selection_set is None:
+                        others.append(selection.name.value)
                         continue
                     name = (selection.alias or selection.name).value
                     groups[parent.name, name].append((parent, selection))
@@ -168,7 +210,9 @@ class Counter:
         for group in groups.values():
             parent, node = group[0]
             definition = getattr(parent, "fields", {}).get(node.name.value)
-            if definition is not None:
+            if definition is None:
+                others.append(node.name.value)
+            else:
                 yield parent, definition, [node for _, node in group]
 
     def _on(
@@ -177,19 +221,15 @@ class Counter:
         condition = fragment.type_condition
         return self.schema.type_map[condition.name.value] if condition else parent
 
-    def _reads(self, connection: Sets) -> bool:
-        """Return True if a connection needs its page, and not just its total."""
-        return any(True for _ in self._fields(connection))
-
-    def _items(self, connection: Sets) -> Sets:
+    def _items(self, connection: Sequence[Field]) -> Sets:
         """Return the selections on a connection's items, through edges or directly."""
         items: list[tuple[GraphQLNamedType, SelectionSetNode]] = []
-        for _, definition, nodes in self._fields(connection):
+        for _, definition, nodes in connection:
             name = nodes[0].name.value
             if name == "nodes":
                 items += _inner(definition, nodes)
             elif name == "edges":
-                for _, inner, below in self._fields(_inner(definition, nodes)):
+                for _, inner, below in self._fields(_inner(definition, nodes), []):
                     items += _inner(inner, below)
         return tuple(items)
 
@@ -207,8 +247,32 @@ class Counter:
         ids = self._value(given["ids"])
         return len(ids) if isinstance(ids, list) else 1
 
+    def _conditions(self, node: FieldNode) -> int:
+        """Return how many arguments restrict the list, whatever they say."""
+        return sum(
+            self._is_given(argument.value)
+            for argument in node.arguments or ()
+            if argument.name.value in {"where", "search"}
+        )
+
+    def _is_given(self, value: ValueNode) -> bool:
+        if isinstance(value, VariableNode):
+            return self.variables.get(value.name.value) is not None
+        return not isinstance(value, NullValueNode)
+
     def _value(self, value: ValueNode) -> Any:
         return value_from_ast_untyped(value, dict(self.variables))
+
+
+def _times(length: int, item: Size) -> Size:
+    """Return the size of so many items, each with this size below it."""
+    return Size(length * (1 + item.nodes), length * (costs.ITEM + item.cost))
+
+
+def _is_item(definition: GraphQLField) -> bool:
+    """Return True for a field that is one item of the catalogue, and no part of another one."""
+    type_: Any = get_named_type(definition.type)
+    return type_.name == NODE or any(one.name == NODE for one in getattr(type_, "interfaces", ()))
 
 
 def _inner(definition: GraphQLField, nodes: list[FieldNode]) -> Sets:

@@ -1,5 +1,6 @@
 """Operations: planned at first sight, kept while they come again, and run by their plans."""
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from graphql.execution.values import VariableValues, VariableValueSource, get_va
 
 from gateway.context import Context
 from gateway.errors import BadInput, Forbidden
+from gateway.rates import costs
 from gateway.schema.errors import show_all
 from gateway.schema.execution import documents
 from gateway.schema.execution.documents import (
@@ -33,12 +35,18 @@ from gateway.schema.execution.documents import (
 )
 from gateway.schema.execution.explain import explain
 from gateway.schema.execution.failures import Execution
-from gateway.schema.execution.limits import check_nodes, check_root_fields
+from gateway.schema.execution.limits import check_cost, check_root_fields
 from gateway.schema.execution.plan import Plan
 from gateway.schema.execution.plan_cache import PlanCache
 from gateway.schema.execution.planner import Planner
 from gateway.settings import Settings
 
+MAX_VARIABLE_ERRORS = 50
+"""The errors after which coercing variables ends: a megabyte could have half a million."""
+MAX_REFUSED = 500_000
+"""Characters of documents that were refused, after which their memory is freed."""
+REFUSED_VARIABLES = 50_000
+"""The characters that an operation with wrong variables counts for."""
 MAX_CHECKED = 64
 """The number of combinations of page lengths that an operation remembers to have passed."""
 CLOSED = "your roles don't let you ask for the schema"
@@ -53,6 +61,8 @@ class Result:
     data: Mapping[str, Any] | None
     errors: Sequence[GraphQLError] = ()
     is_executed: bool = True
+    cost: int | None = None
+    """The points that the operation was charged; None for one that couldn't be planned."""
 
 
 class Executor:
@@ -66,6 +76,7 @@ class Executor:
         self.schema = schema
         self.settings = settings
         self.cache = PlanCache()
+        self._refused = 0
         self.planned = 0
         """The number of plans that have been made."""
 
@@ -80,26 +91,44 @@ class Executor:
     ) -> Result:
         """Return the answer to the operation of this name in a document, or to its only one.
 
-        Raises MethodNotAllowed for a mutation where there may be queries only, and BadInput for an
-        operation that isn't there.
+        Raises MethodNotAllowed for a mutation where there may be queries only, BadInput for an
+        operation that isn't there, and RateLimited.
         """
+        if ctx.account is not None:
+            # Before the document costs anything.
+            ctx.account.require()
         try:
-            plan, coerced = self.prepare(text, variables, name, queries_only=queries_only)
-        except OperationError as error:
+            plan, coerced, cost = self._prepare(text, variables, name, queries_only=queries_only)
+        except (OperationError, BadInput) as error:
+            await ctx.charge(costs.REFUSED)
+            if isinstance(error, BadInput):
+                raise
             show_all(error.errors)
-            return Result(None, error.errors, is_executed=isinstance(error, VariablesError))
+            is_executed = isinstance(error, VariablesError)
+            self._forget(REFUSED_VARIABLES if is_executed else len(text))
+            return Result(None, error.errors, is_executed=is_executed)
+        await ctx.charge(cost)
         if plan.introspects and not self._may_introspect(ctx):
             refused = [GraphQLError(CLOSED, original_error=Forbidden(CLOSED))]
             show_all(refused)
             return Result(None, refused, is_executed=False)
-        data, errors = await plan.run(Execution(ctx, coerced))
+        execution = Execution(ctx, coerced)
+        data, errors = await plan.run(execution)
         if errors:
-            show_all(errors)
-        return Result(data, errors)
+            show_all(errors, execution.committed)
+        return Result(data, errors, cost=cost)
 
     def _may_introspect(self, ctx: Context) -> bool:
         roles = self.settings.graphql_introspection_roles
         return not roles or not ctx.identity.roles.isdisjoint(roles)
+
+    def _forget(self, length: int) -> None:
+        """Free the documents that were refused, once their texts are long enough together."""
+        self._refused += length
+        if self._refused > MAX_REFUSED:
+            self._refused = 0
+            # Errors refer to their tracebacks, and these to the errors, and to all of the document.
+            gc.collect()
 
     async def explain(
         self, ctx: Context, text: str, variables: Mapping[str, Any], name: str | None = None
@@ -122,6 +151,12 @@ class Executor:
 
         Raises RequestError, VariablesError, and as `execute` does.
         """
+        return self._prepare(text, variables, name, queries_only=queries_only)[:2]
+
+    def _prepare(
+        self, text: str, variables: Mapping[str, Any], name: str | None, *, queries_only: bool
+    ) -> tuple[Plan, VariableValues, int]:
+        """Return what `prepare` does, and the operation's cost. Raises as `prepare` does."""
         key = (text, name)
         operation: PreparedOperation | None = self.cache.get(key)
         is_new = operation is None
@@ -132,12 +167,12 @@ class Executor:
             operation = PreparedOperation(self.schema, self.settings, read)
         elif queries_only and operation.is_mutation:
             raise MethodNotAllowed
-        operation.check(variables)
+        cost = operation.check(variables)
         coerced = operation.coerce(variables)
         if is_new:
             self.cache.add(key, operation, len(text))
         if (plan := operation.plan) is not None:
-            return plan, coerced
+            return plan, coerced, cost
         # Of an operation with directives, each combination of their variables has a plan.
         values = tuple(coerced.coerced.get(one) for one in operation.directive_variables)
         plan = self.cache.get((*key, values)) if values else None
@@ -148,7 +183,7 @@ class Executor:
                 self.cache.add((*key, values), plan, len(text))
             else:
                 operation.plan = plan
-        return plan, coerced
+        return plan, coerced, cost
 
 
 class PreparedOperation:
@@ -167,7 +202,7 @@ class PreparedOperation:
             node.variable.name.value for node in document.operation.variable_definitions or ()
         ]
         self._texts = self._text_variables()
-        self._checked: LRUCache[tuple[Any, ...], None] = LRUCache(MAX_CHECKED)
+        self._costs: LRUCache[tuple[Any, ...], int] = LRUCache(MAX_CHECKED)
 
     def make_plan(self, coerced: VariableValues) -> Plan:
         """Return the plan under these variables. Raises RequestError."""
@@ -196,6 +231,7 @@ class PreparedOperation:
             self.schema.core,
             self.operation.variable_definitions or (),
             dict(variables),
+            MAX_VARIABLE_ERRORS,
             hide_suggestions=bool(self.settings.graphql_introspection_roles),
         )
         if isinstance(found, list):
@@ -230,19 +266,22 @@ class PreparedOperation:
             signatures[signature.name] = signature
         return signatures
 
-    def check(self, variables: Mapping[str, Any]) -> None:
-        """Pass, or raise RequestError for more nodes than an operation may return."""
+    def check(self, variables: Mapping[str, Any]) -> int:
+        """Return the operation's cost. Raises RequestError for too much of it, or of nodes."""
         lengths = tuple(
             _page_length(variables[name]) if name in variables else ABSENT
             for name in self._declared
         )
-        if lengths in self._checked:
-            return
+        if (known := self._costs.get(lengths)) is not None:
+            return known
         try:
-            check_nodes(self.settings, self.schema.core, self.fragments, self.operation, variables)
+            cost = check_cost(
+                self.settings, self.schema.core, self.fragments, self.operation, variables
+            )
         except GraphQLError as error:
             raise RequestError(error) from None
-        self._checked[lengths] = None
+        self._costs[lengths] = cost
+        return cost
 
 
 def _page_length(value: Any) -> Any:

@@ -6,7 +6,13 @@ from typing import Any, Protocol
 
 from graphql import GraphQLError
 
-from gateway.schema.execution.failures import Execution, OutputField, complete, gather_all
+from gateway.schema.execution.failures import (
+    Execution,
+    FieldFailure,
+    OutputField,
+    complete,
+    gather_all,
+)
 from gateway.schema.execution.output import LevelPlan
 
 
@@ -41,6 +47,11 @@ class Plan:
         if self.is_mutation:
             # One after the other, in the order of the document.
             values = [await execution.attempt(root.run(execution)) for _, root in self.fields]
+            execution.committed |= {
+                field.key
+                for (field, _), value in zip(self.fields, values, strict=True)
+                if not isinstance(value, FieldFailure)
+            }
         else:
             values = await gather_all(
                 *(execution.attempt(root.run(execution)) for _, root in self.fields)
