@@ -93,12 +93,6 @@ class Settings(BaseSettings, GraphQLSettings, RateSettings, ShutdownSettings):
         description="Keep statements prepared on each connection; `false` behind PgBouncer in "
         "transaction mode.",
     )
-    sqlite_synchronous: Literal["normal", "full"] = Field(
-        "normal",
-        description="Durability of an SQLite file: with `normal`, a power failure may lose the "
-        "last writes, but a crash of the gateway loses none; `full` keeps them in both cases, and "
-        "makes writes slower.",
-    )
     auth: Literal["none", "keystone"] = Field(
         "none",
         description="Authentication: `none` serves everybody on loopback, for local use; "
