@@ -30,6 +30,10 @@ class Refused(Exception):
     """Nothing listens, so the write has not happened."""
 
 
+class Unread(Exception):
+    """The write has happened, and only its item couldn't be read back."""
+
+
 class Connection:
     """A kept connection to the gateway."""
 
@@ -126,6 +130,8 @@ class GraphQL:
         for error in answer.get("errors", ()):
             if error["extensions"]["code"] == "UNAVAILABLE":
                 raise Unknown(str(error))
+            if error["extensions"]["code"] == "NOT_READ_BACK":
+                raise Unread(str(error))
             raise AssertionError(f"{mutation}: {error}")
         return answer["data"][mutation]
 
@@ -196,7 +202,7 @@ def command(*, wait: bool) -> str:
 
 
 def attempt(write: Callable[[str], None], episode: str) -> tuple[str, str | None]:
-    """Run a write until something listens; return its outcome, and why it is unknown if it is."""
+    """Run a write until something listens; return its outcome, and what is unknown if anything is."""
     while True:
         try:
             write(episode)
@@ -206,6 +212,8 @@ def attempt(write: Callable[[str], None], episode: str) -> tuple[str, str | None
                 return "refused", None
         except Unknown as error:
             return "unknown", str(error)
+        except Unread as error:
+            return "acknowledged", str(error)
         else:
             return "acknowledged", None
 
@@ -230,7 +238,7 @@ def main(surface: str, address: str, name: str) -> None:
             fact = {"project": project, "episode": episode, "step": step, "outcome": outcome}
             tell(**fact, **({"reason": reason} if reason else {}))
             order = command(wait=False)
-            if outcome != "acknowledged" or order:
+            if outcome != "acknowledged" or reason or order:
                 break
         if outcome == "unknown":
             time.sleep(RETRY_SECONDS)
