@@ -202,7 +202,7 @@ def command(*, wait: bool) -> str:
 
 
 def attempt(write: Callable[[str], None], episode: str) -> tuple[str, str | None]:
-    """Run a write until something listens; return its outcome, and what is unknown if anything is."""
+    """Run a write until something listens; return its outcome, and what went wrong with it."""
     while True:
         try:
             write(episode)
