@@ -55,11 +55,8 @@ RULES: dict[str, set[str]] = {
         *("catalogue", "codegen", "context", "db", "errors", "http_errors", "logs"),
         *("negotiation", "query", "rates", "resolvers", "settings"),
     },
-    "graphql_settings": set(),
-    "rate_settings": set(),
     "rates": {"catalogue", "db", "errors", "settings"},
-    "settings": {"errors", "graphql_settings", "rate_settings", "shutdown_settings"},
-    "shutdown_settings": set(),
+    "settings": {"errors"},
 }
 
 HOMES = {
@@ -76,9 +73,9 @@ HOMES = {
     "oslo_config": {"auth"},
     "oslo_policy": {"auth"},
     "pydantic": {
-        *("cli", "graphql_settings", "rate_settings", "settings", "shutdown_settings"),
+        *("cli", "settings"),
     },
-    "pydantic_settings": {"graphql_settings", "settings"},
+    "pydantic_settings": {"settings"},
     "sqlalchemy": {
         *("catalogue", "cli", "db", "demo", "migrations", "query", "rates", "resolvers", "schema"),
         "settings",

@@ -1,13 +1,10 @@
 """Settings of GraphQL: how much an operation may ask for, and who is told what."""
 
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import BaseModel, Field
-from pydantic_settings import NoDecode
 
-Names = Annotated[tuple[str, ...], NoDecode]
-"""Names that are separated by commas where a text stands for them."""
+from gateway.settings.parts import Names
 
 
 class GraphQLSettings(BaseModel):
