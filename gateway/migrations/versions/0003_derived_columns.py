@@ -12,6 +12,8 @@ revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+serves_older = False
+"""The gateway before it writes rows without these columns' values, which would never be filled."""
 
 # Compared byte by byte on both databases.
 TEXT = sa.String(collation="C").with_variant(sa.String(collation="BINARY"), "sqlite")
