@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-LONG = "x" * 150
+LONG = "long_and_hostile_" * 9
 
 
 def hostile(mark: str) -> Iterator[tuple[str, dict[str, Any]]]:
