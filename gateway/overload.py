@@ -3,6 +3,7 @@
 from asyncio import CancelledError, Future, get_running_loop
 from collections import deque
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -62,7 +63,7 @@ class OverloadMiddleware:
 
     Some places in the queue are kept for writes to the paths that begin with one of `kept_paths`:
     schedulers don't send again what they are refused. A request counts from the moment it has
-    arrived whole until its answer is handed to the server: slow clients take no place.
+    arrived whole until its answer begins: clients that send or read slowly take no place.
     """
 
     def __init__(
@@ -104,22 +105,20 @@ class OverloadMiddleware:
 
         async def answer(message: Message) -> None:
             nonlocal has_place
-            if not has_place or message["type"] != "http.response.body" or message.get("more_body"):
-                await send(message)
-                return
-            has_place = False
-            self._leave()
-            self.slow += 1
-            try:
-                await send(message)
-            finally:
-                self.slow -= 1
+            if has_place and message["type"] == "http.response.body":
+                # From here on, it waits for the client to read.
+                has_place = False
+                self._leave()
+                self.slow += 1
+            await send(message)
 
         try:
             await self.app(scope, receive, answer)
         finally:
             if has_place:
                 self._leave()
+            else:
+                self.slow -= 1
 
     def _unanswered(self, scope: Scope) -> int:
         """Return how many requests run or wait, this one and those not looked at yet included."""
@@ -153,7 +152,8 @@ class OverloadMiddleware:
             await place
         except CancelledError:
             if place.cancelled():
-                self.queue.remove(place)
+                with suppress(ValueError):
+                    self.queue.remove(place)
             else:
                 # It was given one in the same moment.
                 self._leave()
@@ -184,11 +184,14 @@ class OverloadMiddleware:
             self._schedule()
             return
         self._postponed = 0
+        while self.queue and self.free > 0:
+            place = self.queue.popleft()
+            if not place.cancelled():
+                self.free -= 1
+                place.set_result(None)
+                break
         if self.queue and self.free > 0:
-            self.free -= 1
-            self.queue.popleft().set_result(None)
-            if self.queue:
-                self._schedule()
+            self._schedule()
 
     async def _received(self, receive: Receive) -> Receive:
         """Return what gives a body that has arrived whole once more, and then what follows it."""

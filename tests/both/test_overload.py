@@ -173,20 +173,24 @@ async def test_one_that_is_given_up_gives_its_place_away(make: Callable[..., Req
     assert requests.free == 1
 
 
-async def test_one_that_is_given_up_as_its_turn_comes(make: Callable[..., Requests]) -> None:
+@pytest.mark.parametrize("steps", range(8))
+async def test_one_that_is_given_up_as_its_turn_comes(
+    make: Callable[..., Requests], steps: int
+) -> None:
     requests = make(running=1, waiting=2)
     await requests.begin("a")
     waiting = await requests.begin("b")
     await requests.begin("c")
     requests.app.end("a")
-    # So far that the next one has its place, but hasn't woken up.
-    await requests.tasks[0]
+    # Before its place is given away, after, or as it wakes up.
+    for _ in range(steps):
+        await asyncio.sleep(0)
     waiting.cancel()
     await settled()
     assert "c" in requests.app.begun
-    requests.app.end("c")
-    await settled()
+    await requests.end("c")
     assert requests.free == 1
+    assert not requests.middleware.queue
 
 
 async def test_who_sends_or_reads_slowly_takes_no_place(make: Callable[..., Requests]) -> None:
@@ -200,7 +204,7 @@ async def test_who_sends_or_reads_slowly_takes_no_place(make: Callable[..., Requ
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def slow_reader(message: Message) -> None:
-        if message["type"] == "http.response.body" and not message.get("more_body"):
+        if message["type"] == "http.response.body":
             await asyncio.Event().wait()
 
     await requests.begin("/v2/p/jobs", "POST", slow_body)
