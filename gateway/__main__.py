@@ -22,7 +22,6 @@ from gateway.auth.threads import WorkerThreads
 from gateway.cli import schema
 from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
-from gateway.db.slots import CONNECT_SECONDS
 from gateway.draining import Draining
 from gateway.errors import Unavailable
 from gateway.origins import is_loopback
@@ -31,7 +30,10 @@ from gateway.settings import Settings
 
 _CLOSE = (b"connection", b"close")
 KEYSTONE_SECONDS = 5
-"""Seconds after which requests get a 503 at the stop if Keystone hasn't answered."""
+"""Seconds after which requests get a 503 at the stop if Keystone hasn't answered; never more than
+half of the time in which running requests may finish."""
+ROLLBACK_SECONDS = 5
+"""Seconds in which requests that were cut off then roll their transactions back."""
 
 log = structlog.get_logger(__name__)
 
@@ -149,8 +151,8 @@ def serve(
         ),
         application.state.draining,
         chosen.drain_time,
+        application.state.keystone_threads,
     )
-    server.keystone_threads = application.state.keystone_threads
     with suppress(KeyboardInterrupt):
         server.run([listener])
     if not server.started:
@@ -235,12 +237,17 @@ class _Server(uvicorn.Server):
     nobody sends a request into a connection that is being closed.
     """
 
-    keystone_threads: WorkerThreads
-
-    def __init__(self, config: uvicorn.Config, draining: Draining, drain_time: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        draining: Draining,
+        drain_time: float,
+        keystone_threads: WorkerThreads,
+    ) -> None:
         super().__init__(config)
         self._draining = draining
         self._drain_time = drain_time
+        self._keystone_threads = keystone_threads
         self._stops_at = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -253,12 +260,14 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # A Keystone that hangs would keep its requests until they are cut off: they get a response.
-        asyncio.get_running_loop().call_later(KEYSTONE_SECONDS, self.keystone_threads.close)
+        grace = float(self.config.timeout_graceful_shutdown or 0)
+        patience = min(KEYSTONE_SECONDS, grace / 2)
+        asyncio.get_running_loop().call_later(patience, self._keystone_threads.close)
         await super().shutdown(sockets)
         # Requests that were cancelled roll their transactions back: else the server would notice
         # only when it next writes to a connection that is gone.
         if self.server_state.tasks:
-            await asyncio.wait([*self.server_state.tasks], timeout=CONNECT_SECONDS)
+            await asyncio.wait([*self.server_state.tasks], timeout=ROLLBACK_SECONDS)
 
     async def on_tick(self, counter: int) -> bool:
         stops = await super().on_tick(counter)

@@ -104,9 +104,11 @@ def _lifespan(
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
-        async with readiness.opened():
-            yield
-        threads.close()
+        try:
+            async with readiness.opened():
+                yield
+        finally:
+            threads.close()
 
     return lifespan
 
@@ -189,7 +191,8 @@ def _middleware(settings: Settings, *, any_host: bool) -> Iterable[Middleware]:
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=[
                 *("X-Auth-Token", "X-Project-Id", "Content-Type", "Content-Encoding"),
-                *("If-Match", "If-None-Match", "Prefer", "X-GraphQL-Cost"),
+                *("If-Match", "If-None-Match", "Prefer"),
+                *("X-GraphQL-Cost", "X-GraphQL-Explain"),
             ],
             expose_headers=[
                 *("Link", "Location", "ETag", "Retry-After", REQUEST_ID),
@@ -204,6 +207,6 @@ def _middleware(settings: Settings, *, any_host: bool) -> Iterable[Middleware]:
         places=Places(
             settings.max_running_requests, settings.max_waiting_requests, settings.waiting_writes
         ),
-        kept_paths=("/v1", "/v2"),
+        kept_paths=("/v2",),
         exempt={home.HEALTHCHECK, home.READYZ},
     )

@@ -82,7 +82,7 @@ class RequestLogMiddleware:
             # Without the query, which may hold secrets. Percent-encoded, so that nobody can write
             # lines of their own into the log.
             path = scope.get("raw_path", b"").partition(b"?")[0].decode("latin-1")
-            (log.debug if path in self.quiet else log.info)(
+            (log.debug if path.rstrip("/") in self.quiet else log.info)(
                 "request",
                 method=scope["method"],
                 path=path or scope["path"],

@@ -17,6 +17,8 @@ Purpose = Literal["tokens", "trusts", "signin"]
 LIMITS: dict[Purpose, int] = {"tokens": 8, "trusts": 4, "signin": 4}
 """How many calls of each purpose run at once: people who sign in must not hold up requests."""
 
+STOPPING = "the gateway is being stopped"
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Call:
@@ -40,14 +42,17 @@ class WorkerThreads:
         self._free = dict(LIMITS)
         self._waiting: dict[Purpose, deque[_Call]] = {purpose: deque() for purpose in LIMITS}
         self._answers: set[asyncio.Future[Any]] = set()
+        self._is_closed = False
 
     async def run(
         self, purpose: Purpose, function: Callable[..., Answer], *arguments: object
     ) -> Answer:
         """Return what a blocking call returns.
 
-        Raises what it raises, and Unavailable if the threads are closed meanwhile.
+        Raises what it raises, and Unavailable if the threads are closed, or are meanwhile.
         """
+        if self._is_closed:
+            raise Unavailable(STOPPING)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
         self._answers.add(answer)
@@ -59,9 +64,10 @@ class WorkerThreads:
 
     def close(self) -> None:
         """Let all who wait for a result go away without it; the calls that run are left behind."""
+        self._is_closed = True
         for answer in list(self._answers):
             if not answer.done():
-                answer.set_exception(Unavailable("the gateway is being stopped"))
+                answer.set_exception(Unavailable(STOPPING))
 
     def _start(self, purpose: Purpose) -> None:
         """Start as many of the waiting calls as may run."""

@@ -21,6 +21,10 @@ MAX_GRACE_SECONDS = 0.25
 """The longest time that a statement waits for a probe while the breaker is open."""
 
 
+class BreakerOpen(TimeoutError):
+    """A statement that wasn't sent, because the server answers nothing."""
+
+
 class GuardedPool(Protocol):
     """A pool of connections to the server."""
 
@@ -60,12 +64,12 @@ class CircuitBreaker:
         self._pools.append(pool)
 
     async def enter(self) -> None:
-        """Let a statement pass, and look after it. Raises TimeoutError if the breaker is open."""
+        """Let a statement pass, and look after it. Raises BreakerOpen."""
         if self.is_open:
             grace = min(MAX_GRACE_SECONDS, self._seconds / 4)
             await asyncio.wait({self._probe()}, timeout=grace)
             if self.is_open:
-                raise TimeoutError("the server answers nothing")
+                raise BreakerOpen("the server answers nothing")
         if self._look_handle is None:
             self._look_later()
 

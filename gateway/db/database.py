@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from gateway.db import revisions, sqlite
-from gateway.db.breaker import CircuitBreaker
+from gateway.db.breaker import BreakerOpen, CircuitBreaker
 from gateway.db.counting import StatementCounter
 from gateway.db.pooling import Pool
 from gateway.db.pools import PostgresPool, SQLitePool
@@ -227,7 +227,9 @@ def _translation(error: Exception, conflict_message: str = "") -> GatewayError |
         reason = getattr(error, "orig", error)
     elif not isinstance(error, OSError):
         return None
-    log.warning("database unavailable", error=str(reason) or "it took too long")
+    if not isinstance(error, BreakerOpen):
+        # The breaker itself logs that it opens, once for all.
+        log.warning("database unavailable", error=str(reason) or "it took too long")
     return Unavailable("the database doesn't answer")
 
 

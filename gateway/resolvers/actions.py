@@ -26,8 +26,6 @@ COLUMNS = columns(Action)
 LINKS = columns(JobAction)
 COLLECTION = collection(Action, rules.ACTIONS, COLUMNS.id)
 
-OF_JOB = (LINKS.project_id, LINKS.job_id)
-
 _JOBS = columns(Job)
 _USE_ACTION = (
     _JOBS.project_id == CALLER,

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -22,7 +23,7 @@ from gateway.catalogue.tables import (
 from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
 from gateway.db.transactions import Transaction
-from gateway.errors import BadInput, shown
+from gateway.errors import BadInput, LostRace, shown
 from gateway.query import filters
 from gateway.query.filters import AnyOf, RelatedCondition, Where, without_key
 from gateway.query.selects import CALLER
@@ -71,7 +72,11 @@ _ACTION_OF_JOB = sa.and_(
     job_actions.COLUMNS.job_id == COLUMNS.id,
 )
 _BEFORE = sa.select(
-    COLUMNS.trust_id, COLUMNS.session_id, COLUMNS.description, COLUMNS.client_id
+    COLUMNS.trust_id,
+    COLUMNS.session_id,
+    COLUMNS.description,
+    COLUMNS.client_id,
+    COLUMNS.job_schedule,
 ).where(COLUMNS.project_id == CALLER, COLUMNS.id == sa.bindparam("id"))
 _CLIENT_OF_JOB = sa.select(COLUMNS.client_id).where(
     COLUMNS.project_id == CALLER, COLUMNS.id == sa.bindparam("id")
@@ -133,18 +138,22 @@ async def replace(
     """
     ctx.authorize("jobs:create")
     draft.job_id = job_id
-    new = _build_row(ctx, draft)
     key = {"project_id": ctx.project_id, "id": job_id}
     stored = await ctx.db.rows(_BEFORE, key)
+    seen = stored[0].client_id if stored else None
+    new = _build_row(ctx, draft, orjson.loads(stored[0].job_schedule) if stored else {})
     # A job that stays without a client stays as it is, whatever clients there are by now.
-    if new.client_id or not stored or stored[0].client_id:
+    if new.client_id or not stored or seen:
         await _assign_client_and_trust(ctx, new)
 
     async def write(transaction: Transaction) -> tuple[Job, str | None]:
         left = await sessions.release(ctx, transaction, job_id, keep=new.session_id)
         rows = await transaction.rows(_BEFORE_LOCKED, key)
-        trust_id, session_id, name, client_id = rows[0] if rows else (None, None, None, None)
+        trust_id, session_id, name, client_id = rows[0][:4] if rows else (None, None, None, None)
         sessions.check_unmoved(session_id, left)
+        if client_id != seen:
+            # Its client and trust were chosen for another.
+            raise LostRace
         if new.description != name:
             _check_name(ctx, new.description)
         row = await writing.upsert(ctx, transaction, new, expected_version)
@@ -173,7 +182,7 @@ async def update(
     `create` does but Conflict.
     """
     ctx.authorize("jobs:update")
-    values = await _column_changes(ctx, job_id, changes)
+    values, seen = await _column_changes(ctx, job_id, changes)
     drafts = changes.get("actions")
 
     async def write(transaction: Transaction) -> tuple[Job, str | None]:
@@ -185,6 +194,9 @@ async def update(
             sessions.check_unmoved(row.session_id, left)
         if values.get("description", row.description) != row.description:
             _check_name(ctx, values["description"])
+        if "client_id" in values and row.client_id != seen:
+            # Whether it keeps its trust was decided for another client.
+            raise LostRace
         changes_client = values.get("client_id", row.client_id) != row.client_id
         trust_id = row.trust_id
         await update_row(transaction, row, **values, **_patched_schedule(row, changes))
@@ -201,8 +213,14 @@ async def update(
     return row
 
 
-async def _column_changes(ctx: Context, job_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns that an update gives, with the trust of another client."""
+async def _column_changes(
+    ctx: Context, job_id: str, changes: Mapping[str, Any]
+) -> tuple[dict[str, Any], str | None]:
+    """Return the columns that an update gives, with the trust of another client, and the client.
+
+    The client is the one that the job had meanwhile, if the update gives one.
+    """
+    seen = None
     values = {key: changes[key] for key in changes if key not in {"schedule", "actions"}}
     # v2 clients write an empty id for none.
     values |= {key: values[key] or None for key in ("client_id", "session_id") if key in values}
@@ -210,11 +228,12 @@ async def _column_changes(ctx: Context, job_id: str, changes: Mapping[str, Any])
         checks.client_identifier("client_id", values["client_id"])
     if "client_id" in values:
         key = {"project_id": ctx.project_id, "id": job_id}
-        if values["client_id"] != await ctx.db.scalar(_CLIENT_OF_JOB, key):
+        seen = await ctx.db.scalar(_CLIENT_OF_JOB, key)
+        if values["client_id"] != seen:
             # Another client needs another trust, or none.
             values |= {"user_credentials": None, "trust_id": None}
             values |= await trusts.trust_columns(ctx, values["client_id"])
-    return values
+    return values, seen
 
 
 def _patched_schedule(row: Job, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -273,8 +292,13 @@ def with_action(where: Where) -> Where:
     return RelatedCondition(job_actions.COLLECTION.source, _ACTION_OF_JOB, source(Job), where)
 
 
-def _build_row(ctx: Context, draft: JobDraft) -> Job:
-    """Return the checked row of a new job, without storing it. Raises BadInput."""
+def _build_row(
+    ctx: Context, draft: JobDraft, known: Mapping[str, Any] = MappingProxyType({})
+) -> Job:
+    """Return the checked row of a new job, without storing it. Raises BadInput.
+
+    `known` is the schedule of the job that it replaces, which isn't checked again.
+    """
     if draft.job_id:
         checks.identifier("job_id", draft.job_id)
     if draft.client_id:
@@ -294,7 +318,7 @@ def _build_row(ctx: Context, draft: JobDraft) -> Job:
         session_id=draft.session_id or None,
         session_tag=draft.session_tag,
         **trusts.credentials(draft.user_credentials or {} if accepts_credentials else {}),
-        **projections.schedule_columns(draft.schedule | missing),
+        **projections.schedule_columns(draft.schedule | missing, known),
     )
     check_lengths(row)
     for action in draft.actions:

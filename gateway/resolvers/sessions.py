@@ -254,7 +254,7 @@ async def start(
                 f"'current_tag' {tag} is too high: the session's is {row.session_tag}",
                 field="current_tag",
             )
-        _check_tag(row.session_tag, last_tag)
+        _check_tag(row.session_tag, last_tag, field="current_tag")
         _state(row, job_id)
         seconds = int(time.time())
         held = row.time_start is not None and seconds - row.time_start <= row.hold_off
@@ -266,7 +266,7 @@ async def start(
             return Outcome(SessionOutcome.SUCCESS, row.session_tag)
         if held or tag != row.session_tag:
             return Outcome(SessionOutcome.OUT_OF_SYNC, row.session_tag)
-        _check_tag(row.session_tag + 1, last_tag)
+        _check_tag(row.session_tag + 1, last_tag, field="current_tag")
         # A new run, for which the other jobs' states of the last one don't count.
         waiting = {"status": "", "result": ""}
         states = {name: state | waiting for name, state in _states(row).items()}
@@ -340,11 +340,11 @@ def _dump_schedule(schedule: dict[str, Any], known: dict[str, Any]) -> str:
     return json_values.dump(schedules.readable(schedule, known), what="'schedule'")
 
 
-def _check_tag(tag: int, last_tag: int) -> None:
+def _check_tag(tag: int, last_tag: int, field: str | None = None) -> None:
     if tag > last_tag:
         raise BadInput(
             f"the session's tag, {tag}, would be over the last that can be told, {last_tag}",
-            field="current_tag",
+            field=field,
         )
 
 

@@ -95,6 +95,12 @@ class Settings(BaseSettings, KeystoneSettings, GraphQLSettings, RateSettings, Sh
         description="Keep statements prepared on each connection; `false` behind PgBouncer in "
         "transaction mode.",
     )
+    sqlite_synchronous: Literal["normal", "full"] = Field(
+        "normal",
+        description="Durability of an SQLite file: with `normal`, a power failure may lose the "
+        "last writes, but a crash of the gateway loses none; `full` keeps them in both cases, and "
+        "makes writes slower.",
+    )
     auth: Literal["none", "keystone"] = Field(
         "none",
         description="Authentication: `none` serves everybody on loopback, for local use; "
@@ -196,6 +202,8 @@ class Settings(BaseSettings, KeystoneSettings, GraphQLSettings, RateSettings, Sh
     def _limits_agree(self) -> Self:
         if self.default_limit > self.max_limit:
             raise ValueError(f"default_limit {self.default_limit} is over max_limit")
+        if self.waiting_writes > self.max_waiting_requests:
+            raise ValueError(f"waiting_writes {self.waiting_writes} is over max_waiting_requests")
         return self
 
     @model_validator(mode="after")

@@ -220,7 +220,7 @@ async def test_who_sends_or_reads_slowly_takes_no_place(make: Callable[..., Requ
 
 
 async def test_each_surface_says_when_to_come_again(make_client: MakeClient) -> None:
-    client = await make_client(max_running_requests=1, max_waiting_requests=0)
+    client = await make_client(max_running_requests=1, max_waiting_requests=0, waiting_writes=0)
     mutation = 'mutation { createAction(input: {freezerAction: {action: "info"}}) { __typename } }'
     answers: list[httpx.Response] = await asyncio.gather(
         client.post("/graphql", json={"query": mutation}),
