@@ -95,9 +95,10 @@ class OverloadMiddleware:
             return
         if scope["method"] in WRITES:
             receive = await self._received(receive)
-        if self._unanswered(scope) > self._most(scope):
+        unanswered = self._unanswered(scope)
+        if unanswered > self.places.running and unanswered > self._most(scope):
             raise Overloaded("too many requests are running: try again in a moment")
-        if self.free > 0 and not self.queue and self._has_time():
+        if self.free > 0 and not self.queue and self._may_begin(unanswered):
             self.free -= 1
         else:
             await self._wait()
@@ -133,10 +134,13 @@ class OverloadMiddleware:
             return most
         return max(most - self.places.kept, self.places.running)
 
-    def _has_time(self) -> bool:
-        """Return True if another request may begin before the event loop looks at its sockets."""
+    def _may_begin(self, unanswered: int) -> bool:
+        """Return True if a request may begin before the event loop looks at its sockets again."""
         if self._arrivals.connections != self._seen:
             return False
+        if unanswered <= self.places.running:
+            # Those that are known have places; new connections would have been seen.
+            return True
         now = perf_counter()
         if self._began is None:
             self._began = now
