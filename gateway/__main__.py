@@ -120,8 +120,8 @@ def serve(
     """Serve the catalogue, until interrupted.
 
     An SQLite file is created or upgraded automatically. For any other database, `serve` exits with
-    the command to run if it can't serve the schema as it is. If the database doesn't answer, `serve`
-    starts anyway, and answers 503 until it does.
+    the command to run if it can't serve the schema as it is. If the database doesn't answer,
+    `serve` starts anyway, and answers 503 until it does.
     """
     chosen = load_settings(config, host=host, port=port, graphql_documents=documents)
     if chosen.auth == "none":
