@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -117,6 +118,11 @@ CHECKS: Mapping[str, Check] = {key.key: key.check for key in KEYS}
 
 _TRIGGERS = {key.key: key.trigger for key in KEYS if key.trigger}
 
+_CRON = frozenset(
+    f"schedule_{name}"
+    for name in ("year", "month", "day", "week", "day_of_week", "hour", "minute", "second")
+)
+
 EMPTY = frozenset({"", -1})
 """The values that v2 writes for none, which are null in columns: -1 is a time yet to come."""
 
@@ -124,20 +130,35 @@ EMPTY = frozenset({"", -1})
 def readable(schedule: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """Return a schedule with the values by which freezer-scheduler can run it.
 
-    Values of `known`, the schedule so far, stay as they are: what isn't changed is never refused.
-    Raises BadInput for any other key or value that the scheduler can't read.
+    Values of `known`, the schedule so far, stay as they are, as long as the scheduler reads no more
+    of them: what isn't changed is never refused. Raises BadInput for any other key or value that
+    the scheduler can't read.
     """
     changed = {key: value for key, value in schedule.items() if not _is_known(key, value, known)}
     check_keys(changed, CHECKS, closed="job_schedule")
+    read_before: AbstractSet[str] = _read_keys(known) if known else frozenset()
     read = dict(schedule)
-    for key, value in changed.items():
-        if (trigger := _TRIGGERS.get(key)) is None:
+    for key in _read_keys(schedule) & schedule.keys():
+        if key not in changed and key in read_before:
             continue
-        if (stored := trigger(key, value)) is None:
+        if (stored := _TRIGGERS[key](key, schedule[key])) is None:
             del read[key]
         else:
             read[key] = stored
     return read
+
+
+def _read_keys(schedule: Mapping[str, Any]) -> AbstractSet[str]:
+    """Return the keys that freezer-scheduler reads of a schedule.
+
+    A date makes it ignore an interval, and both the cron-like keys: published examples have keys
+    beside a date that no trigger could be made of.
+    """
+    if schedule.get("schedule_date"):
+        return _TRIGGERS.keys() - _CRON - {"schedule_interval"}
+    if schedule.get("schedule_interval"):
+        return _TRIGGERS.keys() - _CRON
+    return frozenset(_TRIGGERS)
 
 
 def _is_known(key: str, value: object, known: Mapping[str, Any]) -> bool:

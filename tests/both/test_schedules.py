@@ -124,7 +124,9 @@ async def test_a_session_s_schedule_is_held_to_the_same(
     address = f"/v2/p1/sessions/{session.id}"
     assert (await client.get(address)).json()["schedule"] == {"schedule_interval": "5 minutes"}
     for key, sent in REFUSED:
-        changed = await client.patch(address, json={"schedule": {key: sent}})
+        # The scheduler would not read it beside an interval.
+        patch = {"schedule_interval": None} | {key: sent}
+        changed = await client.patch(address, json={"schedule": patch})
         assert changed.status_code == 400
         made = await client.post("/v2/p1/sessions", json={"schedule": {key: sent}})
         assert made.status_code == 400
@@ -141,6 +143,26 @@ async def test_a_session_s_schedule_is_held_to_the_same(
         assert added.status_code == status
         schedule = (await client.get(f"/v2/p1/jobs/{job_id}")).json()["job_schedule"]
         assert schedule["schedule_interval"] == stored
+
+
+@pytest.mark.parametrize("read", ["schedule_date", "schedule_interval"])
+async def test_what_the_scheduler_does_not_read_is_kept_as_sent(
+    client: httpx.AsyncClient, read: str
+) -> None:
+    trigger = {"schedule_date": "2015-06-02T16:20:00", "schedule_interval": "5 days"}[read]
+    # As published: days of the week are no days of the month.
+    unread = {"schedule_month": "1-6, 9-12", "schedule_day": "mon, wed, fri"}
+    body = {"job_actions": [], "job_schedule": {read: trigger} | unread}
+    made = await client.post("/v2/p1/jobs", json=body)
+    assert made.status_code == 201
+    address = f"/v2/p1/jobs/{made.json()['job_id']}"
+    schedule = (await client.get(address)).json()["job_schedule"]
+    assert {key: schedule[key] for key in (read, *unread)} == {read: trigger} | unread
+    # Without the date or the interval, it would be read.
+    patch = {"job_schedule": {read: None}}
+    assert (await client.patch(address, json=patch)).status_code == 400
+    patch = {"job_schedule": {read: None, "schedule_day": "1st mon"}}
+    assert (await client.patch(address, json=patch)).status_code == 200
 
 
 async def test_what_is_not_changed_is_not_refused(surface: Surface, ctx: Context) -> None:
