@@ -1,4 +1,4 @@
-"""What several parts of the settings are made of."""
+"""Types that several parts of the settings use."""
 
 from typing import Annotated
 

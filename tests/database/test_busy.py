@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.context import Context
-from gateway.db import pools
+from gateway.db import sqlite
 from gateway.db.counting import StatementCounter, count_statements
 from gateway.db.database import Database
 from gateway.errors import Code, LostRace
@@ -23,8 +23,10 @@ pytestmark = [
 @pytest.fixture
 def ctx(make_ctx: MakeContext, monkeypatch: pytest.MonkeyPatch) -> Context:
     """Return a context of a database that doesn't wait for locks."""
-    impatient = (*pools.SQLITE_PRAGMAS, "PRAGMA busy_timeout = 0")
-    monkeypatch.setattr(pools, "SQLITE_PRAGMAS", impatient)
+    usual = sqlite.pragmas
+    monkeypatch.setattr(
+        sqlite, "pragmas", lambda *given: (*usual(*given), "PRAGMA busy_timeout = 0")
+    )
     return make_ctx("p1")
 
 

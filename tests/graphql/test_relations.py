@@ -75,7 +75,7 @@ async def test_the_backups_of_jobs_are_pages_of_lists_of_their_own(  # noqa: PLR
     whole = {
         name: [
             row["id"]
-            for row in arranged(rows, order, ["backup_name", "time_stamp"])
+            for row in arranged(rows, order, ["backup_name", "sort_time"])
             if row["job_id"] == name and holds(row)
         ]
         for name in ("j0", "j1", "j2")

@@ -1,4 +1,4 @@
-"""What is derived of stored rows: times of the calendar, folded names, integers sent as texts."""
+"""Derived values of stored rows: times of the calendar, folded names, integers sent as texts."""
 
 import json
 import re
