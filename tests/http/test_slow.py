@@ -38,8 +38,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
 
 
 def logged(gateway: LiveGateway) -> list[dict[str, object]]:
-    """Return the lines of the gateway's log."""
-    return [json.loads(line) for line in gateway.log.read_text().splitlines()]
+    """Return the lines of the gateway's log that are there whole."""
+    whole, _, _ = gateway.log.read_text().rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 class Sender(asyncio.Protocol):
