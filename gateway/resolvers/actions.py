@@ -96,6 +96,13 @@ class ActionDraft:
     max_retries_interval: int | None = None
     mandatory: bool | None = None
 
+    def fill_in(self, defaults: Mapping[str, Any]) -> None:
+        """Give the keys that `freezer_action`, if there is one, lacks these values."""
+        if self.freezer_action is not None:
+            for key, value in defaults.items():
+                if self.freezer_action.get(key) is None:
+                    self.freezer_action[key] = value
+
 
 def build_row(ctx: Context, draft: ActionDraft) -> Action:
     """Return the checked row of a new action, without storing it. Raises BadInput."""

@@ -322,7 +322,7 @@ def _build_row(
     )
     check_lengths(row)
     for action in draft.actions:
-        _apply_defaults(action, draft.action_defaults)
+        action.fill_in(draft.action_defaults)
     return row
 
 
@@ -337,13 +337,6 @@ def _check_name(ctx: Context, name: str) -> None:
             f"'description' is {length} {unit} long, the limit is {limit}: {shown(name)}",
             field="description",
         )
-
-
-def _apply_defaults(action: ActionDraft, defaults: Mapping[str, Any]) -> None:
-    if action.freezer_action is not None:
-        for key, value in defaults.items():
-            if action.freezer_action.get(key) is None:
-                action.freezer_action[key] = value
 
 
 async def _assign_client_and_trust(ctx: Context, row: Job) -> None:

@@ -225,11 +225,8 @@ def job_changes(ctx: Context, body: Body) -> dict[str, Any]:
         changes["schedule"] = schedule
     if "job_actions" in body:
         drafts = changes["actions"] = _entries(ctx, body["job_actions"])
-        defaults = body.get("action_defaults") or {}
         for draft in drafts:
-            if draft.freezer_action is not None:
-                lacking = {k: v for k, v in defaults.items() if draft.freezer_action.get(k) is None}
-                draft.freezer_action |= lacking
+            draft.fill_in(body.get("action_defaults") or {})
     return changes
 
 
