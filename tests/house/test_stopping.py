@@ -3,7 +3,9 @@
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import httpx
 import pytest
 
 from tests.support.databases import Postgres
-from tests.support.live import PATIENCE, live
+from tests.support.live import PATIENCE, LiveGateway, live
 
 JOB = {"job_id": "j", "description": "before", "job_actions": []}
 
@@ -93,50 +95,67 @@ def upgraded(url: str) -> dict[str, str]:
     return {"database_url": url}
 
 
-def test_a_running_request_finishes(empty_url: str, tmp_path: Path) -> None:
-    settings = upgraded(empty_url) | {"shutdown_timeout": "600"}
+@dataclass(frozen=True)
+class Blocked:
+    """A gateway with a change that waits for a lock, until `commit`."""
+
+    gateway: LiveGateway
+    running: Future[httpx.Response]
+    runner: asyncio.Runner
+    blocker: Any
+
+    def commit(self) -> None:
+        """Give the lock away."""
+        self.runner.run(self.blocker.execute("COMMIT"))
+
+    def waiters(self) -> int:
+        """Return how many wait for the lock."""
+        return self.runner.run(waiters(self.blocker))
+
+    def description(self) -> str:
+        """Return what the job is called in the database."""
+        query = "SELECT description FROM jobs"
+        return str(self.runner.run(self.blocker.fetchval(query)))
+
+
+@contextmanager
+def blocked(url: str, folder: Path, shutdown_timeout: str) -> Iterator[Blocked]:
+    """Let a change of the job wait, in a gateway that is then asked to stop."""
+    settings = upgraded(url) | {"shutdown_timeout": shutdown_timeout}
     with (
-        live(tmp_path, sample_data=False, **settings) as gateway,
+        live(folder, sample_data=False, **settings) as gateway,
         httpx.Client(base_url=gateway.url, timeout=PATIENCE) as client,
         ThreadPoolExecutor() as threads,
         asyncio.Runner() as runner,
     ):
         assert client.post("/v2/p/jobs", json=JOB).status_code == 201
-        blocker = runner.run(lock(empty_url))
+        blocker = runner.run(lock(url))
         change = {"description": "after"}
         running = threads.submit(client.patch, "/v2/p/jobs/j", json=change)
         until(lambda: runner.run(waiters(blocker)) > 0)
         gateway.process.send_signal(signal.SIGTERM)
-        until(lambda: refuses(gateway.url))
-        assert not running.done()
-        runner.run(blocker.execute("COMMIT"))
-        assert running.result(PATIENCE).status_code == 200
-        gateway.process.wait(PATIENCE)
-        assert runner.run(blocker.fetchval("SELECT description FROM jobs")) == "after"
+        yield Blocked(gateway, running, runner, blocker)
         runner.run(blocker.close())
+
+
+def test_a_running_request_finishes(empty_url: str, tmp_path: Path) -> None:
+    with blocked(empty_url, tmp_path, shutdown_timeout="600") as change:
+        until(lambda: refuses(change.gateway.url))
+        assert not change.running.done()
+        change.commit()
+        assert change.running.result(PATIENCE).status_code == 200
+        change.gateway.process.wait(PATIENCE)
+        assert change.description() == "after"
 
 
 def test_the_grace_time_ends(empty_url: str, tmp_path: Path) -> None:
-    settings = upgraded(empty_url) | {"shutdown_timeout": "0.1"}
-    with (
-        live(tmp_path, sample_data=False, **settings) as gateway,
-        httpx.Client(base_url=gateway.url, timeout=PATIENCE) as client,
-        ThreadPoolExecutor() as threads,
-        asyncio.Runner() as runner,
-    ):
-        assert client.post("/v2/p/jobs", json=JOB).status_code == 201
-        blocker = runner.run(lock(empty_url))
-        change = {"description": "after"}
-        running = threads.submit(client.patch, "/v2/p/jobs/j", json=change)
-        until(lambda: runner.run(waiters(blocker)) > 0)
-        gateway.process.send_signal(signal.SIGTERM)
-        gateway.process.wait(PATIENCE)
-        until(running.done)
+    with blocked(empty_url, tmp_path, shutdown_timeout="0.1") as change:
+        change.gateway.process.wait(PATIENCE)
+        until(change.running.done)
         # Rolled back, and its lock is waited for by nobody.
-        until(lambda: runner.run(waiters(blocker)) == 0)
-        runner.run(blocker.execute("COMMIT"))
-        assert runner.run(blocker.fetchval("SELECT description FROM jobs")) == "before"
-        runner.run(blocker.close())
+        until(lambda: change.waiters() == 0)
+        change.commit()
+        assert change.description() == "before"
 
 
 def refuses(url: str) -> bool:
