@@ -10,6 +10,7 @@ GatewayError
 ├── Conflict            the item exists already, or clashes          CONFLICT
 │   └── StaleVersion    the item changed since the caller read it    CONFLICT
 ├── LostRace            others kept changing the same items          CONFLICT
+│   └── OutdatedChoice  one changed after something was chosen for it CONFLICT
 ├── Unprocessable       well-formed, but refers to a missing item    UNPROCESSABLE
 ├── RateLimited         the caller has spent the points they had     RATE_LIMITED
 └── Unavailable         a dependency doesn't answer                  UNAVAILABLE
@@ -113,6 +114,10 @@ class LostRace(GatewayError):
 
     def __init__(self, message: str = "others keep changing the same items: try again") -> None:
         super().__init__(message)
+
+
+class OutdatedChoice(LostRace):
+    """The item changed between a choice made for it and the transaction that stores the choice."""
 
 
 class Unprocessable(GatewayError):

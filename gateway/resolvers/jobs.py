@@ -23,7 +23,7 @@ from gateway.catalogue.tables import (
 from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
 from gateway.db.transactions import Transaction
-from gateway.errors import BadInput, LostRace, shown
+from gateway.errors import BadInput, OutdatedChoice, shown
 from gateway.query import filters
 from gateway.query.filters import AnyOf, RelatedCondition, Where, without_key
 from gateway.query.selects import CALLER
@@ -138,7 +138,22 @@ async def replace(
     """
     ctx.authorize("jobs:create")
     draft.job_id = job_id
-    key = {"project_id": ctx.project_id, "id": job_id}
+    row, old_trust_id = await writing.retry(
+        lambda: _replace(ctx, draft, expected_version), OutdatedChoice
+    )
+    if row.trust_id != old_trust_id:
+        await trusts.revoke_if_unused(ctx, old_trust_id)
+    return row
+
+
+async def _replace(
+    ctx: Context, draft: JobDraft, expected_version: int | None
+) -> tuple[Job, str | None]:
+    """Replace a job with the client and trust that suit it as it is; return also its old trust.
+
+    Raises OutdatedChoice if it has another client, or is gone, when they are to be written.
+    """
+    key = {"project_id": ctx.project_id, "id": draft.job_id}
     stored = await ctx.db.rows(_BEFORE, key)
     seen = stored[0].client_id if stored else None
     new = _build_row(ctx, draft, orjson.loads(stored[0].job_schedule) if stored else {})
@@ -147,13 +162,12 @@ async def replace(
         await _assign_client_and_trust(ctx, new)
 
     async def write(transaction: Transaction) -> tuple[Job, str | None]:
-        left = await sessions.release(ctx, transaction, job_id, keep=new.session_id)
+        left = await sessions.release(ctx, transaction, new.id, keep=new.session_id)
         rows = await transaction.rows(_BEFORE_LOCKED, key)
         trust_id, session_id, name, client_id = rows[0][:4] if rows else (None, None, None, None)
         sessions.check_unmoved(session_id, left)
         if client_id != seen:
-            # Its client and trust were chosen for another.
-            raise LostRace
+            raise OutdatedChoice
         if new.description != name:
             _check_name(ctx, new.description)
         row = await writing.upsert(ctx, transaction, new, expected_version)
@@ -162,10 +176,7 @@ async def replace(
         return row, trust_id
 
     async with trusts.revoke_on_failure(ctx, new.trust_id):
-        row, trust_id = await writing.transact(ctx, write)
-    if row.trust_id != trust_id:
-        await trusts.revoke_if_unused(ctx, trust_id)
-    return row
+        return await writing.transact(ctx, write)
 
 
 async def update(
@@ -182,6 +193,21 @@ async def update(
     `create` does but Conflict.
     """
     ctx.authorize("jobs:update")
+    row, old_trust_id = await writing.retry(
+        lambda: _update(ctx, job_id, changes, expected_version), OutdatedChoice
+    )
+    if row.trust_id != old_trust_id:
+        await trusts.revoke_if_unused(ctx, old_trust_id)
+    return row
+
+
+async def _update(
+    ctx: Context, job_id: str, changes: Mapping[str, Any], expected_version: int | None
+) -> tuple[Job, str | None]:
+    """Change a job, and its trust as its client needs; return also its old trust.
+
+    Raises OutdatedChoice if it has another client when they are to be written.
+    """
     values, seen = await _column_changes(ctx, job_id, changes)
     drafts = changes.get("actions")
 
@@ -195,8 +221,7 @@ async def update(
         if values.get("description", row.description) != row.description:
             _check_name(ctx, values["description"])
         if "client_id" in values and row.client_id != seen:
-            # Whether it keeps its trust was decided for another client.
-            raise LostRace
+            raise OutdatedChoice
         changes_client = values.get("client_id", row.client_id) != row.client_id
         trust_id = row.trust_id
         await update_row(transaction, row, **values, **_patched_schedule(row, changes))
@@ -207,10 +232,7 @@ async def update(
         return row, trust_id
 
     async with trusts.revoke_on_failure(ctx, values.get("trust_id")):
-        row, trust_id = await writing.transact(ctx, write)
-    if row.trust_id != trust_id:
-        await trusts.revoke_if_unused(ctx, trust_id)
-    return row
+        return await writing.transact(ctx, write)
 
 
 async def _column_changes(

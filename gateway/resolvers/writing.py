@@ -46,18 +46,30 @@ async def transact(
     database. Raises what the function and `Database.write` raise, LostRace only after several
     attempts.
     """
-    began, attempt = time.monotonic(), 1
-    while True:
+
+    async def attempt() -> Result:
+        async with ctx.write(conflict_message=conflict_message) as transaction:
+            return await work(transaction)
+
+    return await retry(attempt, LostRace)
+
+
+async def retry(attempt: Callable[[], Awaitable[Result]], loss: type[LostRace]) -> Result:
+    """Run a function again while it raises this class of losses; return what it returns.
+
+    Raises what the function raises, the loss only after several attempts.
+    """
+    ends = time.monotonic() + MAX_SECONDS
+    for failures in range(1, MAX_ATTEMPTS):
         try:
-            async with ctx.write(conflict_message=conflict_message) as transaction:
-                return await work(transaction)
-        except LostRace:
-            if attempt == MAX_ATTEMPTS or time.monotonic() - began > MAX_SECONDS:
+            return await attempt()
+        except loss as lost:
+            if type(lost) is not loss or time.monotonic() > ends:
                 raise
         StatementCounter.count_retry()
         # Those that met don't meet again.
-        await asyncio.sleep(random.random() * PAUSE_SECONDS * attempt)  # noqa: S311 - no secret
-        attempt += 1
+        await asyncio.sleep(random.random() * PAUSE_SECONDS * failures)  # noqa: S311 - no secret
+    return await attempt()
 
 
 async def get_for_update(

@@ -231,3 +231,39 @@ async def test_a_write_that_loses_for_good_leaves_no_trust(
     with pytest.raises(LostRace):
         await jobs.create(alice, job())
     assert (keystone.made, keystone.trusts) == (1, {})
+
+
+@pytest.mark.parametrize("write", ["replace", "update"])
+@pytest.mark.parametrize("meanwhile", ["deleted", "moved"])
+async def test_a_job_that_changes_before_its_trust_is_stored(
+    alice: Context,
+    keystone: Keystone,
+    monkeypatch: pytest.MonkeyPatch,
+    write: str,
+    meanwhile: str,
+) -> None:
+    """The client and the trust are chosen again, for the job as it is then."""
+    await jobs.replace(alice, "j", job("own"))
+    create = Trusts.create
+
+    async def be_late(trusts: Trusts, project_id: str) -> Mapping[str, str]:
+        made = await create(trusts, project_id)
+        if keystone.made == 1:
+            if meanwhile == "deleted":
+                await jobs.delete(alice, "j")
+            else:
+                await jobs.update(alice, "j", {"client_id": "other"})
+        return made
+
+    monkeypatch.setattr(type(alice.trusts), "create", be_late)
+    if (write, meanwhile) == ("update", "deleted"):
+        with pytest.raises(NotFound):
+            await jobs.update(alice, "j", {"client_id": "central"})
+        assert keystone.trusts == {}
+        return
+    if write == "replace":
+        row = await jobs.replace(alice, "j", job())
+    else:
+        row = await jobs.update(alice, "j", {"client_id": "central"})
+    assert by(row) == ("t2", "alice")
+    assert keystone.trusts == {"t2": ("p1", "alice")}
