@@ -16,6 +16,7 @@ from gateway.auth.policy import Policy
 from gateway.auth.threads import WorkerThreads
 from gateway.context import Contexts, Trusts
 from gateway.db.database import Database
+from gateway.deadlines import Deadlines
 from gateway.draining import Draining
 from gateway.errors import Unavailable
 from gateway.middleware import (
@@ -207,6 +208,7 @@ def _middleware(settings: Settings, *, any_host: bool) -> Iterable[Middleware]:
         places=Places(
             settings.max_running_requests, settings.max_waiting_requests, settings.waiting_writes
         ),
+        deadlines=Deadlines(settings.deadline, settings.write_deadline, {GRAPHQL}),
         kept_paths=("/v2",),
         exempt={home.HEALTHCHECK, home.READYZ},
     )

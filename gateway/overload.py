@@ -9,6 +9,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.deadlines import Deadlines, Operation
 from gateway.errors import Overloaded
 
 ARRIVALS = "gateway.arrivals"
@@ -64,18 +65,23 @@ class OverloadMiddleware:
     Some places in the queue are kept for writes to the paths that begin with one of `kept_paths`:
     schedulers don't send again what they are refused. A request counts from the moment it has
     arrived whole until its answer begins: clients that send or read slowly take no place.
+
+    For as long, a request is an operation with a deadline. That of such a write begins only when it
+    has a place: until then, nothing ends it.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         places: Places,
+        deadlines: Deadlines | None = None,
         *,
         kept_paths: Sequence[str] = (),
         exempt: Collection[str] = (),
     ) -> None:
         self.app = app
         self.places = places
+        self.deadlines = deadlines or Deadlines()
         self.kept_paths = tuple(kept_paths)
         self.exempt = frozenset(exempt)
         self.free = places.running
@@ -98,14 +104,31 @@ class OverloadMiddleware:
         unanswered = self._unanswered(scope)
         if unanswered > self.places.running and unanswered > self._most(scope):
             raise Overloaded("too many requests are running: try again in a moment")
-        if self.free > 0 and not self.queue and self._may_begin(unanswered):
-            self.free -= 1
-        else:
-            await self._wait()
+        is_kept = self._is_kept(scope)
+        operation = None if is_kept else self.deadlines.begin(scope)
+        try:
+            if self.free > 0 and not self.queue and self._may_begin(unanswered):
+                self.free -= 1
+            else:
+                await self._wait()
+            if operation is None:
+                operation = self.deadlines.begin(scope, is_kept=True)
+            await self._run(operation, scope, receive, send)
+        except CancelledError:
+            if operation is None or (error := operation.reason()) is None:
+                raise
+            raise error from None
+        finally:
+            if operation is not None:
+                self.deadlines.end(operation)
+
+    async def _run(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that has a place, and free that as soon as its answer begins."""
         has_place = True
 
         async def answer(message: Message) -> None:
             nonlocal has_place
+            operation.is_over = True
             if has_place and message["type"] == "http.response.body":
                 # From here on, it waits for the client to read.
                 has_place = False
@@ -130,9 +153,12 @@ class OverloadMiddleware:
 
     def _most(self, scope: Scope) -> int:
         most = self.places.running + self.places.waiting
-        if scope["method"] in WRITES and scope["path"].startswith(self.kept_paths):
+        if self._is_kept(scope):
             return most
         return max(most - self.places.kept, self.places.running)
+
+    def _is_kept(self, scope: Scope) -> bool:
+        return scope["method"] in WRITES and scope["path"].startswith(self.kept_paths)
 
     def _may_begin(self, unanswered: int) -> bool:
         """Return True if a request may begin before the event loop looks at its sockets again."""

@@ -1,5 +1,6 @@
 """GraphQL over HTTP: from a request to an operation, and from its result to a response."""
 
+from asyncio import CancelledError
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,11 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway import deadlines
 from gateway.catalogue import checks, json_values
 from gateway.context import Context, Contexts
 from gateway.errors import (
     BadInput,
     Code,
+    DeadlineExceeded,
     GatewayError,
     RateLimited,
     Unavailable,
@@ -44,8 +47,11 @@ _READING = frozenset({"GET", "HEAD"})
 """The methods that run queries only."""
 _ALLOW = {"Allow": "GET, HEAD, POST, OPTIONS"}
 
-_OUTAGE = Unavailable("a dependency doesn't answer")
-"""The error whose status and headers an operation has that found nothing because of outages."""
+_EMPTY = (
+    Unavailable("a dependency doesn't answer"),
+    DeadlineExceeded("an operation took longer than it may"),
+)
+"""The errors whose status and headers an operation has that found nothing because of them."""
 
 
 class GraphQLApp:
@@ -93,6 +99,10 @@ class GraphQLApp:
         except GatewayError as error:
             cost = error.cost if isinstance(error, RateLimited) else None
             return _failure(request, error, self._cost(request, ctx, cost))
+        except CancelledError:
+            if (reason := deadlines.reason()) is None:
+                raise
+            return _failure(request, reason, self._cost(request, ctx, None))
         except MethodNotAllowed:
             return _refusal(
                 request, 405, f"{request.method} runs queries only: send mutations by POST"
@@ -185,8 +195,9 @@ def _result(request: Request, result: Result, extensions: Mapping[str, Any]) -> 
     codes = {(error.extensions or {}).get("code") for error in result.errors}
     # What was changed must not be tried again.
     found_nothing = Code.NOT_READ_BACK not in codes and not any((result.data or {}).values())
-    if Code.UNAVAILABLE in codes and found_nothing:
-        status, headers = status_of(_OUTAGE), headers_of(_OUTAGE)
+    for failure in _EMPTY if found_nothing else ():
+        if failure.code in codes:
+            status, headers = status_of(failure), headers_of(failure)
     return _respond(request, status, body, headers)
 
 
