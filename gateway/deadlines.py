@@ -2,8 +2,8 @@
 
 An operation is the work of one request, and of one task. When its time is over, or its client has
 closed the connection, that task is cancelled, and with it whatever it waits for: its turn, a
-connection, a statement, Keystone. What is about to become true isn't: from COMMIT on, an operation
-holds, and nobody is told that a change failed that was made.
+connection, a statement, Keystone. From COMMIT on, an operation holds: nobody is told
+that a change failed that was made.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import inf
+from time import monotonic
 
 from starlette.types import Scope
 
@@ -21,7 +22,7 @@ OPERATION = "gateway.operation"
 """The key of a scope for the operation that the request has become."""
 HUNG_UP = "gateway.hung_up"
 """The key of a scope by which the server says that the client has closed the connection."""
-READS = frozenset({"GET", "HEAD"})
+GONE = "the client closed the connection"
 
 _current: ContextVar["Operation | None"] = ContextVar("operation", default=None)
 
@@ -29,39 +30,36 @@ _current: ContextVar["Operation | None"] = ContextVar("operation", default=None)
 class Operation:
     """The work of one request: the task that does it, and what may end that."""
 
-    __slots__ = ("_level", "ends", "error", "is_held", "is_over", "seconds", "task", "writes")
+    # Defaults, so that the usual operation sets as little as it can.
+    writes = False
+    """True if it goes on although nobody waits for its answer."""
+    is_held = False
+    """True while nothing ends it."""
+    is_over = False
+    seconds: float | None = None
+    """How long it may take, if not as long as most."""
+    error: GatewayError | None = None
+    """Why it was ended, or would have been if it didn't hold."""
+    _level: int | None = None
 
-    def __init__(self, task: "asyncio.Task[object]", now: float, seconds: float) -> None:
+    def __init__(self, task: "asyncio.Task[object] | None", ends: float) -> None:
         self.task = task
-        self.seconds = seconds
-        self.ends = now + seconds
+        self.ends = ends
         """When its time is over, by the event loop's clock."""
-        self.writes = False
-        """True if it goes on although nobody waits for its answer."""
-        self.is_held = False
-        """True while nothing ends it."""
-        self.is_over = False
-        self.error: GatewayError | None = None
-        """Why it was ended, or would have been if it didn't hold."""
-        self._level: int | None = None
 
     def end(self, error: GatewayError) -> None:
         """End the operation by this error, unless it is over, or has been ended before."""
         if self.is_over or self.error is not None:
             return
         self.error = error
-        if not self.is_held:
+        if self.task is not None and not self.is_held:
             self._level = self.task.cancelling()
             self.task.cancel()
-
-    def expire(self) -> None:
-        """End the operation because its time is over."""
-        self.end(DeadlineExceeded(f"cancelled after the {self.seconds:g} s that it may take"))
 
     def hang_up(self) -> None:
         """End the operation because its client has closed the connection, unless it writes."""
         if not self.writes:
-            self.end(HungUp("the client closed the connection"))
+            self.end(HungUp(GONE))
 
     def reason(self) -> GatewayError | None:
         """Take back the cancellation, and return the error that it stands for.
@@ -69,7 +67,7 @@ class Operation:
         None if the task was cancelled by others.
         """
         level, self._level = self._level, None
-        if level is None or self.task.uncancel() > level:
+        if level is None or self.task is None or self.task.uncancel() > level:
             return None
         return self.error
 
@@ -80,59 +78,65 @@ class Deadlines:
     def __init__(
         self, seconds: float = 0, write_seconds: float = 0, queries: Collection[str] = ()
     ) -> None:
-        """Take the seconds of reads and of writes, 0 for no limit.
+        """Take the seconds of operations, and of those of v2 writes; 0 for no limit.
 
         A request is a write by its method, except to the paths in `queries`: there it reads until
         it says otherwise.
         """
+        self.running: set[Operation] = set()
+        """Those that have a deadline; whoever began one removes it."""
         self._seconds = seconds or inf
         self._write_seconds = write_seconds or inf
         self._queries = frozenset(queries)
-        self._running: set[Operation] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = inf
 
-    def begin(self, scope: Scope, *, is_kept: bool = False) -> Operation:
-        """Return the operation of a request, which the current task does; `is_kept` for v2 writes.
+    def begin(self, scope: Scope, is_write: bool, is_kept: bool) -> Operation:  # noqa: FBT001 - hot
+        """Return the operation that a request is, which the current task does.
 
-        Raises HungUp if its client is gone already.
+        `is_write` tells if its method is one of writes, `is_kept` if nothing may end it yet. Raises
+        HungUp if its client is gone already.
         """
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - code that awaits is in one
-        seconds = self._write_seconds if is_kept else self._seconds
-        operation = Operation(task, loop.time(), seconds)
-        if scope["method"] not in READS and scope["path"].rstrip("/") not in self._queries:
-            operation.writes = True
-        elif HUNG_UP in scope:
-            raise HungUp("the client closed the connection")
-        scope[OPERATION] = operation
-        _current.set(operation)
-        if seconds != inf:
-            self._running.add(operation)
-            if self._timer is None or operation.ends < self._timer.when():
-                self._look_at(loop, operation.ends)
+        ends = inf if is_kept else monotonic() + self._seconds
+        operation = scope[OPERATION] = Operation(asyncio.current_task(), ends)
+        if is_write:
+            operation.writes = scope["path"].rstrip("/") not in self._queries
+            # What reads by its method is cancelled as a whole, and needs to know nothing of it.
+            _current.set(operation)
+        if HUNG_UP in scope and not operation.writes:
+            raise HungUp(GONE)
+        if ends != inf:
+            self.running.add(operation)
+            if ends < self._looks_at:
+                self._look_at(ends)
         return operation
 
-    def end(self, operation: Operation) -> None:
-        """Forget an operation that is over."""
-        operation.is_over = True
-        self._running.discard(operation)
+    def limit_write(self, operation: Operation) -> None:
+        """Begin the time of an operation that nothing could end until now."""
+        operation.seconds = self._write_seconds
+        ends = operation.ends = monotonic() + self._write_seconds
+        if ends != inf:
+            self.running.add(operation)
+            if ends < self._looks_at:
+                self._look_at(ends)
 
-    def _look_at(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+    def _look_at(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_at(when, self._look, loop)
+        self._looks_at = when
+        self._timer = asyncio.get_running_loop().call_at(when, self._look)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _look(self) -> None:
         """End the operations whose time is over, and look again when the next one's is."""
-        self._timer = None
-        now = loop.time()
-        for operation in self._running:
+        self._timer, self._looks_at = None, inf
+        now = monotonic()
+        for operation in self.running:
             if operation.ends <= now:
-                operation.expire()
-        left = [operation.ends for operation in self._running if operation.ends > now]
+                seconds = operation.seconds or self._seconds
+                operation.end(DeadlineExceeded(f"cancelled: it may take {seconds:g} s at most"))
+        left = [operation.ends for operation in self.running if operation.ends > now]
         if left:
-            self._look_at(loop, min(left))
+            self._look_at(min(left))
 
 
 def hang_up(scope: Scope) -> None:

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.deadlines import Deadlines, Operation
+from gateway.deadlines import Deadlines
 from gateway.errors import Overloaded
 
 ARRIVALS = "gateway.arrivals"
@@ -99,66 +99,64 @@ class OverloadMiddleware:
         if scope["type"] != "http" or scope["path"].rstrip("/") in self.exempt:
             await self.app(scope, receive, send)
             return
-        if scope["method"] in WRITES:
+        if is_write := scope["method"] in WRITES:
             receive = await self._received(receive)
-        unanswered = self._unanswered(scope)
-        if unanswered > self.places.running and unanswered > self._most(scope):
-            raise Overloaded("too many requests are running: try again in a moment")
-        is_kept = self._is_kept(scope)
-        operation = None if is_kept else self.deadlines.begin(scope)
+        unanswered = self._admit(scope)
+        is_kept = is_write and scope["path"].startswith(self.kept_paths)
+        operation = self.deadlines.begin(scope, is_write, is_kept)
         try:
             if self.free > 0 and not self.queue and self._may_begin(unanswered):
                 self.free -= 1
             else:
                 await self._wait()
-            if operation is None:
-                operation = self.deadlines.begin(scope, is_kept=True)
-            await self._run(operation, scope, receive, send)
+            if is_kept:
+                self.deadlines.limit_write(operation)
+            has_place = True
+
+            async def answer(message: Message) -> None:
+                nonlocal has_place
+                operation.is_over = True
+                if has_place and message["type"] == "http.response.body":
+                    # From here on, it waits for the client to read.
+                    has_place = False
+                    self._leave()
+                    self.slow += 1
+                await send(message)
+
+            try:
+                await self.app(scope, receive, answer)
+            finally:
+                if has_place:
+                    self._leave()
+                else:
+                    self.slow -= 1
         except CancelledError:
-            if operation is None or (error := operation.reason()) is None:
+            if (error := operation.reason()) is None:
                 raise
             raise error from None
         finally:
-            if operation is not None:
-                self.deadlines.end(operation)
-
-    async def _run(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request that has a place, and free that as soon as its answer begins."""
-        has_place = True
-
-        async def answer(message: Message) -> None:
-            nonlocal has_place
             operation.is_over = True
-            if has_place and message["type"] == "http.response.body":
-                # From here on, it waits for the client to read.
-                has_place = False
-                self._leave()
-                self.slow += 1
-            await send(message)
+            self.deadlines.running.discard(operation)
 
-        try:
-            await self.app(scope, receive, answer)
-        finally:
-            if has_place:
-                self._leave()
-            else:
-                self.slow -= 1
+    def _admit(self, scope: Scope) -> int:
+        """Return how many requests run or wait, this one and those not looked at yet included.
 
-    def _unanswered(self, scope: Scope) -> int:
-        """Return how many requests run or wait, this one and those not looked at yet included."""
+        Raises Overloaded if they are too many.
+        """
         if ARRIVALS in scope:
             self._arrivals = scope[ARRIVALS]
-            return self._arrivals.count - self.slow
-        return self.places.running - self.free + len(self.queue) + 1
+            unanswered = self._arrivals.count - self.slow
+        else:
+            unanswered = self.places.running - self.free + len(self.queue) + 1
+        if unanswered > self.places.running and unanswered > self._most(scope):
+            raise Overloaded("too many requests are running: try again in a moment")
+        return unanswered
 
     def _most(self, scope: Scope) -> int:
         most = self.places.running + self.places.waiting
-        if self._is_kept(scope):
+        if scope["method"] in WRITES and scope["path"].startswith(self.kept_paths):
             return most
         return max(most - self.places.kept, self.places.running)
-
-    def _is_kept(self, scope: Scope) -> bool:
-        return scope["method"] in WRITES and scope["path"].startswith(self.kept_paths)
 
     def _may_begin(self, unanswered: int) -> bool:
         """Return True if a request may begin before the event loop looks at its sockets again."""
