@@ -204,7 +204,8 @@ async def test_one_that_is_given_up_as_its_turn_comes(
 async def test_the_wait_for_a_place_counts_but_for_writes_over_rest(
     make: Callable[..., Requests],
 ) -> None:
-    requests = make(running=1, deadlines=Deadlines(0.05, 0))
+    # The write begins first, and its time ends last.
+    requests = make(running=1, deadlines=Deadlines(0.05, 600))
     write = await requests.begin("/v2/p/jobs", "PATCH")
     waiting_write = await requests.begin("/v2/p/jobs/1", "PATCH")
     waiting = await requests.begin("a")
