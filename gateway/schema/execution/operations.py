@@ -198,10 +198,10 @@ class PreparedOperation:
         self.directive_variables = document.directive_variables
         self.plan: Plan | None = None
         """Its plan, where that depends on no variable."""
-        self._declared = [
-            node.variable.name.value for node in document.operation.variable_definitions or ()
-        ]
         self._texts = self._text_variables()
+        declared = document.operation.variable_definitions or ()
+        # No number of nodes depends on a text.
+        self._lengths = () if self._texts else tuple(node.variable.name.value for node in declared)
         self._costs: LRUCache[tuple[Any, ...], int] = LRUCache(MAX_CHECKED)
 
     def make_plan(self, coerced: VariableValues) -> Plan:
@@ -269,8 +269,7 @@ class PreparedOperation:
     def check(self, variables: Mapping[str, Any]) -> int:
         """Return the operation's cost. Raises RequestError for too much of it, or of nodes."""
         lengths = tuple(
-            _page_length(variables[name]) if name in variables else ABSENT
-            for name in self._declared
+            _page_length(variables[name]) if name in variables else ABSENT for name in self._lengths
         )
         if (known := self._costs.get(lengths)) is not None:
             return known
