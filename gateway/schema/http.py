@@ -27,6 +27,7 @@ from gateway.rates.buckets import SCOPE
 from gateway.schema import errors
 from gateway.schema.execution.documents import MethodNotAllowed, OperationError
 from gateway.schema.execution.operations import Executor, Result
+from gateway.schema.json_size import JSONSize
 from gateway.schema.root import Schema
 from gateway.schema.trusted_documents import TrustedDocuments
 from gateway.settings import Settings
@@ -59,6 +60,7 @@ class GraphQLApp:
         self.explains = settings.graphql_explain
         self.tells_cost = settings.graphql_cost
         self.max_cost = settings.graphql_max_cost
+        self.json_size = JSONSize(settings)
         self.max_variables = settings.graphql_max_variables_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,7 +81,7 @@ class GraphQLApp:
         try:
             ctx = await contexts.open(request.headers, request.scope["path"], method=request.method)
             request.scope[SCOPE] = ctx.account
-            given, variables, name = await _operation(request)
+            given, variables, name = await _operation(request, self.json_size)
             text = self.documents.text_of(ctx, given)
             came_in = await request.body() or request.scope["query_string"]
             if len(came_in) > self.max_variables:
@@ -144,16 +146,21 @@ def _refused(request: Request) -> Response | None:
     return None
 
 
-async def _operation(request: Request) -> tuple[dict[str, Any], dict[str, Any], str | None]:
+async def _operation(
+    request: Request, size: JSONSize
+) -> tuple[dict[str, Any], dict[str, Any], str | None]:
     """Return the request's parameters, variables and operation name. Raises BadInput."""
     if request.method in _READING:
         given: Any = dict(request.query_params)
         for key in given.keys() & {"variables", "extensions"}:
+            size.check(given[key].encode())
             given[key] = json_values.parse(given[key] or "null", what=f"'{key}'")
         # As in a form, nothing is sent for what is absent.
         given["operationName"] = given.get("operationName") or None
     else:
-        given = json_values.parse(await request.body())
+        body = await request.body()
+        size.check(body)
+        given = json_values.parse(body)
     if not isinstance(given, dict):
         raise BadInput("the body must be one GraphQL request, an object")
     name = given.get("operationName")
