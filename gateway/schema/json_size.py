@@ -11,7 +11,7 @@ from gateway.settings import Settings
 
 _TEXTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 REQUEST_OBJECTS, REQUEST_VALUES = 4, 8
-"""What a request has besides its variables: itself, and the extensions of a persisted query."""
+"""The objects and values of a request besides its variables: itself, and its extensions."""
 
 
 class JSONSize:
