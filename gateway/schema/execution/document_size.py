@@ -34,7 +34,7 @@ from gateway.errors import BadInput
 from gateway.settings import Settings
 
 FRAGMENTS = (FragmentDefinitionNode, FragmentSpreadNode, InlineFragmentNode)
-MAX_INTROSPECTIONS = 2
+MAX_INTROSPECTIONS = 3
 """The fields `__schema` and `__type`: each can ask for the whole schema."""
 MAX_LINES = 500
 """The lines of a document: each error looks for its own among them."""
