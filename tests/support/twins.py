@@ -254,6 +254,8 @@ async def hostile_twins(
         graphql_max_tokens=NO_LIMIT,
         graphql_max_characters=NO_LIMIT,
         graphql_max_literals=NO_LIMIT,
+        graphql_max_variable_objects=NO_LIMIT,
+        graphql_max_variable_values=NO_LIMIT,
     ) as twins:
         twins.cursors = cursors(twins)
         yield twins
