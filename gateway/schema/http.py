@@ -31,6 +31,7 @@ from gateway.rates.buckets import SCOPE
 from gateway.schema import errors
 from gateway.schema.execution.documents import MethodNotAllowed, OperationError
 from gateway.schema.execution.operations import Executor, Result
+from gateway.schema.json_size import JSONSize
 from gateway.schema.root import Schema
 from gateway.schema.trusted_documents import TrustedDocuments
 from gateway.settings import Settings
@@ -66,6 +67,7 @@ class GraphQLApp:
         self.explains = settings.graphql_explain
         self.tells_cost = settings.graphql_cost
         self.max_cost = settings.graphql_max_cost
+        self.json_size = JSONSize(settings)
         self.max_variables = settings.graphql_max_variables_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +90,7 @@ class GraphQLApp:
             ctx = await contexts.open(headers, request.scope["path"], method=request.method)
             request.scope[SCOPE] = ctx.account
             came_in = request.scope["query_string"] if is_reading else await request.body()
-            given, variables, name = _operation(request, came_in)
+            given, variables, name = _operation(request, came_in, self.json_size)
             text = self.documents.text_of(ctx, given)
             if len(came_in) > self.max_variables:
                 _check_size(variables, self.max_variables)
@@ -159,16 +161,18 @@ def _refused(request: Request, headers: Mapping[str, str]) -> Response | None:
 
 
 def _operation(
-    request: Request, came_in: bytes
+    request: Request, came_in: bytes, size: JSONSize
 ) -> tuple[dict[str, Any], dict[str, Any], str | None]:
     """Return the request's parameters, variables and operation name. Raises BadInput."""
     if request.method in _READING:
         given: Any = dict(request.query_params)
         for key in given.keys() & {"variables", "extensions"}:
+            size.check(given[key].encode())
             given[key] = json_values.parse(given[key] or "null", what=f"'{key}'")
         # As in a form, nothing is sent for what is absent.
         given["operationName"] = given.get("operationName") or None
     else:
+        size.check(came_in)
         given = json_values.parse(came_in)
     if not isinstance(given, dict):
         raise BadInput("the body must be one GraphQL request, an object")
