@@ -79,6 +79,7 @@ class GraphQLApp:
         try:
             ctx = await contexts.open(request.headers, request.scope["path"], method=request.method)
             request.scope[SCOPE] = ctx.account
+            ctx.headers = request.scope["headers"]
             given, variables, name = await _operation(request)
             text = self.documents.text_of(ctx, given)
             came_in = await request.body() or request.scope["query_string"]

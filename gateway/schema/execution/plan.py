@@ -46,7 +46,11 @@ class Plan:
         """Return the operation's data, and the errors of what is null in it because it failed."""
         if self.is_mutation:
             # One after the other, in the order of the document.
-            values = [await execution.attempt(root.run(execution)) for _, root in self.fields]
+            values = []
+            for place, (_, root) in enumerate(self.fields):
+                if execution.ctx.keyed is not None:
+                    execution.ctx.keyed.field = place
+                values.append(await execution.attempt(root.run(execution)))
             execution.committed |= {
                 field.key
                 for (field, _), value in zip(self.fields, values, strict=True)
