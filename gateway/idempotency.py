@@ -25,7 +25,7 @@ HEADER = "Idempotency-Key"
 MAX_LENGTH = 255
 """The limit of a key, in characters, all of which are ASCII."""
 PRUNE_EVERY, PRUNE = 16, 64
-"""After so many requests with a key, a process deletes up to so many old ones: more than are new."""
+"""A process deletes up to so many old keys after so many requests with one: more than it adds."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 """A request's headers, as ASGI has them: names in lower case, and values."""

@@ -1,8 +1,8 @@
 """Results of transactions, as text that is kept with an idempotency key.
 
-A result may be None, a boolean, an integer, a text, a row, or a tuple of these. Of a row, only its id and
-version are kept, all that the answers to writes tell of it: so the text is short, whatever a row
-holds.
+A result may be None, a boolean, an integer, a text, a row, or a tuple of these. Of a row, only its
+id and version are kept, which is all that the answers to writes tell of it: so the text is short,
+whatever a row holds.
 """
 
 from typing import Any
@@ -32,7 +32,9 @@ def _plain(result: Any) -> Any:
             return {"table": type(row).__name__, "id": row.id, "version": row.version}
         case tuple():
             return [_plain(part) for part in result]
-    return result
+        case None | bool() | int() | str():
+            return result
+    raise TypeError(f"a result of the type {type(result).__name__} can't be kept")
 
 
 def _result(plain: Any, project_id: str) -> Any:
