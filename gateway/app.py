@@ -17,6 +17,7 @@ from gateway.auth.threads import WorkerThreads
 from gateway.context import Contexts, Trusts
 from gateway.db.database import Database
 from gateway.draining import Draining
+from gateway.due_upkeep import DueTimesUpkeep
 from gateway.errors import Unavailable
 from gateway.middleware import (
     REQUEST_ID,
@@ -64,7 +65,9 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
             *router.routes(settings),
         ],
         middleware=list(_middleware(settings, any_host=any_host)),
-        lifespan=_lifespan(readiness, threads),
+        lifespan=_lifespan(
+            readiness, threads, DueTimesUpkeep(database, settings.host_time_zone or None)
+        ),
     )
     # Every address is spelled out in the routes, with and without its slash.
     app.router.redirect_slashes = False
@@ -81,6 +84,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         _trusts(settings, threads),
         settings.rest_dialect,
         RateLimiter(settings, BucketStore(database)) if settings.has_rate_limits else None,
+        settings.host_time_zone or None,
     )
     return app
 
@@ -100,12 +104,12 @@ class Application(Starlette):
 
 
 def _lifespan(
-    readiness: SchemaReadiness, threads: WorkerThreads
+    readiness: SchemaReadiness, threads: WorkerThreads, upkeep: DueTimesUpkeep
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         try:
-            async with readiness.opened():
+            async with readiness.opened(), upkeep.running():
                 yield
         finally:
             threads.close()

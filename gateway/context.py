@@ -47,6 +47,8 @@ class Context:
     """The ids of the trusts that this request has created."""
     account: Account | None = None
     """The account that the request is charged to; None without rate limits."""
+    host_time_zone: str | None = None
+    """The time zone of hosts whose own isn't known; None if theirs isn't known, either."""
 
     def authorize(self, rule: str) -> None:
         """Pass, or raise Forbidden. The first line of every resolver calls it."""
@@ -78,6 +80,7 @@ class Contexts:
     dialect: Dialect = "documented"
     limiter: RateLimiter | None = None
     """None without rate limits."""
+    host_time_zone: str | None = None
 
     async def open(
         self, headers: Headers, path: str, project_id: str | None = None, *, method: str = ""
@@ -108,4 +111,5 @@ class Contexts:
             account=(
                 None if limiter is None else limiter.account(identity.project_id, identity.user_id)
             ),
+            host_time_zone=self.host_time_zone,
         )

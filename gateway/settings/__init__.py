@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import shown
 from gateway.settings.graphql import GraphQLSettings
+from gateway.settings.hosts import HostSettings
 from gateway.settings.keystone import KeystoneSettings
 from gateway.settings.parts import Names
 from gateway.settings.rates import RateSettings
@@ -42,7 +43,9 @@ DRIVERS = {
 }
 
 
-class Settings(BaseSettings, KeystoneSettings, GraphQLSettings, RateSettings, ShutdownSettings):
+class Settings(
+    BaseSettings, KeystoneSettings, GraphQLSettings, RateSettings, HostSettings, ShutdownSettings
+):
     """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.
 
     Raises `pydantic.ValidationError`, which names the setting, on an invalid value.
