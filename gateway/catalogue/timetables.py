@@ -139,10 +139,11 @@ class Timetable:
             start = armed + SOON
         if self.trigger is ScheduleTrigger.CRON:
             return self._cron_from(armed if start is None else max(start, armed))
-        begin = start or armed + self.length
+        # Of a local time: where clocks change before it, the first run is an hour early or late.
+        begin = start or armed.astimezone(zone(self.time_zone)) + self.length
         trigger = IntervalTrigger(
             seconds=self.length.total_seconds(),
-            start_date=begin,
+            start_date=begin.astimezone(UTC),
             end_date=self.end_moment,
             timezone=UTC,
         )
