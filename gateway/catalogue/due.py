@@ -25,7 +25,7 @@ INPUTS = (*KEYS, *STATE, *COLUMNS, "due_version", "version", "updated_at")
 _ARMED = frozenset({None, JobStatus.SCHEDULED, JobStatus.RUNNING})
 """The statuses of jobs that a scheduler runs, or will: one without it has not been seen yet."""
 _UNREADABLE = (ValueError, OverflowError, OSError, KeyError, TypeError, AttributeError)
-"""What triggers raise for schedules of older times, of which a scheduler would die."""
+"""The errors that triggers raise for schedules of older times, of which a scheduler would die."""
 
 
 class Due:

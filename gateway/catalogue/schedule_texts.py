@@ -1,4 +1,4 @@
-"""What a schedule means in words, and what it surely does that one may not expect of it."""
+"""Schedules in words, and warnings of what they surely do that one may not expect."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -116,14 +116,16 @@ def _cron(values: tuple[str | None, ...]) -> str:
     }
     parts = [_time(fields["hour"], fields["minute"], fields["second"])]
     if fields["day_of_week"] != "*":
-        parts.append(f"on {_named(fields['day_of_week'], WEEKDAYS, 0)}")
+        days = _named(fields["day_of_week"], WEEKDAYS, 0)
+        parts.append(f"on days {days} of the week" if "*" in days else f"on {days}")
     if fields["day"] != "*":
         numbers = _NUMBERS.search(fields["day"])
         parts.append(f"on {'day' if numbers else 'the'} {fields['day']} of the month")
     if fields["week"] != "*":
         parts.append(f"in week {fields['week']} of the year")
     if fields["month"] != "*":
-        parts.append(f"in {_named(fields['month'], MONTHS, 1)}")
+        months = _named(fields["month"], MONTHS, 1)
+        parts.append(f"in months {months}" if "*" in months else f"in {months}")
     if fields["year"] != "*":
         parts.append(f"in {fields['year']}")
     return " ".join(parts)

@@ -48,7 +48,7 @@ class JobEvent(Vocabulary):
 
 
 class ScheduleTrigger(Vocabulary):
-    """The kind of a schedule: what makes a job's runs begin."""
+    """The kind of a schedule: the thing that makes a job's runs begin."""
 
     ONCE = "once", "A date: the job runs once."
     INTERVAL = "interval", "An interval, counted from the moment at which a scheduler arms the job."
@@ -71,7 +71,7 @@ class NextRunBasis(Vocabulary):
 
 
 class ScheduleWarningCode(Vocabulary):
-    """What a schedule surely does, and one may not expect."""
+    """A warning of something that a schedule surely does, and one may not expect."""
 
     NEVER_RUNS = "never runs", "No year has such a date: the job never runs."
     PHASE_RESETS = (

@@ -67,13 +67,13 @@ class ScheduleWarning:
 
 
 @strawberry.type(
-    description="What a schedule means to a scheduler, whether the job is armed or not."
+    description="The meaning of a schedule to a scheduler, whether the job is armed or not."
 )
 class ScheduleMeaning:
     """The fields of `Meaning`."""
 
     text: str = strawberry.field(description="The schedule in a sentence.")
-    trigger: ScheduleTrigger = strawberry.field(description="What makes runs begin.")
+    trigger: ScheduleTrigger = strawberry.field(description="The thing that makes runs begin.")
     time_zone: str | None = strawberry.field(
         description="The host's time zone: the client's own, or the gateway's setting; null if it "
         "isn't known."

@@ -88,8 +88,8 @@ HOMES = {
     },
     "pydantic_settings": {"settings"},
     "sqlalchemy": {
-        *("catalogue", "cli", "db", "demo", "migrations", "query", "rates", "resolvers", "schema"),
-        "settings",
+        *("catalogue", "cli", "db", "demo", "due_upkeep", "migrations", "query", "rates"),
+        *("resolvers", "schema", "settings"),
     },
     "sqlmodel": {"catalogue", "db", "demo", "migrations", "query", "resolvers", "schema"},
     "starlette": {
@@ -98,8 +98,8 @@ HOMES = {
     },
     "strawberry": {"schema"},
     "structlog": {
-        *("__main__", "auth", "cli", "db", "logs", "middleware", "migrations", "protocol"),
-        *("rates", "schema"),
+        *("__main__", "auth", "cli", "db", "due_upkeep", "logs", "middleware", "migrations"),
+        *("protocol", "rates", "schema"),
     },
     "typer": {"__main__", "cli"},
     "uvicorn": {"__main__", "protocol"},
