@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.catalogue.tables import NOT_YET, now
-from gateway.catalogue.timetables import GRACE, KEYS, Timetable, timetable
+from gateway.catalogue.timetables import GRACE, KEYS, UNREADABLE, Timetable, timetable
 from gateway.catalogue.vocabularies import JobEvent, JobStatus, NextRunBasis, ScheduleTrigger
 
 Columns = Mapping[str, Any]
@@ -24,8 +24,6 @@ INPUTS = (*KEYS, *STATE, *COLUMNS, "due_version", "version", "updated_at")
 
 _ARMED = frozenset({None, JobStatus.SCHEDULED, JobStatus.RUNNING})
 """The statuses of jobs that a scheduler runs, or will: one without it has not been seen yet."""
-_UNREADABLE = (ValueError, OverflowError, OSError, KeyError, TypeError, AttributeError)
-"""The errors that triggers raise for schedules of older times, of which a scheduler would die."""
 
 
 class Due:
@@ -68,7 +66,7 @@ class Due:
     def _shown(self, work: Callable[[], tuple[int | None, NextRunBasis]]) -> dict[str, Any]:
         at, basis = None, NextRunBasis.ESTIMATED
         if _is_awaited(self.after):
-            with suppress(*_UNREADABLE):
+            with suppress(*UNREADABLE):
                 at, basis = work()
         return {
             "due_at": at,
@@ -78,7 +76,7 @@ class Due:
 
     @property
     def _depends_on_zone(self) -> bool:
-        with suppress(*_UNREADABLE):
+        with suppress(*UNREADABLE):
             return self.timetable.depends_on_zone
         return False
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from gateway.catalogue import schedules
-from gateway.catalogue.timetables import CRON, GRACE, KEYS, Timetable, timetable
+from gateway.catalogue.timetables import CRON, GRACE, KEYS, UNREADABLE, Timetable, timetable
 from gateway.catalogue.triggers import MONTHS, WEEKDAYS
 from gateway.catalogue.vocabularies import ScheduleTrigger, ScheduleWarningCode
 from gateway.errors import BadInput
@@ -49,9 +49,10 @@ def warnings(
         schedules.readable(document, {})
         plan = timetable(columns, zone)
         return [Warned(code, code.description) for code in _codes(plan, zone, at)]
-    except BadInput as error:
+    except UNREADABLE as error:
         code = ScheduleWarningCode.UNREADABLE
-        return [Warned(code, f"{code.description[:-1]}: {error.message}.")]
+        reason = f": {error.message}" if isinstance(error, BadInput) else ""
+        return [Warned(code, f"{code.description[:-1]}{reason}.")]
 
 
 def _codes(plan: Timetable, zone: str | None, at: datetime) -> Iterator[ScheduleWarningCode]:

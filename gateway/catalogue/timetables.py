@@ -29,6 +29,11 @@ KEYS = (
 
 GRACE = 3600
 """Seconds after which the scheduler drops a run that couldn't begin: its `misfire_grace_time`."""
+UNREADABLE = (
+    *(ValueError, OverflowError, OSError, KeyError, TypeError, AttributeError),
+    BadInput,
+)
+"""The errors of a timetable of a schedule that a scheduler would die of, as older ones may be."""
 SOON = timedelta(seconds=2)
 """The time from arming to a run that is due at once."""
 

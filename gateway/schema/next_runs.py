@@ -13,7 +13,7 @@ import strawberry
 from gateway.catalogue import schedule_texts
 from gateway.catalogue.schedule_texts import Warned, columns_of
 from gateway.catalogue.tables import now
-from gateway.catalogue.timetables import GRACE, KEYS, Timetable, timetable
+from gateway.catalogue.timetables import GRACE, KEYS, UNREADABLE, Timetable, timetable
 from gateway.catalogue.vocabularies import ScheduleTrigger as Trigger
 from gateway.errors import BadInput
 from gateway.query.filters import Condition, Not, Where
@@ -113,8 +113,8 @@ class DueRun:
             return []  # the ends of runs decide
         try:
             return [run.replace(microsecond=0) for run in islice(self.plan.later(self.at), first)]
-        except (ValueError, OverflowError):
-            # The calendar has ended.
+        except UNREADABLE:
+            # As where the calendar has ended.
             return []
 
 
@@ -144,7 +144,7 @@ class Meaning:
         """The schedule in a sentence."""
         try:
             return schedule_texts.text(self._plan, self.time_zone)
-        except (ValueError, OverflowError):
+        except UNREADABLE:
             return "It can't be read."
 
     def warnings(self, as_of: datetime | None = None) -> list[Warned]:

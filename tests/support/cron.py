@@ -63,3 +63,10 @@ SCHEDULES: st.SearchStrategy[dict[str, Any]] = (
     | st.just({})
 )
 """Schedules of every kind of trigger, as v2 documents."""
+
+
+def due_columns(number: int) -> dict[str, Any]:
+    """Return the columns of a next run, or of none, as a gateway writes them."""
+    at = [None, 0, 1_700_000_000, 4_000_000_000][number % 4]
+    basis = None if at is None else ["observed", "estimated"][number // 4 % 2]
+    return {"due_at": at, "due_basis": basis, "due_zone": [None, "Europe/Berlin"][number % 2]}

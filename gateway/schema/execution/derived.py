@@ -11,7 +11,7 @@ from gateway.context import ItemKey
 from gateway.db.rows import Row
 from gateway.errors import Unprocessable
 from gateway.schema.execution.arguments import Arguments
-from gateway.schema.execution.failures import Execution, OutputField
+from gateway.schema.execution.failures import Execution, FieldFailure, OutputField
 from gateway.schema.views import DerivedField
 
 SECONDS = 1.0
@@ -69,10 +69,11 @@ class DerivedPlan:
                 message = "working this out for the whole page takes too long: ask for less"
                 found[row[project], row[own]] = execution.fail(Unprocessable(message))
                 continue
-            source = self.spec.derive({name: row[place] for name, place in places.items()})
+            values = {name: row[place] for name, place in places.items()}
+            source = execution.attempt_call(self.spec.derive, values)
             found[row[project], row[own]] = (
-                None
-                if source is None
+                source
+                if source is None or isinstance(source, FieldFailure)
                 else {part.field.key: _value(execution, source, part, given) for part in self.parts}
             )
         return found
@@ -84,8 +85,8 @@ def _value(execution: Execution, source: Any, part: DerivedPart, given: Mapping[
     if part.arguments is None:
         return _shown(getattr(source, part.name), part)
     arguments = given[part.name]
-    if not isinstance(arguments, Mapping):
-        return arguments  # the failure
+    if isinstance(arguments, FieldFailure):
+        return arguments
     return execution.attempt_call(lambda: _shown(getattr(source, part.name)(**arguments), part))
 
 
