@@ -58,11 +58,14 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     api = graphql_app(settings, playground.DOCUMENTS)
     threads = WorkerThreads()
     authenticator = _authenticator(settings, threads)
+    v2, others = router.routes(settings)
     app = Application(
         routes=[
+            # First, since Starlette tries one after the other.
+            v2,
             *playground.routes(GRAPHQL, api, _page_config(settings, database)),
             *_signin_routes(settings, authenticator, threads),
-            *router.routes(settings),
+            others,
         ],
         middleware=list(_middleware(settings, any_host=any_host)),
         lifespan=_lifespan(
