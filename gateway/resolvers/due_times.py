@@ -101,7 +101,9 @@ async def of_changed(
         zone = await transaction.scalar(_ZONE, _client_key(ctx, after["client_id"]))
         zone = zone or ctx.host_time_zone
     found = await _worked_out(Due(vars(row), after, zone), reported=reported)
-    return found | {"due_version": row.version + 1}
+    # An index isn't written for a value that stays.
+    changed = {name: value for name, value in found.items() if getattr(row, name) != value}
+    return changed | {"due_version": row.version + 1}
 
 
 async def renew_of_client(
