@@ -18,6 +18,7 @@ from gateway.context import Contexts, Trusts
 from gateway.db.database import Database
 from gateway.deadlines import Deadlines
 from gateway.draining import Draining
+from gateway.due_upkeep import DueTimesUpkeep
 from gateway.errors import Unavailable
 from gateway.idempotency import HEADER, IdempotencyKeys
 from gateway.middleware import (
@@ -69,7 +70,9 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
             others,
         ],
         middleware=list(_middleware(settings, any_host=any_host)),
-        lifespan=_lifespan(readiness, threads),
+        lifespan=_lifespan(
+            readiness, threads, DueTimesUpkeep(database, settings.host_time_zone or None)
+        ),
     )
     # Every address is spelled out in the routes, with and without its slash.
     app.router.redirect_slashes = False
@@ -87,6 +90,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         settings.rest_dialect,
         RateLimiter(settings, BucketStore(database)) if settings.has_rate_limits else None,
         IdempotencyKeys(database, settings),
+        settings.host_time_zone or None,
     )
     return app
 
@@ -106,12 +110,12 @@ class Application(Starlette):
 
 
 def _lifespan(
-    readiness: SchemaReadiness, threads: WorkerThreads
+    readiness: SchemaReadiness, threads: WorkerThreads, upkeep: DueTimesUpkeep
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         try:
-            async with readiness.opened():
+            async with readiness.opened(), upkeep.running():
                 yield
         finally:
             threads.close()

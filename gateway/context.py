@@ -56,6 +56,8 @@ class Context:
     """The idempotency key as it was sent, with a request that may have one."""
     keyed: KeyedRequest | None = None
     """The request with its idempotency key, while it is served."""
+    host_time_zone: str | None = None
+    """The time zone of hosts whose own isn't known; None if theirs isn't known, either."""
 
     def take_key(self, headers: Headers) -> None:
         """Take the idempotency key of a request that may have one."""
@@ -118,6 +120,7 @@ class Contexts:
     """None without rate limits."""
     keys: IdempotencyKeys | None = None
     """None where requests have no idempotency keys."""
+    host_time_zone: str | None = None
 
     async def open(
         self, headers: Headers, path: str, project_id: str | None = None, *, method: str = ""
@@ -149,4 +152,5 @@ class Contexts:
                 None if limiter is None else limiter.account(identity.project_id, identity.user_id)
             ),
             keys=self.keys,
+            host_time_zone=self.host_time_zone,
         )

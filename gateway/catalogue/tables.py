@@ -158,6 +158,7 @@ class Job(SQLModel, table=True):
         sa.Index("ix_jobs_description", "project_id", "description", "id"),
         sa.Index("ix_jobs_client", "project_id", "client_id", "description", "id"),
         sa.Index("ix_jobs_session", "project_id", "session_id", "description", "id"),
+        sa.Index("ix_jobs_due", "project_id", "due_at", "id"),
     )
 
     project_id: str = text(ID_BYTES, primary_key=True)
@@ -198,6 +199,14 @@ class Job(SQLModel, table=True):
     updated_at: datetime = timestamp()
 
     folded: str | None = folded()
+
+    # The next run, in whole seconds since 1970, and what it is worked out from: see `due`.
+    due_at: int | None = bigint(default=None)
+    due_basis: str | None = text(NAME_BYTES, default=None)
+    # The host's time zone that it is worked out in; null for none that is known.
+    due_zone: str | None = text(NAME_BYTES, default=None)
+    # The version of the job that these are of: another gateway's writes leave them behind.
+    due_version: int | None = bigint(default=None)
 
 
 class Action(SQLModel, table=True):
@@ -283,6 +292,8 @@ class Client(SQLModel, table=True):
     updated_at: datetime = timestamp()
 
     folded: str | None = folded()
+    # The name of the host's time zone, as `Europe/Berlin`.
+    time_zone: str | None = text(NAME_BYTES, default=None)
 
 
 class Session(SQLModel, table=True):

@@ -47,6 +47,65 @@ class JobEvent(Vocabulary):
     REMOVE = "remove", "Remove the job from the scheduler."
 
 
+class ScheduleTrigger(Vocabulary):
+    """The kind of a schedule: the thing that makes a job's runs begin."""
+
+    ONCE = "once", "A date: the job runs once."
+    INTERVAL = "interval", "An interval, counted from the moment at which a scheduler arms the job."
+    CRON = "cron", "Fields of the calendar, in the time zone of the host."
+    AT_ONCE = "at once", "Nothing: the job runs two seconds after a scheduler arms it."
+    SESSION = "session", "The schedule of the job's session, which the job has been given."
+
+
+class NextRunBasis(Vocabulary):
+    """The knowledge that a next run is worked out from."""
+
+    OBSERVED = (
+        "observed",
+        "The scheduler's last report, and a time zone that is known wherever it matters.",
+    )
+    ESTIMATED = (
+        "estimated",
+        "The schedule alone, or a host whose time zone isn't known: UTC is assumed.",
+    )
+
+
+class ScheduleWarningCode(Vocabulary):
+    """A warning of something that a schedule surely does, and one may not expect."""
+
+    NEVER_RUNS = "never runs", "No year has such a date: the job never runs."
+    PHASE_RESETS = (
+        "phase resets",
+        "The interval begins anew whenever the scheduler is restarted or the schedule changes.",
+    )
+    RUNS_AT_RESTART = (
+        "runs at restart",
+        "The job also runs two seconds after each restart of the scheduler.",
+    )
+    TIME_ZONE_UNKNOWN = (
+        "time zone unknown",
+        "The host's time zone decides when the job runs, and isn't known: UTC is assumed.",
+    )
+    HOUR_LEFT_OUT = (
+        "hour left out",
+        "A run falls into the hour that is left out when clocks are put forward: it is late.",
+    )
+    HOUR_REPEATED = (
+        "hour repeated",
+        "A run falls into the hour that is repeated when clocks are put back: it begins twice.",
+    )
+    DATE_PASSED = (
+        "date passed",
+        "The date is more than an hour ago: a scheduler that arms the job now drops the run.",
+    )
+    ENDED = "ended", "The end date has passed, or comes before the next run: there is none."
+    END_IGNORED = (
+        "end ignored",
+        "The scheduler ignores the end date: it has no start date, or is before it.",
+    )
+    UNREADABLE = "unreadable", "The scheduler can't read the schedule, and stops at it."
+
+
 class BackupStatus(Vocabulary):
     """The state of a backup's data."""
 

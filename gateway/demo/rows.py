@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 from sqlmodel import SQLModel
 
 from gateway.catalogue import checks, derivations, json_values, projections
+from gateway.catalogue.due import Due
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session
 from gateway.catalogue.vocabularies import CAPABILITIES
 
@@ -60,7 +61,10 @@ def job(schedule: Values, **values: Any) -> Row:
     """Return a job's row, created and updated at the times of its schedule. Raises BadInput."""
     times = [schedule[key] for key in ("time_created", "time_started", "time_ended")]
     values |= {"updated_at": from_epoch(max(times))}
-    return row(Job, from_epoch(times[0]), **values | projections.schedule_columns(schedule))
+    schedule_columns = projections.schedule_columns(schedule)
+    table, written = row(Job, from_epoch(times[0]), **values | schedule_columns)
+    next_run = Due(None, written, None).columns_of_stored()
+    return table, written | next_run | {"due_version": written["version"]}
 
 
 def action(created_at: datetime, document: Values, **values: Any) -> Row:

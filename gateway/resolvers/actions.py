@@ -39,7 +39,11 @@ _LOCK_JOBS = sa.select(_JOBS.id).where(*_USE_ACTION).order_by(_JOBS.id).with_for
 _COUNT_CHANGE_OF_JOBS = (
     sa.update(source(Job))
     .where(*_USE_ACTION)
-    .values(version=_JOBS.version + 1, updated_at=sa.bindparam("updated_at"))
+    .values(
+        version=_JOBS.version + 1,
+        due_version=_JOBS.due_version + 1,
+        updated_at=sa.bindparam("updated_at"),
+    )
 )
 _SELECT_LISTS = (
     sa.select(LINKS.job_id, LINKS.position, LINKS.action_id)

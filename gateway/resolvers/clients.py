@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from gateway.catalogue import checks, json_values
 from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.tables import Client, columns, default_of, source
+from gateway.catalogue.timetables import zone
 from gateway.catalogue.vocabularies import CAPABILITIES, CLOSED_CAPABILITIES
 from gateway.context import Context, ItemKey
 from gateway.db.database import Database
@@ -18,9 +19,9 @@ from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.paging import LIMIT, Sort
 from gateway.query.selects import CALLER, Query, key_columns
-from gateway.resolvers import rules, writing
+from gateway.resolvers import due_times, rules, writing
 from gateway.resolvers.collection import Collection, Columns
-from gateway.resolvers.writing import update_row
+from gateway.resolvers.writing import get_for_update, update_row
 
 COLUMNS = columns(Client)
 
@@ -171,9 +172,39 @@ async def delete(ctx: Context, client_id: str, *, expected_version: int | None =
     try:
         await writing.delete(ctx, Client, client_id, expected_version)
     except NotFound:
-        if await COLLECTION.get(ctx, client_id, (COLUMNS.id,)):
-            raise Forbidden(f"the client '{client_id}' is another project's") from None
+        await _check_own(ctx, client_id)
         raise
+
+
+async def set_time_zone(
+    ctx: Context, client_id: str, time_zone: str | None, *, expected_version: int | None = None
+) -> Client:
+    """Set the time zone of a client's host, None for one that isn't known, and return its row.
+
+    The next runs of its jobs are worked out anew; those of other projects, which a central client
+    runs, in the course of some minutes. Raises BadInput for no time zone; NotFound, StaleVersion,
+    and Forbidden for another project's central client.
+    """
+    ctx.authorize("clients:create")
+    name = zone(time_zone, field="timeZone").key if time_zone else None
+
+    async def write(transaction: Transaction) -> Client:
+        row = await get_for_update(ctx, transaction, Client, client_id, expected_version)
+        await update_row(transaction, row, time_zone=name)
+        await due_times.renew_of_client(ctx, transaction, client_id, name)
+        return row
+
+    try:
+        return await writing.transact(ctx, write)
+    except NotFound:
+        await _check_own(ctx, client_id)
+        raise
+
+
+async def _check_own(ctx: Context, client_id: str) -> None:
+    """Raise Forbidden if the client is another project's, which the caller only sees."""
+    if await COLLECTION.get(ctx, client_id, (COLUMNS.id,)):
+        raise Forbidden(f"the client '{client_id}' is another project's") from None
 
 
 def _capability(key: str, words: object) -> list[str]:

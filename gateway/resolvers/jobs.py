@@ -27,7 +27,16 @@ from gateway.errors import BadInput, OutdatedChoice, shown
 from gateway.query import filters
 from gateway.query.filters import AnyOf, RelatedCondition, Where, without_key
 from gateway.query.selects import CALLER
-from gateway.resolvers import actions, clients, job_actions, rules, sessions, trusts, writing
+from gateway.resolvers import (
+    actions,
+    clients,
+    due_times,
+    job_actions,
+    rules,
+    sessions,
+    trusts,
+    writing,
+)
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
@@ -77,6 +86,7 @@ _BEFORE = sa.select(
     COLUMNS.description,
     COLUMNS.client_id,
     COLUMNS.job_schedule,
+    *due_times.INPUTS,
 ).where(COLUMNS.project_id == CALLER, COLUMNS.id == sa.bindparam("id"))
 _CLIENT_OF_JOB = sa.select(COLUMNS.client_id).where(
     COLUMNS.project_id == CALLER, COLUMNS.id == sa.bindparam("id")
@@ -118,6 +128,7 @@ async def create(ctx: Context, draft: JobDraft) -> Job:
     row = _build_row(ctx, draft)
     _check_name(ctx, row.description)
     await _assign_client_and_trust(ctx, row)
+    _set(row, await due_times.of_new(ctx, row))
     conflict_message = f"a job with the id '{row.id}', or one of its actions, exists already"
 
     async def write(transaction: Transaction) -> Job:
@@ -170,6 +181,7 @@ async def _replace(
             raise OutdatedChoice
         if new.description != name:
             _check_name(ctx, new.description)
+        _set(new, await due_times.of_replaced(ctx, transaction, new, rows))
         row = await writing.upsert(ctx, transaction, new, expected_version)
         same_client = bool(rows) and client_id == new.client_id
         await job_actions.assign(ctx, transaction, row, draft.actions, is_of_client=same_client)
@@ -224,7 +236,12 @@ async def _update(
             raise OutdatedChoice
         changes_client = values.get("client_id", row.client_id) != row.client_id
         trust_id = row.trust_id
-        await update_row(transaction, row, **values, **_patched_schedule(row, changes))
+        columns = values | _patched_schedule(row, changes)
+        reported = changes.keys() <= due_times.REPORT and "status" in (
+            changes.get("schedule") or ()
+        )
+        columns |= await due_times.of_changed(ctx, transaction, row, columns, reported=reported)
+        await update_row(transaction, row, **columns)
         if drafts is not None:
             await job_actions.assign(ctx, transaction, row, drafts, is_of_client=not changes_client)
         elif changes_client:
@@ -283,7 +300,9 @@ async def request(ctx: Context, job_id: str, event: JobEvent) -> bool:
         schedule = stored | {"event": event.value}
         if event is JobEvent.START:
             schedule |= {"status": "", "result": ""}
-        await update_row(transaction, row, **projections.schedule_columns(schedule, stored))
+        columns = projections.schedule_columns(schedule, stored)
+        columns |= await due_times.of_changed(ctx, transaction, row, columns)
+        await update_row(transaction, row, **columns)
         return True
 
     return await writing.transact(ctx, write)
@@ -365,8 +384,12 @@ async def _assign_client_and_trust(ctx: Context, row: Job) -> None:
     """Set the client and trust of a job without. Raises Unprocessable and Unavailable."""
     row.client_id = row.client_id or await _only_client(ctx)
     if row.trust_id is None:
-        for key, value in (await trusts.trust_columns(ctx, row.client_id)).items():
-            setattr(row, key, value)
+        _set(row, await trusts.trust_columns(ctx, row.client_id))
+
+
+def _set(row: Job, values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        setattr(row, key, value)
 
 
 async def _only_client(ctx: Context) -> str | None:

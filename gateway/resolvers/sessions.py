@@ -25,7 +25,7 @@ from gateway.errors import BadInput, LostRace, NotFound, shown
 from gateway.query import filters
 from gateway.query.filters import Where
 from gateway.query.selects import CALLER
-from gateway.resolvers import rules, writing
+from gateway.resolvers import due_times, rules, writing
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
 
@@ -44,7 +44,13 @@ _LOCK_JOBS = sa.select(JOBS.id).where(*_IN_SESSION).order_by(JOBS.id).with_for_u
 _RELEASE_JOBS = (
     sa.update(source(Job))
     .where(*_IN_SESSION)
-    .values(session_id=None, session_tag=0, version=JOBS.version + 1, updated_at=None)
+    .values(
+        session_id=None,
+        session_tag=0,
+        version=JOBS.version + 1,
+        updated_at=None,
+        due_version=JOBS.due_version + 1,
+    )
 )
 """The statement that takes all jobs out of a session."""
 
@@ -172,13 +178,10 @@ async def add_job(ctx: Context, session_id: str, job_id: str) -> None:
         )
         # The session's schedule replaces the job's own; status, event and times stay the job's.
         kept = {key: value for key, value in schedule.items() if not key.startswith("schedule_")}
-        await update_row(
-            transaction,
-            job,
-            session_id=session_id,
-            session_tag=row.session_tag,
-            **projections.schedule_columns(kept | orjson.loads(row.schedule), schedule),
-        )
+        values = {"session_id": session_id, "session_tag": row.session_tag}
+        values |= projections.schedule_columns(kept | orjson.loads(row.schedule), schedule)
+        values |= await due_times.of_changed(ctx, transaction, job, values)
+        await update_row(transaction, job, **values)
 
     await writing.transact(ctx, write)
 
@@ -195,6 +198,7 @@ async def remove_job(ctx: Context, session_id: str, job_id: str) -> None:
         await _set_state(transaction, row, job_id)
         stored = orjson.loads(job.job_schedule)
         values = projections.schedule_columns(stored | {"event": JobEvent.STOP.value}, stored)
+        values |= await due_times.of_changed(ctx, transaction, job, values)
         await update_row(transaction, job, session_id=None, session_tag=0, **values)
 
     await writing.transact(ctx, write)

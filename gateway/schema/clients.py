@@ -38,6 +38,12 @@ class Client(Node):
     supported_modes: JSON = column(COLUMNS.supported_modes, "The modes that it supports.")
     supported_storages: JSON = column(COLUMNS.supported_storages, "The storages that it supports.")
     supported_engines: JSON = column(COLUMNS.supported_engines, "The engines that it supports.")
+    time_zone: str | None = column(
+        COLUMNS.time_zone,
+        "The host's time zone, such as `Europe/Berlin`, as `setClientTimeZone` set it; null if it "
+        "isn't known.",
+        sort=True,
+    )
     version: int = column(COLUMNS.version, "The number of changes since it was registered.")
     created_at: datetime = column(COLUMNS.created_at, "The time of its registration.", sort=True)
     updated_at: datetime = column(COLUMNS.updated_at, "The time of its last change.", sort=True)
@@ -100,6 +106,21 @@ class RegisterClientInput:
     )
 
 
+@strawberry.input(description="The time zone of a client's host.")
+class SetClientTimeZoneInput:
+    """A client, and its time zone."""
+
+    id: strawberry.ID = strawberry.field(description="The client's global id.")
+    time_zone: str | None = strawberry.field(
+        default=None,
+        description="The name of the time zone, such as `Europe/Berlin`; null for one that isn't "
+        "known.",
+    )
+    expected_version: int | None = strawberry.field(
+        default=None, description="The version that the client must have, else CONFLICT."
+    )
+
+
 @strawberry.type(description="The client after the mutation.")
 class ClientPayload:
     """The key of the client that was written."""
@@ -127,6 +148,23 @@ class Mutation:
     async def register_client(ctx: Context, input: RegisterClientInput) -> ClientPayload | None:
         """Register a client."""
         row = await clients.create(ctx, draft_of(ClientDraft, input))
+        return ClientPayload(key=key_of(row))
+
+    @mutation(
+        "Set the time zone of a client's host, by which its jobs' next runs are worked out anew. "
+        "Needs `clients:create`; the scheduler doesn't hear of it."
+    )
+    @staticmethod
+    async def set_client_time_zone(
+        ctx: Context, input: SetClientTimeZoneInput
+    ) -> ClientPayload | None:
+        """Set a client's time zone."""
+        row = await clients.set_time_zone(
+            ctx,
+            target(ctx, input.id, "Client"),
+            input.time_zone,
+            expected_version=input.expected_version,
+        )
         return ClientPayload(key=key_of(row))
 
     @mutation("Delete a client from the catalogue; its jobs and backups stay.")

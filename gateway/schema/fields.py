@@ -92,6 +92,11 @@ def column(
     return strawberry.field(description=description, metadata={DESCRIPTION: spec})
 
 
+def hidden(source: Column, kind: type, *, sort: bool = False) -> ColumnField:
+    """Return a column of this type that no field shows, for filters, orders and derived fields."""
+    return ColumnField(source, Sort(source) if sort else None, is_filtered=True, kind=kind)
+
+
 def embedded(type_: type, description: str) -> Any:
     """Return a field that groups more columns of the same row under a type of their own."""
     name = type_.__strawberry_definition__.name  # type: ignore[attr-defined]
@@ -148,12 +153,12 @@ def type_name(type_: str) -> str:
 
 @dataclass_transform()
 def node(
-    collection: Collection, key: str, description: str, **internal: Column
+    collection: Collection, key: str, description: str, **internal: Column | ColumnField
 ) -> Callable[[type[Item]], type[Item]]:
     """Return the decorator of a view whose items have ids.
 
     `key` is the column field that holds the REST id, `internal` are column fields that no client
-    sees, for connections to find their items by.
+    sees, for connections to find their items by, and those that `hidden` returns.
     """
 
     def decorate(cls: type[Item]) -> type[Item]:
@@ -177,12 +182,17 @@ def fragment(description: str) -> Callable[[type[Item]], type[Item]]:
 
 
 def _register(
-    cls: type, collection: Collection | None, key: str, internal: Mapping[str, Column] | None = None
+    cls: type,
+    collection: Collection | None,
+    key: str,
+    internal: Mapping[str, Column | ColumnField] | None = None,
 ) -> None:
     definition = cls.__strawberry_definition__  # type: ignore[attr-defined]
     own: dict[str, ColumnField] = {}
     inner = {
-        name: ColumnField(source.label(name), None, is_filtered=False)
+        name: _of_type(source, name, source.kind)
+        if isinstance(source, ColumnField)
+        else ColumnField(source.label(name), None, is_filtered=False)
         for name, source in (internal or {}).items()
     }
     parts: dict[str, str] = {}

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from enum import Enum, StrEnum
+from types import MappingProxyType
 from typing import Any, Optional, cast
 
 import strawberry
@@ -40,6 +41,8 @@ OPERATORS: Mapping[str, tuple[str, str]] = {
     "is_null": ("isNull", "Null (true), or not null (false)."),
 }
 """Operators by their names in Python: the name in GraphQL and in `filters`, and the meaning."""
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 _EQUALITY = ("eq", "ne", "in_", "is_null")
 _ORDER = ("gt", "gte", "lt", "lte")
@@ -117,10 +120,14 @@ def _filter_of(kind: Any) -> Any:
     return _FILTERS.get(kind)
 
 
-def where_input(cls: type, **documents: str) -> Any:
+def where_input(
+    cls: type, hidden: Mapping[str, str] = _NONE, own: Mapping[str, Any] = _NONE, **documents: str
+) -> Any:
     """Return the filter input of a view, with a field for each column that may be filtered by.
 
-    `documents` are the columns that hold documents, with a description of conditions on them.
+    `hidden` are columns that no field shows, with descriptions. `own` are inputs that make their
+    conditions themselves, by `where`: each its type and description. `documents` are the columns
+    that hold documents, with a description of conditions on them.
     """
     name = f"{cls.__name__}Where"
     members: list[tuple[str, Any, Any]] = [
@@ -128,6 +135,11 @@ def where_input(cls: type, **documents: str) -> Any:
         for name_, field in VIEWS[cls.__name__].own.items()
         if (kind := _filter_of(field.kind)) and field.is_filtered
     ]
+    members += (
+        (name_, Optional[_filter_of(VIEWS[cls.__name__].all[name_].kind)], _given(text))
+        for name_, text in hidden.items()
+    )
+    members += ((name_, Optional[type_], _given(text)) for name_, (type_, text) in own.items())
     members += (
         (name_, f"{type_}Where | None", _given(f"Conditions on `{name_}`."))
         for name_, type_ in VIEWS[cls.__name__].parts.items()
@@ -233,6 +245,8 @@ def _parts(view: View, name: str, value: Any) -> Iterable[Where]:
         yield Not(_required_condition(view, value))
     elif name in view.parts:
         yield _required_condition(VIEWS[view.parts[name]], value)
+    elif hasattr(value, "where"):
+        yield value.where()
     elif isinstance(value, list):
         yield from (_held(view.all[name].column, item) for item in value)
     else:

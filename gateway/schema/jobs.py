@@ -10,14 +10,16 @@ from gateway.catalogue.tables import Job as Table
 from gateway.context import Context, ItemKey
 from gateway.resolvers import actions, backups, clients, job_actions, jobs, sessions
 from gateway.resolvers.jobs import COLLECTION, COLUMNS, JobDraft
+from gateway.schema import next_runs
 from gateway.schema.actions import Action, ActionInput
 from gateway.schema.connections import Connection, Edge, connection
-from gateway.schema.enums import JobEvent, JobResult, JobStatus
+from gateway.schema.enums import JobEvent, JobResult, JobStatus, NextRunBasis
 from gateway.schema.fields import (
     Node,
     by_rest_id,
     column,
     embedded,
+    hidden,
     mutation,
     node,
     to_one,
@@ -59,7 +61,15 @@ class JobActionConnection(Connection[Action]):
     )
 
 
-@node(COLLECTION, key="job_id", description="A list of actions that a client runs on a schedule.")
+@node(
+    COLLECTION,
+    key="job_id",
+    description="A list of actions that a client runs on a schedule.",
+    next_run_at=hidden(COLUMNS.due_at, datetime, sort=True),
+    next_run_basis=hidden(COLUMNS.due_basis, NextRunBasis),
+    due_zone=COLUMNS.due_zone,
+    stored_schedule=COLUMNS.job_schedule,
+)
 class Job(Node):
     """A view over a job's row."""
 
@@ -82,6 +92,8 @@ class Job(Node):
         COLUMNS.session_tag, "The number of the session's run that the job joined last."
     )
     schedule = embedded(JobSchedule, "The schedule, and the state of the job's runs.")
+    next_run = next_runs.NEXT_RUN
+    schedule_meaning = next_runs.MEANING
     schedule_document: JSON = column(jobs.SCHEDULE, "The whole schedule, as sent.")
     version: int = column(COLUMNS.version, "The number of changes since it was created.")
     created_at: datetime = column(COLUMNS.created_at, "The time of its creation.", sort=True)
@@ -115,7 +127,13 @@ class Job(Node):
 
 
 JobWhere = where_input(
-    Job, schedule_document="Conditions on the schedule's document; all must hold."
+    Job,
+    hidden={
+        "next_run_at": "A condition on the time of the next run; null for jobs that have none.",
+        "next_run_basis": "A condition on the basis of the next run.",
+    },
+    own={"is_overdue": (next_runs.OverdueFilter, "A condition on the next run being overdue.")},
+    schedule_document="Conditions on the schedule's document; all must hold.",
 )
 JobOrder = order_input(Job)
 

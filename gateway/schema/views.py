@@ -99,6 +99,20 @@ class ComputedField:
     compute: Callable[[Context], Any]
 
 
+@dataclass(frozen=True, eq=False)
+class DerivedField:
+    """A field of a row worked out without the database: an object of plain values, or null.
+
+    `reads` are column fields, whose values as the driver has them `derive` takes by their names.
+    Fields of the object with arguments are its methods. It is worked out in a thread where one of
+    `slow` is selected, by its name in Python.
+    """
+
+    reads: tuple[str, ...]
+    derive: Callable[[Mapping[str, Any]], Any]
+    slow: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)
 class MutationField:
     """A root field that writes and returns its payload: an object with a key and plain values."""

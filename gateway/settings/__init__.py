@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 from gateway.errors import shown
 from gateway.settings.deadlines import DeadlineSettings
 from gateway.settings.graphql import GraphQLSettings
+from gateway.settings.hosts import HostSettings
 from gateway.settings.idempotency import IdempotencySettings
 from gateway.settings.keystone import KeystoneSettings
 from gateway.settings.parts import Names
@@ -51,6 +52,7 @@ class Settings(
     RateSettings,
     DeadlineSettings,
     IdempotencySettings,
+    HostSettings,
     ShutdownSettings,
 ):
     """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.

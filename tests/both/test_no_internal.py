@@ -75,6 +75,14 @@ PYTHON = re.compile(
 )
 
 
+def in_list(type_: str, call: str) -> str:
+    """Return a call of a field of this type in the list of its items, or of those it is part of."""
+    for part, field in (("NextRun", "nextRun"), ("ScheduleMeaning", "scheduleMeaning")):
+        if type_ == part:
+            return f"jobs {{ nodes {{ {field} {{ {call} }} }} }}"
+    return f"{LISTS[type_]} {{ nodes {{ {call} }} }}"
+
+
 @dataclass
 class World:
     """A project with an item of each kind, and the ways to it."""
@@ -181,7 +189,7 @@ def calls(draw: st.DrawFn, field: str) -> str:
     definition = type_.fields[name]
     call = f"{name}{inputs.arguments(definition.args)} {selection(definition.type, 1)}"
     if type_ not in {SCHEMA.query_type, SCHEMA.mutation_type}:
-        call = f"{LISTS[type_.name]} {{ nodes {{ {call} }} }}"
+        call = in_list(type_.name, call)
     kind = "mutation" if type_ is SCHEMA.mutation_type else "query"
     return inputs.request(kind, f"{{ {call} }}")
 
@@ -216,7 +224,7 @@ async def send_in_batches(
             variables.append(f'"v{at}": {value.json}')
         call = " ".join(aliased)
         if type_ not in {SCHEMA.query_type, SCHEMA.mutation_type}:
-            call = f"{LISTS[type_.name]} {{ nodes {{ {call} }} }}"
+            call = in_list(type_.name, call)
         kind = "mutation" if type_ is SCHEMA.mutation_type else "query"
         names = f"({', '.join(declared)})" if as_variables else ""
         query = f"{kind}{names} {{ {call} }}"

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from gateway.app import create_app
 from gateway.db.database import Database
 from gateway.settings import load
 from tests.support.apps import opened
+from tests.support.cron import SCHEDULES as READABLE
+from tests.support.global_ids import global_id
 from tests.support.lists import fresh_project
 from tests.support.surfaces import schedule_input
 
@@ -47,7 +50,14 @@ class Scheduler:
 
 
 @pytest.fixture(scope="module", params=["UTC", "America/Los_Angeles"])
-def scheduler(request: pytest.FixtureRequest) -> Iterator[Scheduler]:
+def time_zone(request: pytest.FixtureRequest) -> str:
+    """Return the time zone of the scheduler's host."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def scheduler(time_zone: str) -> Iterator[Scheduler]:
     """Run freezer-scheduler's code in two time zones."""
     with subprocess.Popen(
         [program("freezer", "python"), PROGRAM],
@@ -55,7 +65,7 @@ def scheduler(request: pytest.FixtureRequest) -> Iterator[Scheduler]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env=os.environ | {"TZ": request.param},
+        env=os.environ | {"TZ": time_zone},
     ) as process:
         yield Scheduler(process)
         assert process.stdin is not None
@@ -251,3 +261,72 @@ async def test_what_a_scheduler_takes_is_stored_as_sent(
             assert again["runs"] == found["runs"]
     else:
         assert stored == schedule[key]
+
+
+SECOND = timedelta(seconds=1)
+NEXT_RUNS = "{ jobs(first: 1000) { nodes { jobId nextRun { at later(first: 3) } } } }"
+DRAWN = 150
+"""How many schedules are compared in each time zone."""
+
+
+def moments(found: dict[str, Any], job_id: str) -> list[datetime | None]:
+    """Return the whole seconds at which a scheduler runs a job, the first as None if never."""
+    times = [found["runs"].get(job_id), *found["later"].get(job_id, ())]
+    return [time and datetime.fromisoformat(time).astimezone(UTC) for time in times]
+
+
+def drawn() -> list[Schedule]:
+    """Return schedules of every kind, the same at every run."""
+    found: list[Schedule] = []
+
+    @settings(examples, max_examples=DRAWN, phases=[Phase.generate], database=None)
+    @given(READABLE)
+    def collect(schedule: Schedule) -> None:
+        found.append(schedule)
+
+    collect()
+    return found
+
+
+async def test_the_next_run_is_the_scheduler_s_own(
+    client: httpx.AsyncClient, scheduler: Scheduler, time_zone: str
+) -> None:
+    project = Project(client)
+    await project.ask("POST", "clients", {"client_id": "host"})
+    zone = "mutation($input: SetClientTimeZoneInput!) { it: setClientTimeZone(input: $input) {"
+    given_zone = {"id": global_id("Client", project.name, "host"), "timeZone": time_zone}
+    assert await project.mutate(f"{zone} client {{ timeZone }} }} }}", **given_zone)
+    begun = datetime.now(UTC)
+    schedules: dict[str, Schedule] = {}
+    for schedule in drawn():
+        job = {"job_actions": ACTIONS, "job_schedule": schedule, "client_id": "host"}
+        posted = await project.ask("POST", "jobs", job)
+        assert posted.status_code == 201, posted.text
+        schedules[posted.json()["job_id"]] = schedule
+    documents = [
+        {"job_id": job_id, "job_actions": ACTIONS, "job_schedule": {"event": ""} | schedule}
+        for job_id, schedule in schedules.items()
+    ]
+    found = scheduler.poll(documents)
+    assert found["errors"] == []
+    passed = datetime.now(UTC) - begun
+    asked = await client.post(
+        "/graphql", json={"query": NEXT_RUNS}, headers={"X-Project-Id": project.name}
+    )
+    nodes = asked.json()["data"]["jobs"]["nodes"]
+    assert {node["jobId"] for node in nodes} == schedules.keys()
+    for node in nodes:
+        schedule, shown = schedules[node["jobId"]], node["nextRun"]
+        own, *later = moments(found, node["jobId"])
+        if own is None:
+            assert shown is None, schedule
+            continue
+        at = datetime.fromisoformat(shown["at"])
+        # An interval is counted from the poll, and runs of every second may have passed.
+        is_moving = not {"schedule_date"} & schedule.keys() and (
+            not schedule or "schedule_interval" in schedule or own < begun + 2 * passed
+        )
+        difference = own - at
+        assert timedelta() <= difference < (passed if is_moving else timedelta(seconds=1)) + SECOND
+        if not is_moving:
+            assert shown["later"] == [one.isoformat() for one in later if one], schedule

@@ -115,7 +115,7 @@ class Estate:
         for node in (await self.ask(query, {}))["it"]["nodes"]:
             value = node
             for name in field.path:
-                value = value[name]
+                value = value and value[name]
             values[node["key"]] = value
         return values
 
@@ -232,6 +232,8 @@ async def test_every_value_in_a_document_is_found(estate: Estate, type_: str) ->
 
 def sorted_by(type_: str, name: str) -> Field:
     """Return the field that a word of an order stands for."""
+    if name == "NEXT_RUN_AT":
+        return Field(("nextRun", "at"), SCHEMA.type_map["DateTime"])
     wanted = name.replace("_", "").lower()
     return next(
         field

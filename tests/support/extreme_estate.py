@@ -22,6 +22,7 @@ from gateway.catalogue.tables import (
 )
 from gateway.catalogue.vocabularies import BackupStatus, JobEvent, JobResult, JobStatus
 from gateway.db.database import Database
+from tests.support.cron import due_columns
 from tests.support.lists import store
 
 PROJECT = "p1"
@@ -83,6 +84,7 @@ def _values(table: type, column: sa.Column[Any]) -> Sequence[Any]:
 
 def _rows(table: type, count: int) -> Iterator[dict[str, Any]]:
     fixed = {"project_id", "id", "version", "is_central", "folded", "calendar_time"}
+    fixed |= {"due_at", "due_basis", "due_zone", "due_version"}
     values = {c.key: _values(table, c) for c in columns(table) if c.key not in fixed}
     for number in range(count):
         row = {
@@ -110,7 +112,8 @@ def _scheduled(number: int, row: dict[str, Any]) -> dict[str, Any]:
         key.key: None if (value := schedule.get(key.key)) in schedules.EMPTY else value
         for key in schedules.KEYS
     }
-    return {"job_schedule": orjson.dumps(schedule).decode(), **columns_of}
+    document = orjson.dumps(schedule).decode()
+    return {"job_schedule": document, **columns_of, **due_columns(number)}
 
 
 def _described(number: int, row: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from gateway.catalogue.tables import (
     columns,
 )
 from gateway.db.database import Database
+from tests.support.cron import due_columns
 from tests.support.graphql_documents import Known
 from tests.support.lists import WORDS, store
 
@@ -75,11 +76,14 @@ def estate(project: str) -> dict[Any, list[dict[str, Any]]]:
     found: dict[Any, list[dict[str, Any]]] = {}
     for table, count in COUNTS.items():
         fixed = {"project_id", "id", "version", "is_central", "folded", "calendar_time"}
+        fixed |= {"due_at", "due_basis", "due_zone", "due_version"}
         found[table] = [
             {"id": f"{PREFIX[table]}{number}"}
             | {c.key: value(c) for c in columns(table) if c.key not in fixed}
             for number in range(count)
         ]
+    for number, row in enumerate(found[Job]):
+        row.update(due_columns(number))
     for row in found[Client]:
         row["is_central"] = False
     if project == "p1":

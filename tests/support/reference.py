@@ -8,6 +8,7 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ from graphql import (
 )
 
 from gateway.auth.policy import RULES
+from gateway.catalogue.timetables import KEYS
 from gateway.errors import BadInput, shown
-from gateway.schema import create_schema
+from gateway.schema import create_schema, next_runs
 from gateway.schema.errors import show_all
+from gateway.schema.views import DESCRIPTION
 from tests.support.reference_catalogue import TABLES, Item, Reader
 from tests.support.reference_lists import (
     Bounds,
@@ -252,6 +255,29 @@ def _by_global_id(reference: Reference, key: tuple[str, str, str]) -> Item | Non
     return None
 
 
+def _derived(item: Item, info: GraphQLResolveInfo) -> Any:
+    """Return what the gateway itself works out from a row, without a database."""
+    row = item.row
+    values = {key.removeprefix("schedule_"): row[key] for key in KEYS}
+    values |= {name: row[name] for name in ("due_zone", "session_id")}
+    values |= {"next_run_at": row["due_at"], "next_run_basis": row["due_basis"]}
+    values |= {"stored_schedule": row["job_schedule"]}
+    spec = next_runs.NEXT_RUN if info.field_name == "nextRun" else next_runs.MEANING
+    return spec.metadata[DESCRIPTION].derive(values)
+
+
+def _of_derived(source: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+    value = getattr(source, snake(info.field_name))
+    if callable(value):
+        value = value(**{snake(name): given for name, given in arguments.items()})
+    return value.name if isinstance(value, Enum) else value
+
+
+def snake(name: str) -> str:
+    """Return a name in GraphQL as it is in Python."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
 def _viewer(_root: None, info: GraphQLResolveInfo) -> Mapping[str, Any]:
     reference: Reference = info.context
     return {
@@ -283,7 +309,11 @@ _PARTS: Mapping[str, Callable[[Any], Any]] = {
 def _resolver(type_: str, name: str, definition: Any) -> Callable[..., Any] | None:
     below = get_named_type(definition.type).name
     found: Callable[..., Any] | None = None
-    if "first" in definition.args:
+    if type_ in {"NextRun", "ScheduleMeaning", "ScheduleWarning"}:
+        found = _of_derived
+    elif below in {"NextRun", "ScheduleMeaning"}:
+        found = _derived
+    elif "first" in definition.args:
         found = _connection
     elif type_ == "Query":
         found = {"node": _node, "nodes": _nodes, "viewer": _viewer}.get(name, _by_rest_id)

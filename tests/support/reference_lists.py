@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cmp_to_key, partial
+from time import time
 from typing import Any
 from zlib import crc32
 
@@ -25,6 +26,8 @@ _COLUMNS = {
     ("Session", "timeStarted"): "time_start",
     ("Session", "timeEnded"): "time_end",
     ("Job", "scheduleDocument"): "shown_schedule",
+    ("Job", "nextRunAt"): "due_at",
+    ("Job", "nextRunBasis"): "due_basis",
     ("JobSchedule", "currentPid"): "shown_pid",
 }
 _OWN_ORDERS = {
@@ -91,6 +94,10 @@ def condition(type_: str, where_type: Any, where: Mapping[str, Any]) -> Holds:
             parts.append(partial(_not, condition(type_, where_type, given)))
         elif inner.name.endswith("Where"):
             parts.append(condition(inner.name.removesuffix("Where"), inner, given))
+        elif inner.name == "OverdueFilter":
+            as_of = given.get("asOf")
+            moment = time() if as_of is None else as_of.timestamp()
+            parts.append(partial(_overdue, moment, given["eq"]))
         elif inner.name == "DocumentFilter":
             parts += [_in_document(column_of(type_, name), item) for item in given]
         else:
@@ -100,6 +107,11 @@ def condition(type_: str, where_type: Any, where: Mapping[str, Any]) -> Holds:
 
 def _joined(join: Callable[[Iterable[bool]], bool], parts: Sequence[Holds], row: Row) -> bool:
     return join(part(row) for part in parts)
+
+
+def _overdue(moment: float, wanted: object, row: Row) -> bool:
+    due: int | None = row["due_at"]
+    return (due is not None and due + 3600 < moment) == wanted
 
 
 def _not(part: Holds, row: Row) -> bool:

@@ -15,6 +15,7 @@ from gateway.codegen import CodeNames, compile_function
 from gateway.context import ItemKey
 from gateway.db.rows import Converter, Row
 from gateway.resolvers.collection import Columns
+from gateway.schema.execution.derived import DerivedPlan
 from gateway.schema.execution.failures import (
     Execution,
     OutputField,
@@ -84,6 +85,7 @@ class ObjectOutput:
         self.fields: list[OutputField] = []
         self.children: list[tuple[OutputField, KeyFields, Child]] = []
         """Each with its field, and the column fields that hold its key."""
+        self.derived: list[DerivedPlan] = []
         self._codes: list[Callable[[LevelCode], str]] = []
         self._parts: dict[str, ObjectOutput] = {}
 
@@ -126,6 +128,13 @@ class ObjectOutput:
         self.children.append((field, (name, project), child))
         self._add(field, lambda code: f"c{number}.get(({code.item_key(name, project)}))")
 
+    def derive(self, field: OutputField, plan: DerivedPlan) -> None:
+        """Show an object that is worked out from columns of the row."""
+        self.names.update(plan.spec.reads)
+        number, key = len(self.derived), self.view.key
+        self.derived.append(plan)
+        self._add(field, lambda code: f"d{number}.get(({code.raw('project_id')}, {code.raw(key)}))")
+
     def _add(self, field: OutputField, code: Callable[[LevelCode], str]) -> None:
         self.fields.append(field)
         self._codes.append(code)
@@ -161,7 +170,10 @@ class ObjectOutput:
         return built
 
     def _found(self) -> list[str]:
-        return [f"c{number}" for number in range(len(self.children))]
+        return [
+            *(f"c{number}" for number in range(len(self.children))),
+            *(f"d{number}" for number in range(len(self.derived))),
+        ]
 
 
 class LevelPlan:
@@ -203,6 +215,8 @@ class LevelPlan:
                         for _, key, child in output.children
                     )
                 )
+            for plan in output.derived:
+                found = [*found, await plan.load(execution, rows, self.index, self.view.key)]
             try:
                 built.append(build(rows, *found))
             except Exception:  # noqa: BLE001 - found, and shown, by the next

@@ -29,6 +29,7 @@ from graphql.execution.values import VariableValues
 
 from gateway.schema.execution.arguments import Arguments
 from gateway.schema.execution.connection_output import ConnectionOutput
+from gateway.schema.execution.derived import DerivedPart, DerivedPlan
 from gateway.schema.execution.failures import Execution, Group, OutputField
 from gateway.schema.execution.output import LevelPlan, ObjectOutput
 from gateway.schema.execution.plan import Plan, RootPlan
@@ -49,6 +50,7 @@ from gateway.schema.views import (
     ColumnField,
     ComputedField,
     ConnectionField,
+    DerivedField,
     EmbeddedField,
     MutationField,
     ToOneField,
@@ -235,11 +237,28 @@ class Planner:
                     part = self._object(spec.view, below)
                     field.inner = part.fields
                     output.part(field, part)
+                case DerivedField() as spec:
+                    parts = list(self._derived(get_named_type(definition.type), below))
+                    field.inner = [part.field for part in parts]
+                    output.derive(field, DerivedPlan(spec, parts))
                 case None if graphql_name == "id":
                     output.id(field)
                 case spec:
                     raise AssertionError(f"{name}.{graphql_name} has no plan: {spec!r}")
         return output
+
+    def _derived(self, kind: Any, group: Group) -> Iterator[DerivedPart]:
+        """Yield the parts of an object that is worked out from a row."""
+        for field, name, definition, below in self._below(kind, group):
+            if definition is None:
+                yield DerivedPart(field, name, None, kind.name, ())
+                continue
+            inner: list[DerivedPart] = []
+            if below[0].node.selection_set is not None:
+                inner = list(self._derived(_type(definition), below))
+            field.inner = [part.field for part in inner]
+            arguments = Arguments(self.strawberry, definition, below) if definition.args else None
+            yield DerivedPart(field, _python_name(definition), arguments, None, inner)
 
     def _below(
         self, kind: Any, group: Group

@@ -1,12 +1,14 @@
 """freezer-scheduler's own code, polled once for each list of jobs on its standard input.
 
-It answers with a line: the first time at which each job runs, and what it complained of.
+It answers with a line: the first time at which each job runs, the three after it, and what it
+complained of.
 """
 
 import json
 import logging
 import signal
 import sys
+from collections.abc import Iterator
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -56,20 +58,29 @@ def polled(jobs: list[dict[str, Any]], folder: str) -> dict[str, Any]:
     complaints = Complaints()
     logging.getLogger().addHandler(complaints)
     signal.alarm(PATIENCE)
-    runs = {}
+    runs, later = {}, {}
     try:
         scheduler.poll()
         for job in jobs:
             if (scheduled := scheduler.get_job(job["job_id"])) is not None:
                 first = scheduled.next_run_time
                 runs[job["job_id"]] = first and first.isoformat()
+                later[job["job_id"]] = list(following(scheduled.trigger, first))
     except Exception as error:  # noqa: BLE001 - whatever it is, it ends the scheduler
         complaints.said.append(f"{type(error).__name__}: {error}")
     finally:
         signal.alarm(0)
         logging.getLogger().removeHandler(complaints)
         scheduler.scheduler.shutdown(wait=False)
-    return {"runs": runs, "errors": complaints.said}
+    return {"runs": runs, "later": later, "errors": complaints.said}
+
+
+def following(trigger: Any, fires: Any) -> Iterator[str]:
+    """Yield the times of the three runs after one."""
+    for _ in range(3):
+        fires = fires and trigger.get_next_fire_time(fires, fires)
+        if fires:
+            yield fires.isoformat()
 
 
 def hang(*_: object) -> None:

@@ -1,0 +1,139 @@
+"""The next runs of jobs: worked out with every write of a job, and anew for another time zone."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from gateway.catalogue import due
+from gateway.catalogue.due import Due
+from gateway.catalogue.tables import Client, Job, columns, source
+from gateway.catalogue.timetables import GRACE
+from gateway.context import Context
+from gateway.db.rows import Row
+from gateway.db.transactions import Transaction
+from gateway.query.clock import seconds_now
+from gateway.query.filters import Condition
+from gateway.query.selects import CALLER
+
+COLUMNS = columns(Job)
+_CLIENTS = columns(Client)
+
+INPUTS = tuple(COLUMNS[name] for name in due.INPUTS)
+"""The columns to select of a job for `inputs`."""
+REPORT = frozenset({"schedule", "session_id", "session_tag"})
+"""All that a scheduler's reports change of a job: see its `update_job_metadata`."""
+
+OVERDUE = Condition(
+    COLUMNS.due_at,
+    "isNull",
+    False,  # noqa: FBT003 - the operator's value
+    COLUMNS.due_at < seconds_now() - sa.literal_column(str(GRACE), sa.BigInteger),
+)
+"""The condition that a job's next run is overdue, by the database's clock."""
+
+_ZONE = (
+    sa.select(_CLIENTS.time_zone)
+    .where(
+        _CLIENTS.id == sa.bindparam("client_id"),
+        sa.or_(_CLIENTS.project_id == CALLER, _CLIENTS.is_central),
+    )
+    .order_by(_CLIENTS.project_id != CALLER)
+    .limit(1)
+)
+"""The time zone of the client of an id: the project's own, else a central one."""
+_OF_CLIENT = (
+    sa.select(COLUMNS.id, *INPUTS)
+    .where(COLUMNS.project_id == CALLER, COLUMNS.client_id == sa.bindparam("client_id"))
+    .order_by(COLUMNS.id)
+    .with_for_update()
+)
+_SET = (
+    sa.update(source(Job))
+    .where(COLUMNS.project_id == sa.bindparam("of_project"), COLUMNS.id == sa.bindparam("of_id"))
+    .values({name: sa.bindparam(name) for name in (*due.COLUMNS, "due_version")})
+)
+
+
+def inputs(row: Row) -> dict[str, Any]:
+    """Return the columns of a job that `INPUTS` were selected of."""
+    return {name: getattr(row, name) for name in due.INPUTS}
+
+
+async def of_new(ctx: Context, row: Job) -> dict[str, Any]:
+    """Return the columns of the next run of a new job. Raises Unavailable."""
+    zone = None
+    if row.client_id is not None:
+        zone = await ctx.db.scalar(_ZONE, _client_key(ctx, row.client_id))
+    found = await _worked_out(Due(None, vars(row), zone or ctx.host_time_zone))
+    return found | {"due_version": row.version}
+
+
+async def of_replaced(
+    ctx: Context, transaction: Transaction, row: Job, stored: Sequence[Row]
+) -> dict[str, Any]:
+    """Return the columns of the next run of a job that replaces the stored one, if there is one.
+
+    The stored one was selected with `INPUTS`. Raises the driver's errors.
+    """
+    zone = await transaction.scalar(_ZONE, _client_key(ctx, row.client_id))
+    before = inputs(stored[0]) if stored else None
+    found = await _worked_out(Due(before, vars(row), zone or ctx.host_time_zone))
+    return found | {"due_version": before["version"] + 1 if before else row.version}
+
+
+async def of_changed(
+    ctx: Context,
+    transaction: Transaction,
+    row: Job,
+    values: Mapping[str, Any],
+    *,
+    reported: bool = False,
+) -> dict[str, Any]:
+    """Return the columns of the next run of a stored job that gets these values.
+
+    `reported` is True if a scheduler reports them. Raises the driver's errors.
+    """
+    after = {**vars(row), **values}
+    zone = row.due_zone or ctx.host_time_zone
+    if after["client_id"] != row.client_id:
+        zone = await transaction.scalar(_ZONE, _client_key(ctx, after["client_id"]))
+        zone = zone or ctx.host_time_zone
+    found = await _worked_out(Due(vars(row), after, zone), reported=reported)
+    # An index isn't written for a value that stays.
+    changed = {name: value for name, value in found.items() if getattr(row, name) != value}
+    return changed | {"due_version": row.version + 1}
+
+
+async def renew_of_client(
+    ctx: Context, transaction: Transaction, client_id: str, zone: str | None
+) -> None:
+    """Work out anew the next runs of a client's jobs in the project, in another time zone.
+
+    Raises the driver's errors.
+    """
+    rows = await transaction.rows(_OF_CLIENT, _client_key(ctx, client_id))
+    worked_out = await asyncio.to_thread(_of_stored, rows, zone or ctx.host_time_zone)
+    await transaction.execute_many(
+        _SET,
+        [
+            {**found, "due_version": row.version, "of_project": ctx.project_id, "of_id": row.id}
+            for row, found in zip(rows, worked_out, strict=True)
+        ],
+    )
+
+
+def _of_stored(rows: Sequence[Row], zone: str | None) -> list[dict[str, Any]]:
+    return [Due(None, inputs(row), zone).columns_of_stored() for row in rows]
+
+
+async def _worked_out(found: Due, *, reported: bool = False) -> dict[str, Any]:
+    """Return the columns, worked out in a thread if that can take long."""
+    if found.is_slow:
+        return await asyncio.to_thread(found.columns, reported=reported)
+    return found.columns(reported=reported)
+
+
+def _client_key(ctx: Context, client_id: str | None) -> dict[str, str | None]:
+    return {"project_id": ctx.project_id, "client_id": client_id}
