@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue import checks, json_values, projections
+from gateway.catalogue import checks, history, json_values, projections
 from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.tables import (
     JOB_NAME_CHARACTERS,
@@ -170,7 +170,7 @@ async def _replace(
             raise OutdatedChoice
         if new.description != name:
             _check_name(ctx, new.description)
-        row = await writing.upsert(ctx, transaction, new, expected_version)
+        row = await writing.upsert(ctx, transaction, new, expected_version, kept=history.OF_JOB)
         same_client = bool(rows) and client_id == new.client_id
         await job_actions.assign(ctx, transaction, row, draft.actions, is_of_client=same_client)
         return row, trust_id
