@@ -67,6 +67,12 @@ SCHEDULE = sa.type_coerce(
 )
 """The schedule's document, without the process if it is another project's."""
 
+LAST_RUN_ID, LAST_SUCCESS_ID = (
+    COLUMNS.id.concat(sa.literal_column("':'")).concat(sa.cast(start, sa.Text))
+    for start in (COLUMNS.last_run_start, COLUMNS.last_success_start)
+)
+"""The ids of these runs, as `catalogue/history.py` has them."""
+
 _ACTION_OF_JOB = sa.and_(
     job_actions.COLUMNS.project_id == COLUMNS.project_id,
     job_actions.COLUMNS.job_id == COLUMNS.id,

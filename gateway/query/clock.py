@@ -1,0 +1,24 @@
+"""The database's clock in statements, which are compiled once and run at any time."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
+
+
+class seconds_now(GenericFunction[int]):  # noqa: N801 - a function's name in SQL
+    """The whole seconds since 1970."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(seconds_now)
+def _on_postgresql(_element: seconds_now, _compiler: Any, **_options: Any) -> str:
+    return "CAST(floor(EXTRACT(EPOCH FROM now())) AS bigint)"
+
+
+@compiles(seconds_now, "sqlite")
+def _on_sqlite(_element: seconds_now, _compiler: Any, **_options: Any) -> str:
+    return "CAST(strftime('%s', 'now') AS INTEGER)"
