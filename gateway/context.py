@@ -11,7 +11,8 @@ from gateway.auth.policy import Policy
 from gateway.db.database import Database
 from gateway.db.transactions import Transaction
 from gateway.rates.buckets import Account, RateLimiter
-from gateway.settings import DEFAULT_LIMIT, MAX_LIMIT, Dialect
+from gateway.settings import DEFAULT_LIMIT, MAX_LIMIT, SILENT_AFTER, Dialect
+from gateway.upkeep.heartbeats import Heartbeats
 
 ItemKey = tuple[str, str]
 """The project and the id of an item."""
@@ -47,6 +48,10 @@ class Context:
     """The ids of the trusts that this request has created."""
     account: Account | None = None
     """The account that the request is charged to; None without rate limits."""
+    heartbeats: Heartbeats | None = None
+    """Takes note of clients whose schedulers ask for their jobs, if anybody does."""
+    silent_after: int = SILENT_AFTER
+    """The seconds without a poll after which a client is silent."""
 
     def authorize(self, rule: str) -> None:
         """Pass, or raise Forbidden. The first line of every resolver calls it."""
@@ -78,6 +83,8 @@ class Contexts:
     dialect: Dialect = "documented"
     limiter: RateLimiter | None = None
     """None without rate limits."""
+    heartbeats: Heartbeats | None = None
+    silent_after: int = SILENT_AFTER
 
     async def open(
         self, headers: Headers, path: str, project_id: str | None = None, *, method: str = ""
@@ -108,4 +115,6 @@ class Contexts:
             account=(
                 None if limiter is None else limiter.account(identity.project_id, identity.user_id)
             ),
+            heartbeats=self.heartbeats,
+            silent_after=self.silent_after,
         )

@@ -17,6 +17,8 @@ from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import shown
 from gateway.settings.graphql import GraphQLSettings
+from gateway.settings.history import SILENT_AFTER as SILENT_AFTER
+from gateway.settings.history import HistorySettings
 from gateway.settings.keystone import KeystoneSettings
 from gateway.settings.parts import Names
 from gateway.settings.rates import RateSettings
@@ -42,7 +44,14 @@ DRIVERS = {
 }
 
 
-class Settings(BaseSettings, KeystoneSettings, GraphQLSettings, RateSettings, ShutdownSettings):
+class Settings(
+    BaseSettings,
+    KeystoneSettings,
+    GraphQLSettings,
+    RateSettings,
+    HistorySettings,
+    ShutdownSettings,
+):
     """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.
 
     Raises `pydantic.ValidationError`, which names the setting, on an invalid value.

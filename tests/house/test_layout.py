@@ -26,12 +26,13 @@ RULES: dict[str, set[str]] = {
     "app": {
         *("auth", "context", "db", "draining", "errors", "middleware", "migrations", "origins"),
         *("overload", "playground", "rates", "resolvers", "rest_compat", "schema", "settings"),
+        "upkeep",
     },
     "auth": {"catalogue", "errors", "origins", "settings"},
     "catalogue": {"errors"},
     "cli": {"auth", "context", "db", "errors", "logs", "schema", "settings"},
     "codegen": set(),
-    "context": {"auth", "db", "logs", "rates", "settings"},
+    "context": {"auth", "db", "logs", "rates", "settings", "upkeep"},
     "db": {"catalogue", "errors", "settings"},
     "demo": {"catalogue", "db"},
     "draining": set(),
@@ -57,6 +58,7 @@ RULES: dict[str, set[str]] = {
     },
     "rates": {"catalogue", "db", "errors", "settings"},
     "settings": {"errors"},
+    "upkeep": {"catalogue", "db", "errors", "settings"},
 }
 
 HOMES = {
@@ -69,7 +71,7 @@ HOMES = {
     "httptools": {"protocol"},
     "keystoneauth1": {"auth"},
     "keystonemiddleware": {"auth"},
-    "orjson": {"catalogue", "logs", "query", "resolvers", "rest_compat", "schema"},
+    "orjson": {"catalogue", "logs", "query", "resolvers", "rest_compat", "schema", "upkeep"},
     "oslo_config": {"auth"},
     "oslo_policy": {"auth"},
     "pydantic": {
@@ -78,7 +80,7 @@ HOMES = {
     "pydantic_settings": {"settings"},
     "sqlalchemy": {
         *("catalogue", "cli", "db", "demo", "migrations", "query", "rates", "resolvers", "schema"),
-        "settings",
+        *("settings", "upkeep"),
     },
     "sqlmodel": {"catalogue", "db", "demo", "migrations", "query", "resolvers", "schema"},
     "starlette": {
@@ -88,7 +90,7 @@ HOMES = {
     "strawberry": {"schema"},
     "structlog": {
         *("__main__", "auth", "cli", "db", "logs", "middleware", "migrations", "protocol"),
-        *("rates", "schema"),
+        *("rates", "schema", "upkeep"),
     },
     "typer": {"__main__", "cli"},
     "uvicorn": {"__main__", "protocol"},

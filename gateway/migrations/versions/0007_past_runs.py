@@ -1,5 +1,7 @@
 """The last run of each job that had one before runs were recorded."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -50,7 +52,7 @@ def upgrade() -> None:
     ]
     by_name = {parameter.key: parameter for parameter in types}
 
-    def run(query: str, values: dict[str, str]) -> sa.CursorResult[tuple[str, str]]:
+    def run(query: str, values: dict[str, str]) -> sa.CursorResult[Any]:
         statement = sa.text(query.replace("':'", r"'\:'"))
         return connection.execute(statement.bindparams(*(by_name[name] for name in values)), values)
 
