@@ -19,6 +19,17 @@ from gateway.query.selects import CALLER
 from gateway.resolvers import rules
 from gateway.resolvers.collection import Collection, collection
 
+
+class Real(sa.types.UserDefinedType[float]):
+    """A floating-point number, which both drivers read as one."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """Return the name of the type, which both databases have."""
+        return "DOUBLE PRECISION"
+
+
 COLUMNS = columns(Run)
 _BACKUPS, _CLIENTS = columns(Backup), columns(Client)
 
@@ -139,12 +150,12 @@ _IN_THE_MIDDLE = sa.or_(
 )
 _MEDIAN = sa.func.avg(_RANKED.c.duration)
 DURATION_RATIO = sa.cast(
-    DURATION
+    sa.cast(DURATION, Real())
     / sa.func.nullif(
-        sa.select(sa.cast(_MEDIAN, sa.Double)).where(_IN_THE_MIDDLE).scalar_subquery(),
+        sa.select(sa.cast(_MEDIAN, Real())).where(_IN_THE_MIDDLE).scalar_subquery(),
         sa.literal_column("0"),
     ),
-    sa.Double,
+    Real(),
 )
 """A run's duration, divided by the median of those of the usual runs before it."""
 IS_UNUSUAL = sa.func.coalesce(

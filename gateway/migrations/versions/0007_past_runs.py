@@ -59,7 +59,7 @@ def upgrade() -> None:
     after: dict[str, str] = {}
     while True:
         condition = f"WHERE {_AFTER}" if after else ""
-        last = run(_KEYS.format(after=condition, offset=BATCH - 1), after).first()
+        last: Any = run(_KEYS.format(after=condition, offset=BATCH - 1), after).first()
         until = {} if last is None else {"until_project": last[0], "until_id": last[1]}
         among = [part for part, given in ((_AFTER, after), (_UNTIL, until)) if given]
         run(_FILL.format(among="".join(f"AND {part} " for part in among)), after | until)

@@ -34,6 +34,8 @@ Field = tuple[GraphQLNamedType, GraphQLField, list[FieldNode]]
 """A field: the type it is on, its definition, and its places in the document."""
 NODE = "Node"
 """The interface of all items of the catalogue."""
+BATCHED = frozenset({"successRate"})
+"""The leaves that read the `last` items of something, also where they say nothing of it."""
 
 
 def check_shape(
@@ -206,8 +208,10 @@ class Counter:
             parent, selections = waiting.pop()
             for selection in selections.selections:
                 if isinstance(selection, FieldNode):
-                    if selection.selection_set is None and not selection.arguments:
-                        others.append(selection.name.value)
+                    name = selection.name.value
+                    is_leaf = selection.selection_set is None and name not in BATCHED
+                    if is_leaf and not selection.arguments:
+                        others.append(name)
                         continue
                     name = (selection.alias or selection.name).value
                     groups[parent.name, name].append((parent, selection))
