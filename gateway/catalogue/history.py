@@ -56,7 +56,7 @@ class Run(SQLModel, table=True):
     ended_at: int | None = bigint(default=None)
     due_at: int | None = bigint(default=None)
     """When its schedule would have had it begin; null where nothing tells."""
-    attempts: int = bigint(default=0)
+    attempts: int = 0
     """The number of processes of the agent."""
     pids: str = text(PIDS_BYTES, default=" ")
     """The processes that are counted, and before them the one that the job had before; each

@@ -92,9 +92,7 @@ def bigint(**column: Any) -> Any:
 
 def counter() -> Any:
     """Return a column of a number that begins at 0."""
-    return Field(
-        sa_type=sa.BigInteger, default=0, sa_column_kwargs={"server_default": sa.text("0")}
-    )
+    return Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
 
 
 def folded() -> Any:

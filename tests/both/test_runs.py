@@ -17,6 +17,7 @@ from gateway.context import Context
 from gateway.resolvers import jobs, sessions
 from gateway.resolvers.jobs import JobDraft
 from gateway.resolvers.sessions import SessionDraft
+from tests.support.recorder import QueryRecorder
 
 pytestmark = pytest.mark.anyio
 
@@ -274,3 +275,16 @@ async def test_a_run_has_the_tag_that_its_session_gave_it(ctx: Context) -> None:
         await jobs.update(ctx, job_id, {"schedule": write, "session_tag": tag})
     query = sa.select(RUNS.session_id, RUNS.session_tag)
     assert [tuple(row) for row in await ctx.db.rows(query)] == [(session.id, 4)]
+
+
+async def test_a_report_of_a_run_costs_no_statement_more_than_any_other_change(
+    ctx: Context, recorder: QueryRecorder
+) -> None:
+    job_id = await job_of(ctx)
+    with recorder:
+        await jobs.update(ctx, job_id, {"schedule": {"schedule_interval": "5 minutes"}})
+    usual = len(recorder.statements)
+    for write in of_run(1000, 7, 2, "success", "scheduled"):
+        with recorder:
+            await tell(ctx, job_id, [write])
+        assert len(recorder.statements) == usual

@@ -182,7 +182,7 @@ def _bounds(
 def _column(item: Item, info: GraphQLResolveInfo) -> Any:
     column = column_of(info.parent_type.name, info.field_name)
     value = item.row[column]
-    if column == "version":
+    if column in {"version", "failures_in_a_row"}:
         # Of 32 bits in the database as well: nothing converts it.
         return value
     return info.context.convert(value, get_named_type(info.return_type))

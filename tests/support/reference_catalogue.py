@@ -25,7 +25,7 @@ _SECONDS = (
 )
 _INTEGERS = (
     *("level", "max_level", "max_retries", "max_retries_interval", "timeout", "priority"),
-    *("session_tag", "hold_off", "shown_pid", "failures_in_a_row"),
+    *("session_tag", "hold_off", "shown_pid"),
 )
 _WORDS: Mapping[tuple[str, str], type[StrEnum]] = {
     ("Backup", "status"): BackupStatus,

@@ -132,7 +132,7 @@ def upgrade() -> None:
         _number("started_at"),
         _number("ended_at", null=True),
         _number("due_at", null=True),
-        _number("attempts"),
+        sa.Column("attempts", sa.Integer, nullable=False),
         _text("pids"),
         sa.PrimaryKeyConstraint("project_id", "id"),
     )
@@ -151,7 +151,7 @@ def upgrade() -> None:
     op.add_column("jobs", _number("last_success_start", null=True))
     op.add_column(
         "jobs",
-        sa.Column("failures_in_a_row", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+        sa.Column("failures_in_a_row", sa.Integer, nullable=False, server_default=sa.text("0")),
     )
     op.add_column("jobs", _number("failing_since", null=True))
     op.create_index("ix_jobs_failures", "jobs", ["project_id", "failures_in_a_row", "id"])
