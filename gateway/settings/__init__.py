@@ -16,6 +16,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import shown
+from gateway.settings.deadlines import DeadlineSettings
 from gateway.settings.graphql import GraphQLSettings
 from gateway.settings.history import SILENT_AFTER as SILENT_AFTER
 from gateway.settings.history import HistorySettings
@@ -50,6 +51,7 @@ class Settings(
     GraphQLSettings,
     RateSettings,
     HistorySettings,
+    DeadlineSettings,
     ShutdownSettings,
 ):
     """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.

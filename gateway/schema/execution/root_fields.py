@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway import deadlines
 from gateway.context import ItemKey
 from gateway.errors import NotFound
 from gateway.schema.execution.arguments import Arguments
@@ -189,7 +190,10 @@ class MutationPlan:
 
     async def run(self, execution: Execution) -> dict[str, Any]:
         """Return the payload. Raises what the write raises: then nothing is written."""
-        payload = await self.spec.write(execution.ctx, **self.arguments.of(execution))
+        with deadlines.explained():
+            # Earlier fields may have taken all of the time.
+            deadlines.resume()
+            payload = await self.spec.write(execution.ctx, **self.arguments.of(execution))
         shown = plain_values(payload, self.parts)
         for key, level in self.items:
             shown[key] = await execution.attempt(self.written(execution, level, payload.key))
@@ -199,10 +203,12 @@ class MutationPlan:
     async def written(execution: Execution, level: LevelPlan, key: ItemKey) -> dict[str, Any]:
         """Return the item with this key, as it is now. Raises NotFound if it is gone again."""
         collection = level.view.collection
-        found = await collection.rows_by_key(execution.ctx, [key], level.columns)
-        if not found:
-            raise NotFound(f"the {level.view.name.lower()} was deleted meanwhile")
-        (built,) = await level.build(execution, list(found.values()), all_projects=False)
+        with deadlines.explained():
+            deadlines.resume()
+            found = await collection.rows_by_key(execution.ctx, [key], level.columns)
+            if not found:
+                raise NotFound(f"the {level.view.name.lower()} was deleted meanwhile")
+            (built,) = await level.build(execution, list(found.values()), all_projects=False)
         return built[0]
 
 
