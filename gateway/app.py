@@ -18,7 +18,6 @@ from gateway.context import Contexts, Trusts
 from gateway.db.database import Database
 from gateway.deadlines import Deadlines
 from gateway.draining import Draining
-from gateway.due_upkeep import DueTimesUpkeep
 from gateway.errors import Unavailable
 from gateway.idempotency import HEADER, IdempotencyKeys
 from gateway.middleware import (
@@ -40,6 +39,8 @@ from gateway.rest_compat import home, router
 from gateway.schema import errors as graphql_errors
 from gateway.schema import graphql_app
 from gateway.settings import Settings
+from gateway.upkeep.due_times import DueTimesUpkeep
+from gateway.upkeep.timer import Upkeep
 
 GRAPHQL = "/graphql"
 MAX_PROJECTS = 100
@@ -57,6 +58,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     """
     database = Database(settings)
     readiness = SchemaReadiness(database)
+    upkeep = Upkeep(database, settings)
     api = graphql_app(settings, playground.DOCUMENTS)
     threads = WorkerThreads()
     authenticator = _authenticator(settings, threads)
@@ -71,7 +73,10 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         ],
         middleware=list(_middleware(settings, any_host=any_host)),
         lifespan=_lifespan(
-            readiness, threads, DueTimesUpkeep(database, settings.host_time_zone or None)
+            readiness,
+            threads,
+            upkeep,
+            DueTimesUpkeep(database, settings.host_time_zone or None),
         ),
     )
     # Every address is spelled out in the routes, with and without its slash.
@@ -91,6 +96,8 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         RateLimiter(settings, BucketStore(database)) if settings.has_rate_limits else None,
         IdempotencyKeys(database, settings),
         settings.host_time_zone or None,
+        upkeep.heartbeats,
+        settings.client_silent_after,
     )
     return app
 
@@ -110,12 +117,15 @@ class Application(Starlette):
 
 
 def _lifespan(
-    readiness: SchemaReadiness, threads: WorkerThreads, upkeep: DueTimesUpkeep
+    readiness: SchemaReadiness,
+    threads: WorkerThreads,
+    upkeep: Upkeep,
+    due_times: DueTimesUpkeep,
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         try:
-            async with readiness.opened(), upkeep.running():
+            async with readiness.opened(), upkeep.running(), due_times.running():
                 yield
         finally:
             threads.close()

@@ -12,7 +12,8 @@ from gateway.db.database import Database
 from gateway.db.transactions import Transaction
 from gateway.idempotency import IdempotencyKeys, KeyedRequest
 from gateway.rates.buckets import Account, RateLimiter
-from gateway.settings import DEFAULT_LIMIT, MAX_LIMIT, Dialect
+from gateway.settings import DEFAULT_LIMIT, MAX_LIMIT, SILENT_AFTER, Dialect
+from gateway.upkeep.heartbeats import Heartbeats
 
 _KEY_HEADER = idempotency.HEADER.lower()
 
@@ -58,6 +59,10 @@ class Context:
     """The request with its idempotency key, while it is served."""
     host_time_zone: str | None = None
     """The time zone of hosts whose own isn't known; None if theirs isn't known, either."""
+    heartbeats: Heartbeats | None = None
+    """Takes note of clients whose schedulers ask for their jobs, if anybody does."""
+    silent_after: int = SILENT_AFTER
+    """The seconds without a poll after which a client is silent."""
 
     def take_key(self, headers: Headers) -> None:
         """Take the idempotency key of a request that may have one."""
@@ -121,6 +126,8 @@ class Contexts:
     keys: IdempotencyKeys | None = None
     """None where requests have no idempotency keys."""
     host_time_zone: str | None = None
+    heartbeats: Heartbeats | None = None
+    silent_after: int = SILENT_AFTER
 
     async def open(
         self, headers: Headers, path: str, project_id: str | None = None, *, method: str = ""
@@ -153,4 +160,6 @@ class Contexts:
             ),
             keys=self.keys,
             host_time_zone=self.host_time_zone,
+            heartbeats=self.heartbeats,
+            silent_after=self.silent_after,
         )

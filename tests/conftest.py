@@ -15,13 +15,14 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway import demo, due_upkeep, migrations
+from gateway import demo, migrations
 from gateway.app import create_app
 from gateway.auth.identity import Identity
 from gateway.auth.policy import Policy
 from gateway.context import Context
 from gateway.db.database import Database
 from gateway.settings import Settings, load
+from gateway.upkeep import due_times
 from tests.support.apps import GraphQL, MakeClient, MakeContext, opened
 from tests.support.databases import OWN_SERVER, Cluster, Postgres, Server, Sqlite
 from tests.support.live import LiveGateway, live
@@ -30,7 +31,7 @@ from tests.support.recorder import QueryRecorder
 HOUSE = Path(__file__).parent / "house"
 
 # Tests write rows that no gateway would; those of its upkeep ask for it.
-due_upkeep.FIRST_SECONDS = 1e6
+due_times.FIRST_SECONDS = 1e6
 
 for variable in [name for name in os.environ if name.startswith("GATEWAY_")]:
     # The suite tests the defaults, and what it sets itself.

@@ -90,6 +90,11 @@ def bigint(**column: Any) -> Any:
     return Field(sa_type=sa.BigInteger, **column)
 
 
+def counter() -> Any:
+    """Return a column of a number that begins at 0."""
+    return Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
+
+
 def folded() -> Any:
     """Return the column of a row's names without their case; see `derivations`."""
     return Field(sa_type=_text, default=None)
@@ -159,6 +164,7 @@ class Job(SQLModel, table=True):
         sa.Index("ix_jobs_client", "project_id", "client_id", "description", "id"),
         sa.Index("ix_jobs_session", "project_id", "session_id", "description", "id"),
         sa.Index("ix_jobs_due", "project_id", "due_at", "id"),
+        sa.Index("ix_jobs_failures", "project_id", "failures_in_a_row", "id"),
     )
 
     project_id: str = text(ID_BYTES, primary_key=True)
@@ -207,6 +213,11 @@ class Job(SQLModel, table=True):
     due_zone: str | None = text(NAME_BYTES, default=None)
     # The version of the job that these are of: another gateway's writes leave them behind.
     due_version: int | None = bigint(default=None)
+    # Written by the database itself, as the job's runs are: see `catalogue/history.py`.
+    last_run_start: int | None = bigint(default=None)
+    last_success_start: int | None = bigint(default=None)
+    failures_in_a_row: int = counter()
+    failing_since: int | None = bigint(default=None)
 
 
 class Action(SQLModel, table=True):

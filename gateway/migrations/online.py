@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
-import gateway.catalogue.tables  # noqa: F401 - declares the tables
+import gateway.catalogue.history
+import gateway.catalogue.tables  # noqa: F401 - as the module before, declares tables
 from gateway.db.database import Database
 from gateway.errors import Unavailable
 

@@ -22,3 +22,21 @@ def _on_postgresql(_element: seconds_now, _compiler: Any, **_options: Any) -> st
 @compiles(seconds_now, "sqlite")
 def _on_sqlite(_element: seconds_now, _compiler: Any, **_options: Any) -> str:
     return "CAST(strftime('%s', 'now') AS INTEGER)"
+
+
+class epoch(GenericFunction[int]):  # noqa: N801 - as above
+    """A point in time as whole seconds since 1970."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(epoch)
+def _epoch_on_postgresql(element: epoch, compiler: Any, **options: Any) -> str:
+    moment = compiler.process(element.clauses, **options)
+    return f"CAST(floor(EXTRACT(EPOCH FROM {moment})) AS bigint)"
+
+
+@compiles(epoch, "sqlite")
+def _epoch_on_sqlite(element: epoch, compiler: Any, **options: Any) -> str:
+    return f"CAST(strftime('%s', {compiler.process(element.clauses, **options)}) AS INTEGER)"

@@ -11,12 +11,13 @@ from gateway.catalogue.vocabularies import (
     JobResult,
     JobStatus,
     NextRunBasis,
+    RunOutcome,
     ScheduleTrigger,
     ScheduleWarningCode,
 )
 
 _VOCABULARIES = (
-    *(BackupStatus, JobEvent, JobResult, JobStatus),
+    *(BackupStatus, JobEvent, JobResult, JobStatus, RunOutcome),
     *(NextRunBasis, ScheduleTrigger, ScheduleWarningCode),
 )
 
@@ -26,6 +27,7 @@ __all__ = [
     "JobResult",
     "JobStatus",
     "NextRunBasis",
+    "RunOutcome",
     "ScheduleTrigger",
     "ScheduleWarningCode",
 ]

@@ -22,6 +22,7 @@ from gateway.catalogue.vocabularies import (
     JobResult,
     JobStatus,
     NextRunBasis,
+    RunOutcome,
     ScheduleTrigger,
     ScheduleWarningCode,
     SessionOutcome,
@@ -42,7 +43,8 @@ def test_each_key_of_a_schedule_has_its_column() -> None:
 
 def test_each_word_has_a_description() -> None:
     vocabularies = (
-        *(JobStatus, JobResult, JobEvent, BackupStatus, SessionStatus, SessionOutcome),
+        *(JobStatus, JobResult, JobEvent, RunOutcome),
+        *(BackupStatus, SessionStatus, SessionOutcome),
         *(NextRunBasis, ScheduleTrigger, ScheduleWarningCode),
     )
     assert set(vocabularies) == set(Vocabulary.__subclasses__())

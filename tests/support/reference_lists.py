@@ -29,6 +29,8 @@ _COLUMNS = {
     ("Job", "nextRunAt"): "due_at",
     ("Job", "nextRunBasis"): "due_basis",
     ("JobSchedule", "currentPid"): "shown_pid",
+    ("Job", "lastRunAt"): "last_run_start",
+    ("Job", "lastSuccessAt"): "last_success_start",
 }
 _OWN_ORDERS = {
     "Action": ("id",),

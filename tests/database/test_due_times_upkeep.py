@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from gateway import due_upkeep
 from gateway.app import create_app
 from gateway.catalogue.tables import Job, columns, source
 from gateway.context import Context
 from gateway.db.database import Database
-from gateway.due_upkeep import DueTimesUpkeep
 from gateway.resolvers import clients, jobs
 from gateway.resolvers.clients import ClientDraft
 from gateway.resolvers.jobs import JobDraft
 from gateway.settings import Settings
+from gateway.upkeep import due_times
+from gateway.upkeep.due_times import DueTimesUpkeep
 from tests.support.apps import MakeContext, opened
 
 pytestmark = pytest.mark.anyio
@@ -121,8 +121,8 @@ async def test_a_gateway_does_it_while_it_serves(
 ) -> None:
     job = await made(ctx, **CRON)
     await written_by_an_older_gateway(ctx, job, due_at=None, due_version=None)
-    monkeypatch.setattr(due_upkeep, "FIRST_SECONDS", 0)
-    monkeypatch.setattr(due_upkeep, "SECONDS", 0.01)
+    monkeypatch.setattr(due_times, "FIRST_SECONDS", 0)
+    monkeypatch.setattr(due_times, "SECONDS", 0.01)
     async with opened(create_app(settings)):
         async with asyncio.timeout(30):
             while (await due(database, job))[0] is None:  # noqa: ASYNC110 - nobody tells
