@@ -175,6 +175,13 @@ IS_UNUSUAL = sa.func.coalesce(
 )
 """True for a run that took much longer or shorter than the usual runs before it."""
 
+_SHOWN_OF_LAST = (
+    COLUMNS.outcome,
+    DURATION.label("duration"),
+    # By which a page is sorted.
+    COLUMNS.started_at,
+    COLUMNS.id,
+)
 MAX_LAST = 100
 """How many runs of a job may be counted together."""
 
@@ -235,8 +242,7 @@ async def _last(
         raise BadInput(f"'last' must be between 1 and {MAX_LAST}, not {last}", field="last")
     runs = COLLECTION.all_projects if all_projects else COLLECTION
     page = PageRequest(COLLECTION.order, first=last)
-    select = (COLUMNS.outcome, DURATION.label("duration"), COLUMNS.started_at, COLUMNS.id)
-    pages = await runs.pages_by_parent(ctx, keys, OF_JOB, page, where, select)
+    pages = await runs.pages_by_parent(ctx, keys, OF_JOB, page, where, _SHOWN_OF_LAST)
     return {key: page.rows for key, page in pages.items()}
 
 
