@@ -55,7 +55,7 @@ def upgrade() -> None:
     series = ["project_id", "series", "chain_time", "calendar_time", "id"]
     op.create_index("ix_backups_series", "backups", series)
     restorability = ["project_id", "restorability", "calendar_time", "id"]
-    op.create_index("ix_backups_verdict", "backups", restorability)
+    op.create_index("ix_backups_restorability", "backups", restorability)
     op.create_index(
         "ix_backups_underived",
         "backups",
@@ -99,7 +99,7 @@ def downgrade() -> None:
     """Drop all of it."""
     op.drop_table("forgotten_backups")
     op.drop_table("series")
-    for name in ("ix_backups_underived", "ix_backups_verdict", "ix_backups_series"):
+    for name in ("ix_backups_underived", "ix_backups_restorability", "ix_backups_series"):
         op.drop_index(name, "backups")
     for name in COLUMNS:
         op.drop_column("backups", name)
