@@ -29,6 +29,7 @@ from gateway.schema.fields import (
     written,
 )
 from gateway.schema.filter_inputs import order_input, where_input
+from gateway.schema.global_ids import decode
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
@@ -230,7 +231,8 @@ class Query:
     @staticmethod
     async def deletion_impact(ctx: Context, ids: BackupIds) -> DeletionImpact | None:
         """Return what a deletion costs."""
-        backup_ids = [target(ctx, one, "Backup", "ids") for one in ids]
+        keys = [decode(one, "ids", "Backup")[1] for one in ids]
+        backup_ids = [backup_id for project, backup_id in keys if project == ctx.project_id]
         return cast("DeletionImpact", await impact.of_deletion(ctx, backup_ids))
 
 
