@@ -79,7 +79,7 @@ class CreateRestoreJobInput:
         default=None,
         description="The id of the client to run it; that of the backup if absent.",
     )
-    path: str | None = strawberry.field(
+    restore_path: str | None = strawberry.field(
         default=None,
         description="The path to restore files to; where they came from if absent.",
     )
@@ -120,13 +120,13 @@ class Query:
     @answered("The restore of a series to a moment; null if there is no such series.")
     @staticmethod
     async def restore_plan(
-        ctx: Context, series: SeriesId, at: At = None, path: Path = None
+        ctx: Context, series: SeriesId, at: At = None, restore_path: Path = None
     ) -> RestorePlan | None:
         """Return the plan of a restore."""
         _, (project_id, series_id) = decode(series, "series", "Series")
         if project_id != ctx.project_id:
             return None
-        return _shown(await restores.plan(ctx, series_id, at, path=path))
+        return _shown(await restores.plan(ctx, series_id, at, path=restore_path))
 
 
 @strawberry.type
@@ -151,7 +151,7 @@ class Mutation:
             series_id=target(ctx, input.series, "Series", "series") if input.series else None,
             at=input.at,
             client_id=input.client_id,
-            path=input.path,
+            path=input.restore_path,
             overwrite=input.overwrite,
             description=input.description,
             is_test=input.is_test,

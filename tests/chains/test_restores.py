@@ -92,7 +92,7 @@ async def host(graphql: GraphQL) -> str:
 
 async def test_a_backup_is_restored_by_a_job_that_starts(graphql: GraphQL, host: str) -> None:
     ids = [(await register(graphql, day, max_level=2, client_id=host))["id"] for day in range(1, 4)]
-    given = {"backup": ids[1], "path": "/srv/back", "isTest": True}
+    given = {"backup": ids[1], "restorePath": "/srv/back", "isTest": True}
     tried = (await asked(graphql, CREATE, {"input": given, "dryRun": True}))["createRestoreJob"]
     assert tried["job"] is None
     assert (await asked(graphql, "{ jobs { totalCount } }"))["jobs"]["totalCount"] == 0
@@ -124,7 +124,7 @@ async def test_what_is_not_known_is_restored_only_where_that_is_accepted(
 ) -> None:
     for day in range(1, 5):
         await register(graphql, day, always_level=1, client_id=host)
-    given = {"series": await series_id(graphql), "path": "/back"}
+    given = {"series": await series_id(graphql), "restorePath": "/back"}
     body = await graphql(CREATE, {"input": given})
     assert body["errors"][0]["extensions"]["code"] == "UNPROCESSABLE"
     made = await asked(graphql, CREATE, {"input": given | {"acceptsUnknown": True}})
@@ -160,7 +160,7 @@ async def test_every_mode_has_its_own_options(
         await asked(graphql, made, {"action": action})
         values["job_id"] = "saving"
     backup = await register(graphql, 2, **values | metadata)
-    given = {"backup": backup["id"], "path": "/back"}
+    given = {"backup": backup["id"], "restorePath": "/back"}
     plan = (await asked(graphql, CREATE, {"input": given}))["createRestoreJob"]["plan"]
     action = plan["freezerAction"]
     assert expected.items() <= action.items()
@@ -178,7 +178,7 @@ async def test_a_series_shows_its_last_test_that_succeeded(
     graphql: GraphQL, client: httpx.AsyncClient, host: str
 ) -> None:
     backup = await register(graphql, 2, max_level=1, client_id=host)
-    given = {"backup": backup["id"], "path": "/back", "isTest": True}
+    given = {"backup": backup["id"], "restorePath": "/back", "isTest": True}
     made = """mutation($input: CreateRestoreJobInput!) {
       createRestoreJob(input: $input) { job { jobId } } }"""
     job = (await asked(graphql, made, {"input": given}))["createRestoreJob"]["job"]["jobId"]
