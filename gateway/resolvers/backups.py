@@ -82,7 +82,7 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
     check_lengths(row)
     client_id = row.client_id
 
-    async def write(transaction: Transaction) -> None:
+    async def write(transaction: Transaction) -> Backup:
         actions: list[Any] = []
         if row.job_id is not None:
             job_key = {"project_id": ctx.project_id, "job_id": row.job_id}
@@ -92,9 +92,9 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
         await keeping.register(
             transaction, row, draft.metadata, actions, is_sqlite=ctx.db.is_sqlite
         )
+        return row
 
-    await writing.transact(ctx, write)
-    return row
+    return await writing.transact(ctx, write)
 
 
 async def update(

@@ -39,6 +39,7 @@ LITERALS: dict[str, list[str]] = {
     "String": ['"%s"', '"x"'],
     "DateTime": ['"1980-01-01T00:00:00Z"', '"2980-01-01T00:00:00Z"'],
     "BigInt": ["0"],
+    "Float": ["1.5"],
     "JSON": ['"%s"', "4711"],
 }
 """What is tried for a value of each type; a scalar that isn't here fails the test."""
