@@ -168,10 +168,11 @@ async def delete_expired(ctx: Context, series_id: str) -> int:
     """
     ctx.authorize("backups:delete")
 
-    async def write(transaction: Transaction) -> int:
+    async def write(transaction: Transaction) -> tuple[int]:
         own = await locking.lock_series(transaction, ctx.project_id, series_id)
         if own is None:
             raise NotFound(f"no series with the id '{series_id}' in this project", field="series")
-        return await keeping.delete_expired(transaction, own)
+        return (await keeping.delete_expired(transaction, own),)
 
-    return await writing.transact(ctx, write)
+    (count,) = await writing.transact(ctx, write)
+    return count
