@@ -23,6 +23,10 @@ NOT_YET = -1
 """The epoch seconds that v2 writes for a time yet to come."""
 NO_TIME = FIRST_SECOND - 1
 """The `calendar_time` of a backup without: before all others, as null sorts."""
+UNKNOWN, NOT_DERIVED = "UNKNOWN", "NOT_DERIVED"
+"""The verdict on a backup that has not been derived, and its reason."""
+UNDERIVED = "derived_version IS NULL OR derived_version <> version"
+"""The predicate of backups that are to be derived: an older gateway wrote them last."""
 
 
 class JSONText(sa.types.UserDefinedType[str]):
@@ -95,6 +99,18 @@ def counter() -> Any:
     return Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
 
 
+def partial_index(name: str, *names: str, where: str, unique: bool = False) -> sa.Index:
+    """Return an index of the rows for which a predicate holds."""
+    condition = sa.text(where)
+    return sa.Index(name, *names, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
+
+def word(default: str) -> Any:
+    """Return a column of a word, with the same default where an older gateway writes the row."""
+    server = {"server_default": sa.text(f"'{default}'")}
+    return Field(sa_type=_text, default=default, sa_column_kwargs=server)
+
+
 def folded() -> Any:
     """Return the column of a row's names without their case; see `derivations`."""
     return Field(sa_type=_text, default=None)
@@ -115,6 +131,15 @@ class Backup(SQLModel, table=True):
         sa.Index("ix_backups_job", "project_id", "job_id", "calendar_time", "id"),
         sa.Index("ix_backups_client", "project_id", "client_id", "calendar_time", "id"),
         sa.Index("ix_backups_hostname", "project_id", "hostname", "calendar_time", "id"),
+        sa.Index("ix_backups_series", "project_id", "series", "chain_time", "calendar_time", "id"),
+        sa.Index("ix_backups_restorability", "project_id", "restorability", "calendar_time", "id"),
+        sa.Index(
+            "ix_backups_underived",
+            "project_id",
+            "id",
+            sqlite_where=sa.text(UNDERIVED),
+            postgresql_where=sa.text(UNDERIVED),
+        ),
     )
 
     project_id: str = text(ID_BYTES, primary_key=True)
@@ -153,6 +178,19 @@ class Backup(SQLModel, table=True):
         sa_column_kwargs={"server_default": sa.text(str(NO_TIME))},
     )
     folded: str | None = folded()
+
+    # What `gateway/chains/` derives of the backups of the same series.
+    series: str | None = text(ID_BYTES, default=None)
+    policy: str | None = document(default=None, nullable=True)
+    chain_time: int | None = bigint(default=None)
+    chain_level: int | None = bigint(default=None)
+    level_source: str | None = text(NAME_BYTES, default=None)
+    restorability: str = word(UNKNOWN)
+    restorability_reason: str = word(NOT_DERIVED)
+    # What its series is after it, as the rules continue from it.
+    chain_state: str | None = document(default=None, nullable=True)
+    # The version of the row that these were derived of; another one, and none, is to be derived.
+    derived_version: int | None = None
 
 
 class Job(SQLModel, table=True):
@@ -277,13 +315,7 @@ class Client(SQLModel, table=True):
     __tablename__ = "clients"
     __table_args__ = (
         sa.Index("ix_clients_hostname", "project_id", "hostname", "id"),
-        sa.Index(
-            "ix_clients_central",
-            "id",
-            unique=True,
-            sqlite_where=sa.text("is_central"),
-            postgresql_where=sa.text("is_central"),
-        ),
+        partial_index("ix_clients_central", "id", where="is_central", unique=True),
     )
 
     project_id: str = text(ID_BYTES, primary_key=True)
@@ -334,53 +366,6 @@ class Session(SQLModel, table=True):
     updated_at: datetime = timestamp()
 
     folded: str | None = folded()
-
-
-class Revision(SQLModel, table=True):
-    """The revision of a project's catalogue: a random number that changes with every write."""
-
-    __tablename__ = "revisions"
-
-    project_id: str = text(ID_BYTES, primary_key=True)
-    revision: int = bigint()
-
-
-class RateBucket(SQLModel, table=True):
-    """The points that a project, or a user of it, has left: see `gateway/rates/`."""
-
-    __tablename__ = "rate_buckets"
-
-    project_id: str = text(ID_BYTES, primary_key=True)
-    user_id: str = text(ID_BYTES, primary_key=True)
-    """Empty for the bucket of the whole project."""
-    tokens: int = bigint()
-    """The millionths of points that are left for other leases."""
-    leased: int = bigint()
-    """The millionths of the last lease, for the statement that leased them to return."""
-    refilled_at: int = bigint()
-    """The time of the last lease, in microseconds since 1970."""
-
-
-class IdempotencyKey(SQLModel, table=True):
-    """The result of a write with an idempotency key: see `gateway/idempotency.py`."""
-
-    __tablename__ = "idempotency_keys"
-    __table_args__ = (
-        sa.Index("ix_idempotency_keys_time", "created_at"),
-        sa.Index("ix_idempotency_keys_project", "project_id", "created_at"),
-    )
-
-    project_id: str = text(ID_BYTES, primary_key=True)
-    user_id: str = text(ID_BYTES, primary_key=True)
-    key: str = text(ID_BYTES, primary_key=True)
-    field: int = Field(primary_key=True)
-    """The place of the mutation in its operation; 0 in REST."""
-    request: str = text(ID_BYTES)
-    """The hash of the request."""
-    result: str | None = document(default=None, nullable=True)
-    """The JSON that stands for the result; null only inside of the transaction."""
-    created_at: int = bigint()
-    """The time of the write, in microseconds since 1970."""
 
 
 def columns(table: type[SQLModel]) -> ReadOnlyColumnCollection[str, sa.Column[Any]]:

@@ -1,6 +1,7 @@
 """Backups in GraphQL."""
 
 from datetime import datetime
+from typing import Annotated, cast
 
 import strawberry
 from strawberry import Maybe
@@ -8,15 +9,31 @@ from strawberry import Maybe
 from gateway.catalogue.tables import Backup as Table
 from gateway.catalogue.tables import default_of
 from gateway.context import Context, ItemKey
-from gateway.resolvers import backups, clients, jobs
+from gateway.resolvers import backups, clients, impact, jobs, series
 from gateway.resolvers.backups import COLLECTION, COLUMNS, BackupDraft
 from gateway.schema.connections import connection
-from gateway.schema.enums import BackupStatus
-from gateway.schema.fields import Node, by_rest_id, column, mutation, node, to_one, written
+from gateway.schema.enums import (
+    BackupStatus,
+    LevelSource,
+    Restorability,
+    RestorabilityReason,
+)
+from gateway.schema.fields import (
+    Node,
+    answered,
+    by_rest_id,
+    column,
+    mutation,
+    node,
+    to_one,
+    written,
+)
 from gateway.schema.filter_inputs import order_input, where_input
+from gateway.schema.global_ids import decode
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
+    DeletionImpact,
     draft_of,
     given,
     key_of,
@@ -25,7 +42,12 @@ from gateway.schema.mutations import (
 from gateway.schema.scalars import JSON, BigInt
 
 
-@node(COLLECTION, key="backup_id", description="One backup, as the agent reported it.")
+@node(
+    COLLECTION,
+    key="backup_id",
+    description="One backup, as the agent reported it.",
+    in_series=COLUMNS.series,
+)
 class Backup(Node):
     """A view over a backup's row."""
 
@@ -77,6 +99,44 @@ class Backup(Node):
     created_at: datetime = column(COLUMNS.created_at, "The time of its registration.", sort=True)
     updated_at: datetime = column(COLUMNS.updated_at, "The time of its last change.", sort=True)
 
+    restorability: Restorability = column(
+        COLUMNS.restorability, "The verdict on its restore, by the agent's own rules.", sort=True
+    )
+    restorability_reason: RestorabilityReason = column(
+        COLUMNS.restorability_reason, "The reason of the verdict.", sort=True
+    )
+    chain_level: int | None = column(
+        COLUMNS.chain_level,
+        "Its level in its chain, from 0, as the agent chose it; null if that isn't known. Agents "
+        "of release 19 report 0 as every backup's `level`.",
+        sort=True,
+    )
+    level_source: LevelSource | None = column(
+        COLUMNS.level_source, "The source of `chainLevel`: the agent's report, or its rule."
+    )
+
+    chain = to_one(
+        "series.Chain",
+        series.CHAIN_OF,
+        "backup_id",
+        "The full backup that it needs, with all others that do; null if that isn't known.",
+    )
+    requires = connection(
+        "backups.Backup",
+        series.REQUIRED,
+        backups.search,
+        "The backups that its restore reads before it, in this order.",
+        owner=series.OF_OTHER,
+        key="backup_id",
+    )
+    dependents = connection(
+        "backups.Backup",
+        series.DEPENDENT,
+        backups.search,
+        "The backups that can't be restored without it.",
+        owner=series.OF_OTHER,
+        key="backup_id",
+    )
     job = to_one(
         "jobs.Job", jobs.COLLECTION, "job_id", "The job that made it; null if it was deleted."
     )
@@ -85,6 +145,13 @@ class Backup(Node):
         clients.COLLECTION,
         "client_id",
         "The client that was backed up; null if it is no longer registered.",
+    )
+    series = to_one(
+        "series.Series",
+        series.COLLECTION,
+        "in_series",
+        "The backups that it stands among: one restore chooses from them. Null if it has not been "
+        "worked out yet.",
     )
 
 
@@ -137,12 +204,36 @@ class BackupPayload:
     backup = written("backups.Backup", "The backup.")
 
 
+BackupIds = Annotated[
+    list[strawberry.ID],
+    strawberry.argument(description=f"Global ids of backups, at most {impact.MAX_IDS}."),
+]
+DryRun = Annotated[
+    bool,
+    strawberry.argument(description="Delete nothing, and only show the `impact` of it."),
+]
+Guard = Annotated[
+    bool,
+    strawberry.argument(
+        description="Refuse, with CONFLICT, a deletion that another restore point needs."
+    ),
+]
+
+
 @strawberry.type
 class Query:
     """The root fields for backups."""
 
     backups = connection("backups.Backup", COLLECTION, backups.search, "Backups, by name and time.")
     backup = by_rest_id("backups.Backup", COLLECTION, "backupId")
+
+    @answered("The cost of a deletion of these backups; unknown ones cost nothing.")
+    @staticmethod
+    async def deletion_impact(ctx: Context, ids: BackupIds) -> DeletionImpact | None:
+        """Return what a deletion costs."""
+        keys = [decode(one, "ids", "Backup")[1] for one in ids]
+        backup_ids = [backup_id for project, backup_id in keys if project == ctx.project_id]
+        return cast("DeletionImpact", await impact.of_deletion(ctx, backup_ids))
 
 
 @strawberry.type
@@ -170,7 +261,16 @@ class Mutation:
 
     @mutation("Delete a backup from the catalogue; its data stays in its storage.")
     @staticmethod
-    async def delete_backup(ctx: Context, input: DeleteInput) -> DeletePayload | None:
-        """Delete a backup."""
-        await backups.delete(ctx, target(ctx, input.id, "Backup"))
-        return DeletePayload(deleted_id=input.id)
+    async def delete_backup(
+        ctx: Context,
+        input: DeleteInput,
+        dry_run: DryRun = False,  # noqa: FBT002 - an argument of the schema
+        guard: Guard = False,  # noqa: FBT002 - as above
+    ) -> DeletePayload | None:
+        """Delete a backup, or tell what that would cost."""
+        backup_id = target(ctx, input.id, "Backup")
+        cost = await impact.of_deletion(ctx, [backup_id]) if dry_run else None
+        if not dry_run:
+            check = impact.check if guard else None
+            await backups.delete(ctx, backup_id, check=check)
+        return DeletePayload(deleted_id=input.id, impact=cast("DeletionImpact | None", cost))

@@ -15,24 +15,38 @@ from gateway.catalogue.vocabularies import (
     ScheduleTrigger,
     ScheduleWarningCode,
 )
-
-_VOCABULARIES = (
-    *(BackupStatus, JobEvent, JobResult, JobStatus, RunOutcome),
-    *(NextRunBasis, ScheduleTrigger, ScheduleWarningCode),
+from gateway.chains.vocabularies import (
+    ChainState,
+    LevelSource,
+    Restorability,
+    RestorabilityReason,
+    RestoreWarning,
+    RetentionWarning,
 )
 
 __all__ = [
     "BackupStatus",
+    "ChainState",
     "JobEvent",
     "JobResult",
     "JobStatus",
+    "LevelSource",
     "NextRunBasis",
+    "Restorability",
+    "RestorabilityReason",
+    "RestoreWarning",
+    "RetentionWarning",
     "RunOutcome",
     "ScheduleTrigger",
     "ScheduleWarningCode",
 ]
 
-for _vocabulary in _VOCABULARIES:
+for _vocabulary in (
+    *(BackupStatus, JobEvent, JobResult, JobStatus, RunOutcome),
+    *(NextRunBasis, ScheduleTrigger, ScheduleWarningCode),
+    *(ChainState, LevelSource, Restorability, RestorabilityReason, RestoreWarning),
+    RetentionWarning,
+):
     _enum: Any = strawberry.enum(_vocabulary, description=inspect.getdoc(_vocabulary))
     for _value in _enum.__strawberry_definition__.values:
         _value.description = _vocabulary[_value.name].description

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from gateway import idempotency
 from gateway.app import create_app
-from gateway.catalogue.tables import IdempotencyKey, columns, source
+from gateway.catalogue.bookkeeping_tables import IdempotencyKey
+from gateway.catalogue.tables import columns, source
 from gateway.db.database import Database
 from gateway.errors import Unavailable
 from gateway.settings import load
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.anyio
 KEY = {"Idempotency-Key": '"8e03978e-40d5-43dd-bc93-6894a57f9324"'}
 RUN = {"action": "backup", "mode": "fs", "backup_name": "n", "container": "c"}
 METADATA = {"backup_name": "n", "container": "c", "hostname": "h"}
+RESTORABLE = METADATA | {"time_stamp": 1_500_000_000, "max_level": 1}
 JOB = {"description": "j", "job_actions": [{"freezer_action": RUN}]}
 SCHEDULE = {"schedule_interval": "1 days"}
 SESSION = {"schedule": SCHEDULE, "session_tag": 0, "hold_off": 0}
@@ -71,6 +73,9 @@ MUTATIONS = {
         { outcome sessionTag session { version } }""",
     "endSession": """(input: {id: "@S", jobId: "@J", result: SUCCESS})
         { outcome sessionTag session { version status } }""",
+    "createRestoreJob": """(input: {backup: "@B", restorePath: "/r"})
+        { job { id version } plan { restorability } }""",
+    "deleteExpiredBackups": '(input: {series: "@E"}) { count }',
 }
 
 
@@ -83,12 +88,16 @@ async def items(client: httpx.AsyncClient) -> Mapping[str, str]:
     session = await client.post("/v2/p1/sessions/s", json=SESSION)
     assert session.status_code == 201
     assert (await client.put("/v2/p1/sessions/s/jobs/j")).status_code == 204
-    assert (await client.post("/v2/p1/backups", json=METADATA)).status_code == 201
-    query = """{ backups { nodes { id } } action(actionId: "a") { id } job(jobId: "j") { id }
+    assert (await client.post("/v2/p1/backups", json=RESTORABLE)).status_code == 201
+    query = """{ backups { nodes { id } } series { nodes { id } }
+        action(actionId: "a") { id } job(jobId: "j") { id }
         client(clientId: "c") { id } session(sessionId: "s") { id } }"""
     data = (await ask(client, query))["data"]
     (backup,) = data.pop("backups")["nodes"]
-    return {"@B": backup["id"]} | {f"@{name[0].upper()}": one["id"] for name, one in data.items()}
+    (series,) = data.pop("series")["nodes"]
+    return {"@B": backup["id"], "@E": series["id"]} | {
+        f"@{name[0].upper()}": one["id"] for name, one in data.items()
+    }
 
 
 async def send(client: httpx.AsyncClient, query: str, **headers: str) -> httpx.Response:

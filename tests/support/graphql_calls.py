@@ -26,10 +26,12 @@ from graphql import (
 
 from gateway.schema import create_schema
 from tests.support import tenants
-from tests.support.tenants import ALICE, BOB, PROJECTS, SECRET, item
+from tests.support.tenants import ALICE, BOB, PROJECTS, SECRET, item, series_of
 
 KINDS = (*tenants.KINDS, "run")
 ENTITIES = [kind.title() for kind in KINDS]
+NODES = [*ENTITIES, "Series", "Chain"]
+"""The types of items that have an id."""
 INNER = 6
 """How many values of an input are tried inside of another one."""
 
@@ -39,6 +41,7 @@ LITERALS: dict[str, list[str]] = {
     "String": ['"%s"', '"x"'],
     "DateTime": ['"1980-01-01T00:00:00Z"', '"2980-01-01T00:00:00Z"'],
     "BigInt": ["0"],
+    "Float": ["1.5"],
     "JSON": ['"%s"', "4711"],
 }
 """What is tried for a value of each type; a scalar that isn't here fails the test."""
@@ -123,6 +126,8 @@ class Tries:
         elif isinstance(type_, GraphQLInputObjectType):
             whole = name == "input" or type_.name.endswith("Where")
             yield from itertools.islice(self.inputs(type_), None if whole else INNER)
+        elif name == "series" and type_.name == "ID":
+            yield from (global_id("series", PROJECTS[one], series_of(one)) for one in self.users)
         elif type_.name == "ID" or name.removesuffix("Id") in KINDS:
             yield from self.ids(name)
         else:
@@ -178,10 +183,10 @@ def selection(type_: Any, depth: int, *, edges: bool = True, prefix: str = "") -
         # Fields of one name may be of several types.
         parts = [
             f"... on {name} {selection(SCHEMA.type_map[name], depth, prefix=f'{name}_')}"
-            for name in ENTITIES
+            for name in NODES
         ]
         return f"{{__typename {' '.join(parts)}}}"
-    inner = depth - (type_.name in ENTITIES)
+    inner = depth - (type_.name in NODES)
     parts = ["__typename"]
     for name, field in type_.fields.items():
         of = get_named_type(field.type)
@@ -191,7 +196,7 @@ def selection(type_: Any, depth: int, *, edges: bool = True, prefix: str = "") -
         elif name == "edges":
             if edges:
                 parts.append(f"edges {selection(of, min(inner, 1), edges=False)}")
-        elif inner > 0 or type_.name not in ENTITIES or of.name == "JobSchedule":
+        elif inner > 0 or type_.name not in NODES or of.name == "JobSchedule":
             few = "(first: 3)" if "first" in field.args else ""
             parts.append(f"{alias}{name}{few} {selection(of, inner, edges=False)}")
     return f"{{{' '.join(parts)}}}"
