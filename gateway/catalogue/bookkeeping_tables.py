@@ -3,7 +3,8 @@
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from gateway.catalogue.tables import ID_BYTES, bigint, document, text
+from gateway.catalogue.column_types import bigint, document, text
+from gateway.catalogue.tables import ID_BYTES
 
 
 class Revision(SQLModel, table=True):

@@ -10,7 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.catalogue.tables import NOT_YET, now
+from gateway.catalogue.column_types import now
+from gateway.catalogue.tables import NOT_YET
 from gateway.catalogue.timetables import GRACE, KEYS, UNREADABLE, Timetable, timetable
 from gateway.catalogue.vocabularies import JobEvent, JobStatus, NextRunBasis, ScheduleTrigger
 

@@ -15,7 +15,8 @@ The columns of a job that are named in `OF_JOB` follow its runs.
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
-from gateway.catalogue.tables import ID_BYTES, bigint, text
+from gateway.catalogue.column_types import bigint, text
+from gateway.catalogue.tables import ID_BYTES
 from gateway.catalogue.vocabularies import RunOutcome
 
 RUN_ID_BYTES = ID_BYTES + 13

@@ -3,17 +3,8 @@
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from gateway.catalogue.tables import (
-    ID_BYTES,
-    NAME_BYTES,
-    NO_TIME,
-    UNKNOWN,
-    bigint,
-    document,
-    partial_index,
-    text,
-    word,
-)
+from gateway.catalogue.column_types import bigint, document, partial_index, text, word
+from gateway.catalogue.tables import ID_BYTES, NAME_BYTES, NO_TIME, UNKNOWN
 
 
 class Series(SQLModel, table=True):

@@ -15,7 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns, now
+from gateway.catalogue.column_types import now
+from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns
 from gateway.chains import filling
 from gateway.db.database import Database
 from gateway.demo import documented

@@ -13,8 +13,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 from sqlmodel import SQLModel
 
+from gateway.catalogue.column_types import JSONText
 from gateway.catalogue.derivations import NAMES, fold
-from gateway.catalogue.tables import JSONText, columns
+from gateway.catalogue.tables import columns
 
 Column = sa.ColumnElement[Any]
 Bind = Callable[[Column, Any], Column]

@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue.tables import Job, JSONText, columns
+from gateway.catalogue.column_types import JSONText
+from gateway.catalogue.tables import Job, columns
 from gateway.db.revisions import visible_revision
 from gateway.db.rows import base_column
 from gateway.query.paging import LIMIT, PageRequest, Sort

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import Action, Job, JobAction, columns, new_id, now, source
+from gateway.catalogue.column_types import new_id, now
+from gateway.catalogue.tables import Action, Job, JobAction, columns, source
 from gateway.catalogue.vocabularies import CAPABILITY_OF
 from gateway.context import Context
 from gateway.db.rows import Row

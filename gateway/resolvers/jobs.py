@@ -11,21 +11,14 @@ import sqlalchemy as sa
 
 from gateway.catalogue import checks, history, json_values, projections
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import (
-    JOB_NAME_CHARACTERS,
-    Job,
-    JSONText,
-    columns,
-    default_of,
-    new_id,
-    source,
-)
+from gateway.catalogue.column_types import new_id
+from gateway.catalogue.tables import JOB_NAME_CHARACTERS, Job, columns, default_of, source
 from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
 from gateway.db.transactions import Transaction
 from gateway.errors import BadInput, OutdatedChoice, shown
 from gateway.query import filters
-from gateway.query.filters import AnyOf, RelatedCondition, Where, without_key
+from gateway.query.filters import AnyOf, RelatedCondition, Where
 from gateway.query.selects import CALLER
 from gateway.resolvers import (
     actions,
@@ -45,42 +38,6 @@ COLUMNS = columns(Job)
 COLLECTION = collection(Job, rules.JOBS, COLUMNS.description, COLUMNS.id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
 OF_SESSION = (COLUMNS.project_id, COLUMNS.session_id)
-
-# Correlated by name: in a subquery of a document filter, on SQLite, they would otherwise be about
-# any job.
-_RUN_BY_OTHER_PROJECT = sa.and_(
-    sa.exists()
-    .where(
-        clients.COLUMNS.id == COLUMNS.client_id,
-        clients.COLUMNS.is_central,
-        clients.COLUMNS.project_id != COLUMNS.project_id,
-    )
-    .correlate(source(Job)),
-    ~sa.exists()
-    .where(
-        clients.COLUMNS.id == COLUMNS.client_id,
-        clients.COLUMNS.project_id == COLUMNS.project_id,
-    )
-    .correlate(source(Job)),
-)
-"""The predicate of jobs run by another project's central client, whose processes are hidden."""
-
-CURRENT_PID = sa.case((_RUN_BY_OTHER_PROJECT, None), else_=COLUMNS.current_pid)
-"""The process that runs the job, or null if it is another project's."""
-SCHEDULE = sa.type_coerce(
-    sa.case(
-        (_RUN_BY_OTHER_PROJECT, without_key(COLUMNS.job_schedule, "current_pid")),
-        else_=COLUMNS.job_schedule,
-    ),
-    JSONText(),
-)
-"""The schedule's document, without the process if it is another project's."""
-
-LAST_RUN_ID, LAST_SUCCESS_ID = (
-    COLUMNS.id.concat(sa.literal_column("':'")).concat(sa.cast(start, sa.Text))
-    for start in (COLUMNS.last_run_start, COLUMNS.last_success_start)
-)
-"""The ids of these runs, as `catalogue/history.py` has them."""
 
 _ACTION_OF_JOB = sa.and_(
     job_actions.COLUMNS.project_id == COLUMNS.project_id,

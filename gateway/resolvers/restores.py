@@ -7,8 +7,9 @@ from typing import Any
 
 import orjson
 
+from gateway.catalogue.column_types import now
 from gateway.catalogue.series_tables import Restore
-from gateway.catalogue.tables import Job, now
+from gateway.catalogue.tables import Job
 from gateway.chains import restoring
 from gateway.chains.restoring import Member, Reading
 from gateway.chains.rules import SORTED, Media

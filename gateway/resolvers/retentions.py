@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.catalogue.tables import NO_TIME, now
+from gateway.catalogue.column_types import now
+from gateway.catalogue.tables import NO_TIME
 from gateway.chains import keeping, locking
 from gateway.chains.policies import Policy
 from gateway.chains.rules import SORTED, State, next_level

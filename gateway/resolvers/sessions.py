@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections, schedules
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import INT64, Job, Session, columns, default_of, new_id, now, source
+from gateway.catalogue.column_types import new_id, now
+from gateway.catalogue.tables import INT64, Job, Session, columns, default_of, source
 from gateway.catalogue.vocabularies import (
     JobEvent,
     JobResult,

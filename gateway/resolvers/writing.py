@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import columns, now, source
+from gateway.catalogue.column_types import now
+from gateway.catalogue.tables import columns, source
 from gateway.context import Context
 from gateway.db.counting import StatementCounter
 from gateway.db.transactions import Transaction

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from gateway.catalogue.vocabularies import CAPABILITIES
-from gateway.resolvers import actions, backups, clients, jobs, sessions
+from gateway.resolvers import actions, backups, clients, job_columns, jobs, sessions
 from gateway.rest_compat.representations import (
     Document,
     Formatted,
@@ -167,7 +167,7 @@ _JOB_19 = JOB.only(
 )
 
 # Only an admin or a service is shown the process of another project's client that runs a job.
-_SCHEDULE = jobs.SCHEDULE.label("job_schedule")
+_SCHEDULE = job_columns.SCHEDULE.label("job_schedule")
 _MEMBERS = JOB.only(*JOB.keys, job_schedule=_SCHEDULE)
 _MEMBERS_19 = _JOB_19.only(*_JOB_19.keys, job_schedule=_SCHEDULE)
 
@@ -204,7 +204,7 @@ JOBS = Resource(
     searchable={key: c for key, c in JOB.searchable().items() if key != "user_credentials"}
     | {"status": _J.status, "event": _J.event, "result": _J.result},
     open_documents=(_J.job_schedule,),
-    members_documents=(jobs.SCHEDULE,),
+    members_documents=(job_columns.SCHEDULE,),
     credentials=_J.user_credentials,
     projected=frozenset({"status", "event", "result"}),
     search=jobs.search,

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from gateway.catalogue.tables import JSONText
+from gateway.catalogue.column_types import JSONText
 from gateway.codegen import CodeNames, compile_function
 from gateway.db.rows import Converter, Row, make_row_class
 from gateway.query.filters import Where

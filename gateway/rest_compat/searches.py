@@ -7,7 +7,8 @@ from typing import Any
 
 from gateway.catalogue import json_values
 from gateway.catalogue.checks import integer
-from gateway.catalogue.tables import INT64, JSONText
+from gateway.catalogue.column_types import JSONText
+from gateway.catalogue.tables import INT64
 from gateway.errors import BadInput, shown
 from gateway.query.filters import (
     EXISTS,

@@ -10,7 +10,16 @@ from strawberry import Maybe
 from gateway.catalogue.tables import JOB_NAME_CHARACTERS, default_of
 from gateway.catalogue.tables import Job as Table
 from gateway.context import Context, ItemKey
-from gateway.resolvers import actions, backups, clients, job_actions, jobs, runs, sessions
+from gateway.resolvers import (
+    actions,
+    backups,
+    clients,
+    job_actions,
+    job_columns,
+    jobs,
+    runs,
+    sessions,
+)
 from gateway.resolvers.jobs import COLLECTION, COLUMNS, JobDraft
 from gateway.schema import next_runs
 from gateway.schema.actions import Action, ActionInput
@@ -88,8 +97,8 @@ def _last(about: str) -> Mapping[str, Any]:
     next_run_basis=hidden(COLUMNS.due_basis, NextRunBasis),
     due_zone=COLUMNS.due_zone,
     stored_schedule=COLUMNS.job_schedule,
-    last_run_id=jobs.LAST_RUN_ID,
-    last_success_id=jobs.LAST_SUCCESS_ID,
+    last_run_id=job_columns.LAST_RUN_ID,
+    last_success_id=job_columns.LAST_SUCCESS_ID,
 )
 class Job(Node):
     """A view over a job's row."""
@@ -146,7 +155,7 @@ class Job(Node):
         "How long its last successful runs took.",
         _last("How many successful runs are looked at"),
     )
-    schedule_document: JSON = column(jobs.SCHEDULE, "The whole schedule, as sent.")
+    schedule_document: JSON = column(job_columns.SCHEDULE, "The whole schedule, as sent.")
     version: int = column(COLUMNS.version, "The number of changes since it was created.")
     created_at: datetime = column(COLUMNS.created_at, "The time of its creation.", sort=True)
     updated_at: datetime = column(COLUMNS.updated_at, "The time of its last change.", sort=True)

@@ -11,8 +11,8 @@ import orjson
 import strawberry
 
 from gateway.catalogue import schedule_texts
+from gateway.catalogue.column_types import now
 from gateway.catalogue.schedule_texts import Warned, columns_of
-from gateway.catalogue.tables import now
 from gateway.catalogue.timetables import GRACE, KEYS, UNREADABLE, Timetable, timetable
 from gateway.catalogue.vocabularies import ScheduleTrigger as Trigger
 from gateway.errors import BadInput

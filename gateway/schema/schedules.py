@@ -8,7 +8,7 @@ import strawberry
 from strawberry import Maybe
 
 from gateway.catalogue.schedules import KEYS, ScheduleKey
-from gateway.resolvers import jobs
+from gateway.resolvers import job_columns, jobs
 from gateway.schema import enums  # noqa: F401 - declares the vocabularies as enums
 from gateway.schema.fields import column, fragment
 from gateway.schema.filter_inputs import where_input
@@ -23,7 +23,7 @@ def _declare(name: str, types: dict[str, Any], fields: dict[str, Any], **others:
 
 
 def _column(key: ScheduleKey) -> Any:
-    shown = jobs.CURRENT_PID if key.key == "current_pid" else jobs.COLUMNS[key.key]
+    shown = job_columns.CURRENT_PID if key.key == "current_pid" else jobs.COLUMNS[key.key]
     # Status, result and event are filtered by in the job itself.
     is_filtered = key.type in {str, int, datetime}
     return column(shown, key.description, sort=key.type is datetime, is_filtered=is_filtered)

@@ -8,8 +8,9 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.catalogue.column_types import JSONText
 from gateway.catalogue.history import ClientHeartbeat
-from gateway.catalogue.tables import Client, JSONText, columns, source
+from gateway.catalogue.tables import Client, columns, source
 from gateway.db.database import Database
 from gateway.errors import GatewayError
 

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gateway.catalogue import history
+from gateway.catalogue.column_types import new_id
 from gateway.catalogue.history import Run
-from gateway.catalogue.tables import Job, columns, new_id
+from gateway.catalogue.tables import Job, columns
 from gateway.catalogue.vocabularies import JobEvent
 from gateway.context import Context
 from gateway.resolvers import jobs, sessions

@@ -17,8 +17,9 @@ from sqlmodel import SQLModel
 from gateway import demo
 from gateway.catalogue import checks, history, projections
 from gateway.catalogue.checks import check_lengths
+from gateway.catalogue.column_types import now
 from gateway.catalogue.history import Run
-from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns, now
+from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns
 from gateway.catalogue.vocabularies import (
     ACTIONS,
     CAPABILITY_OF,

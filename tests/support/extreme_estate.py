@@ -8,15 +8,14 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.catalogue import history, schedules
+from gateway.catalogue.column_types import JSONText, UTCDateTime
 from gateway.catalogue.tables import (
     Action,
     Backup,
     Client,
     Job,
     JobAction,
-    JSONText,
     Session,
-    UTCDateTime,
     columns,
     max_bytes_of,
 )

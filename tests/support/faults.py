@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.auth.policy import Policy
-from gateway.catalogue.tables import UTCDateTime
+from gateway.catalogue.column_types import UTCDateTime
 from gateway.db.database import Database
 from gateway.errors import Unavailable
 from gateway.resolvers.clients import Clients

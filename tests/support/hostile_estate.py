@@ -12,16 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway.catalogue import history
-from gateway.catalogue.tables import (
-    Action,
-    Backup,
-    Client,
-    Job,
-    JobAction,
-    Session,
-    UTCDateTime,
-    columns,
-)
+from gateway.catalogue.column_types import UTCDateTime
+from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns
 from gateway.db.database import Database
 from tests.support.cron import due_columns
 from tests.support.graphql_documents import Known
