@@ -1,6 +1,6 @@
 """The tables of what has happened: the runs of jobs, and the polls of clients.
 
-The database itself writes runs, by the triggers of revision 0006, as jobs are written. A row of
+The database itself writes runs, by the triggers of revision 0007, as jobs are written. A row of
 `runs` is what the writes of its job say of the run that began at their `time_started`, in whatever
 order they arrive, twice, or not at all:
 

@@ -351,6 +351,28 @@ class RateBucket(SQLModel, table=True):
     """The time of the last lease, in microseconds since 1970."""
 
 
+class IdempotencyKey(SQLModel, table=True):
+    """The result of a write with an idempotency key: see `gateway/idempotency.py`."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (
+        sa.Index("ix_idempotency_keys_time", "created_at"),
+        sa.Index("ix_idempotency_keys_project", "project_id", "created_at"),
+    )
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    user_id: str = text(ID_BYTES, primary_key=True)
+    key: str = text(ID_BYTES, primary_key=True)
+    field: int = Field(primary_key=True)
+    """The place of the mutation in its operation; 0 in REST."""
+    request: str = text(ID_BYTES)
+    """The hash of the request."""
+    result: str | None = document(default=None, nullable=True)
+    """The JSON that stands for the result; null only inside of the transaction."""
+    created_at: int = bigint()
+    """The time of the write, in microseconds since 1970."""
+
+
 def columns(table: type[SQLModel]) -> ReadOnlyColumnCollection[str, sa.Column[Any]]:
     """Return a table's columns, for building statements: `columns(Backup).time_stamp > 0`."""
     return source(table).c

@@ -69,14 +69,14 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
     check_lengths(row)
     needs_client = row.client_id is None and row.job_id is not None
 
-    async def write(transaction: Transaction) -> None:
+    async def write(transaction: Transaction) -> Backup:
         if needs_client:
             job_key = {"project_id": ctx.project_id, "job_id": row.job_id}
             row.client_id = await transaction.scalar(_CLIENT_OF_JOB, job_key)
         await transaction.insert(row)
+        return row
 
-    await writing.transact(ctx, write)
-    return row
+    return await writing.transact(ctx, write)
 
 
 async def update(

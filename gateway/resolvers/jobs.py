@@ -126,13 +126,13 @@ async def create(ctx: Context, draft: JobDraft) -> Job:
     await _assign_client_and_trust(ctx, row)
     conflict_message = f"a job with the id '{row.id}', or one of its actions, exists already"
 
-    async def write(transaction: Transaction) -> None:
+    async def write(transaction: Transaction) -> Job:
         await transaction.insert(row)
         await job_actions.assign(ctx, transaction, row, draft.actions)
+        return row
 
     async with trusts.revoke_on_failure(ctx, row.trust_id):
-        await writing.transact(ctx, write, conflict_message=conflict_message)
-    return row
+        return await writing.transact(ctx, write, conflict_message=conflict_message)
 
 
 async def replace(

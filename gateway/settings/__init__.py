@@ -20,6 +20,7 @@ from gateway.settings.deadlines import DeadlineSettings
 from gateway.settings.graphql import GraphQLSettings
 from gateway.settings.history import SILENT_AFTER as SILENT_AFTER
 from gateway.settings.history import HistorySettings
+from gateway.settings.idempotency import IdempotencySettings
 from gateway.settings.keystone import KeystoneSettings
 from gateway.settings.parts import Names
 from gateway.settings.rates import RateSettings
@@ -52,6 +53,7 @@ class Settings(
     RateSettings,
     HistorySettings,
     DeadlineSettings,
+    IdempotencySettings,
     ShutdownSettings,
 ):
     """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.

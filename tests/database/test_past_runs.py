@@ -36,7 +36,7 @@ async def older(server: Server) -> AsyncIterator[Database]:
     """Return a database of a gateway that records no runs."""
     url = await server.create()
     database = Database(load(database_url=url))
-    await migrations.upgrade(database, "0005")
+    await migrations.upgrade(database, "0006")
     yield database
     await database.close()
     await server.drop(url)

@@ -5,8 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
@@ -15,7 +15,7 @@ LAST_SECOND = 253_402_300_799
 BATCH = 1000
 
 _KEYS = "SELECT project_id, id FROM jobs {after} ORDER BY project_id, id LIMIT 1 OFFSET {offset}"
-# As revision 0006 has it of a job that is inserted; the database then counts the runs.
+# As revision 0007 has it of a job that is inserted; the database then counts the runs.
 _FILL = f"""
 INSERT INTO runs (
   project_id, id, job_id, client_id, session_id, session_tag, outcome, started_at, ended_at,
@@ -43,7 +43,7 @@ _UNTIL = "(project_id, id) <= (:until_project, :until_id)"
 
 
 def upgrade() -> None:
-    """Record the runs that revision 0006 found in the jobs, in batches."""
+    """Record the runs that revision 0007 found in the jobs, in batches."""
     connection = op.get_bind()
     types = [
         sa.bindparam(f"{end}_{part}", type_=sa.Text())

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -119,7 +119,7 @@ COUNT_ABORTED = f"""
 
 
 def upgrade() -> None:
-    """Create the table and the columns, and have the database write them; 0007 fills them in."""
+    """Create the table and the columns, and have the database write them; 0008 fills them in."""
     op.create_table(
         "runs",
         _text("project_id"),
