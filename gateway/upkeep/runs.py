@@ -10,8 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from gateway.catalogue.bookkeeping_tables import Revision
 from gateway.catalogue.history import ClientHeartbeat, Run
-from gateway.catalogue.tables import Client, Job, Revision, columns, source
+from gateway.catalogue.tables import Client, Job, columns, source
 from gateway.catalogue.vocabularies import RunOutcome
 from gateway.db.database import Database
 from gateway.settings import Settings

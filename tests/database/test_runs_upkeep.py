@@ -7,8 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.catalogue import history
+from gateway.catalogue.bookkeeping_tables import Revision
 from gateway.catalogue.history import ClientHeartbeat, Run
-from gateway.catalogue.tables import Job, Revision, columns
+from gateway.catalogue.tables import Job, columns
 from gateway.context import Context
 from gateway.db.database import Database
 from gateway.resolvers import clients, jobs
