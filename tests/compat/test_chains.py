@@ -34,7 +34,7 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
     "endless": {"incremental": True},
     "max": {"incremental": True, "max_level": 2},
     "always": {"incremental": True, "always_level": 2},
-    "restart": {"incremental": True, "always_level": 1, "restart_always_level": 3},
+    "restart": {"incremental": True, "always_level": 1, "restart_always_level": 3.5},
     "kept": {"incremental": True, "max_level": 1, "remove_older_than": 4.5},
     "failing": {"incremental": True, "max_level": 3},
     "remote": {"incremental": True, "always_level": 2},
@@ -54,6 +54,9 @@ class Series:
     place: dict[str, object]
     options: dict[str, Any]
     links: list[Link] = field(default_factory=list)
+    """What there is."""
+    made: list[Link] = field(default_factory=list)
+    """What there was."""
 
     @property
     def storage(self) -> str:
@@ -74,6 +77,7 @@ class Series:
         )
         assert (made.chain, made.time, made.level) == new
         self.links.append(made)
+        self.made.append(made)
         if "remove_older_than" in self.options:
             self.shrink(agent_rules.cutoff(made.time, older_than=self.options["remove_older_than"]))
         return made
@@ -191,6 +195,7 @@ def test_a_level_is_made_again_and_again(estate: Estate) -> None:
     levels = {name: [link.level for link in series.links] for name, series in estate.series.items()}
     assert levels["endless"] == list(range(len(NIGHTS)))
     assert levels["always"] == levels["remote"] == [0, 1, 2, 2, 2, 2, 2, 2]
+    assert levels["restart"] == [0, 1, 1, 1, 1, 0, 1, 1]
     assert levels["max"] == [0, 1, 2, 0, 1, 2, 0, 1]
     # The night that failed took no level.
     assert levels["failing"] == [0, 1, 2, 3, 0, 1, 2]
@@ -244,3 +249,42 @@ def test_days_that_are_false_are_none(keystone: Keystone, estate: Estate, tmp_pa
     # Everything goes, also what has just been made.
     assert agent(keystone, tmp_path, options | {"remove_older_than": False}) == 0
     assert stored.links() == set()
+
+
+TOLD = """
+query ($name: String!) {
+  backups(first: 100, where: {backupName: {eq: $name}}, orderBy: {field: TIME_STAMP}) {
+    nodes {
+      backupId level chainLevel levelSource restorability restorabilityReason
+      chain { chainId }
+      requires { nodes { backupId } }
+      series { seriesId }
+    }
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_catalogue_tells_what_the_folder_does(estate: Estate, name: str) -> None:
+    series = estate.series[name]
+    told = estate.catalogue.ask(TOLD, name=name)["backups"]["nodes"]
+    assert len(told) == len(series.made)
+    assert len({backup["series"]["seriesId"] for backup in told}) == 1
+    ids = {link.time: backup["backupId"] for link, backup in zip(series.made, told, strict=True)}
+    chains = agent_rules.folder(series.links)
+    for link, backup in zip(series.made, told, strict=True):
+        assert backup["level"] == 0
+        assert (backup["chainLevel"], backup["chain"]) == (
+            link.level,
+            {"chainId": ids[link.chain]},
+        ), backup
+        if link not in series.links:
+            assert backup["restorability"] == "EXPIRED", backup
+            continue
+        verdict = agent_rules.verdict(chains, link, series.storage)
+        assert backup["restorability"] == verdict, backup
+        if verdict == "RESTORABLE":
+            (read,) = agent_rules.possible_restores(chains, link.time, series.storage)
+            required = [found["backupId"] for found in backup["requires"]["nodes"]]
+            assert required == [ids[step.time] for step in read.steps[:-1]]
