@@ -19,6 +19,7 @@ from gateway import __version__, demo, migrations, protocol, settings
 from gateway.app import create_app
 from gateway.auth import policy as rules
 from gateway.auth.threads import WorkerThreads
+from gateway.chains import filling
 from gateway.cli import schema
 from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
@@ -164,9 +165,17 @@ def db_upgrade(config: Config = None) -> None:
     """Upgrade the database's schema to this version of the gateway, if it is older.
 
     Safe to run on several machines at once, and while an earlier version serves. If it is
-    interrupted, run it again.
+    interrupted, run it again. In the end, the chains of backups that an earlier version registered
+    are worked out; gateways serve meanwhile, and know less of these backups.
     """
-    state = run_on_database(load_settings(config), migrations.upgrade)
+
+    async def upgrade(database: Database) -> migrations.State:
+        state = await migrations.upgrade(database)
+        if state.is_current:
+            await filling.fill(database, lambda what, count: typer.echo(f"{count} {what}"))
+        return state
+
+    state = run_on_database(load_settings(config), upgrade)
     typer.echo(state)
     raise typer.Exit(0 if state.is_current else 1)
 
@@ -311,6 +320,8 @@ async def _ready(database: Database) -> None:
     state = await migrations.prepare(database)
     if not state.is_servable:
         fail(str(state), code=1)
+    if database.is_sqlite:
+        await filling.fill(database)
 
 
 async def _ready_if_it_answers(database: Database) -> None:

@@ -14,6 +14,7 @@ from gateway import __version__, playground
 from gateway.auth.identity import Authenticator, Headers, Identity, NoAuthenticator
 from gateway.auth.policy import Policy
 from gateway.auth.threads import WorkerThreads
+from gateway.chains import filling
 from gateway.context import Contexts, Trusts
 from gateway.db.database import Database
 from gateway.draining import Draining
@@ -104,10 +105,12 @@ def _lifespan(
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
+        filler = asyncio.create_task(filling.keep_filled(readiness.database))
         try:
             async with readiness.opened():
                 yield
         finally:
+            filler.cancel()
             threads.close()
 
     return lifespan

@@ -23,6 +23,10 @@ NOT_YET = -1
 """The epoch seconds that v2 writes for a time yet to come."""
 NO_TIME = FIRST_SECOND - 1
 """The `calendar_time` of a backup without: before all others, as null sorts."""
+UNKNOWN, NOT_DERIVED = "UNKNOWN", "NOT_DERIVED"
+"""The restorability of a backup that has not been derived, and the reason."""
+UNDERIVED = "derived_version IS NULL OR derived_version <> version"
+"""The predicate of backups that are to be derived: an older gateway wrote them last."""
 
 
 class JSONText(sa.types.UserDefinedType[str]):
@@ -90,6 +94,12 @@ def bigint(**column: Any) -> Any:
     return Field(sa_type=sa.BigInteger, **column)
 
 
+def word(default: str) -> Any:
+    """Return a column of a word, with the same default where an older gateway writes the row."""
+    server = {"server_default": sa.text(f"'{default}'")}
+    return Field(sa_type=_text, default=default, sa_column_kwargs=server)
+
+
 def folded() -> Any:
     """Return the column of a row's names without their case; see `derivations`."""
     return Field(sa_type=_text, default=None)
@@ -110,6 +120,15 @@ class Backup(SQLModel, table=True):
         sa.Index("ix_backups_job", "project_id", "job_id", "calendar_time", "id"),
         sa.Index("ix_backups_client", "project_id", "client_id", "calendar_time", "id"),
         sa.Index("ix_backups_hostname", "project_id", "hostname", "calendar_time", "id"),
+        sa.Index("ix_backups_series", "project_id", "series", "chain_time", "calendar_time", "id"),
+        sa.Index("ix_backups_restorability", "project_id", "restorability", "calendar_time", "id"),
+        sa.Index(
+            "ix_backups_underived",
+            "project_id",
+            "id",
+            sqlite_where=sa.text(UNDERIVED),
+            postgresql_where=sa.text(UNDERIVED),
+        ),
     )
 
     project_id: str = text(ID_BYTES, primary_key=True)
@@ -148,6 +167,74 @@ class Backup(SQLModel, table=True):
         sa_column_kwargs={"server_default": sa.text(str(NO_TIME))},
     )
     folded: str | None = folded()
+
+    # What `gateway/chains/` derives of the backups of the same series.
+    series: str | None = text(ID_BYTES, default=None)
+    policy: str | None = document(default=None, nullable=True)
+    chain_time: int | None = bigint(default=None)
+    chain_level: int | None = bigint(default=None)
+    level_source: str | None = text(NAME_BYTES, default=None)
+    restorability: str = word(UNKNOWN)
+    restorability_reason: str = word(NOT_DERIVED)
+    # What its series is after it, as the rules continue from it.
+    chain_state: str | None = document(default=None, nullable=True)
+    # The version of the row that these were derived of; another one, and none, is to be derived.
+    derived_version: int | None = None
+
+
+class Series(SQLModel, table=True):
+    """A series of backups: those of one thing in one place, which one restore chooses from."""
+
+    __tablename__ = "series"
+    __table_args__ = (
+        sa.Index("ix_series_name", "project_id", "hostname", "backup_name", "id"),
+        sa.Index("ix_series_newest", "project_id", "newest_time", "id"),
+        sa.Index(
+            "ix_series_stale",
+            "project_id",
+            "id",
+            sqlite_where=sa.text("is_stale"),
+            postgresql_where=sa.text("is_stale"),
+        ),
+    )
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    id: str = text(ID_BYTES, primary_key=True)
+    media: str = text(NAME_BYTES)
+    storage: str | None = text(NAME_BYTES, default=None)
+    # The server of an ssh storage.
+    target: str | None = text(NAME_BYTES, default=None)
+    container: str | None = text(NAME_BYTES, default=None)
+    engine: str | None = text(NAME_BYTES, default=None)
+    hostname: str | None = text(NAME_BYTES, default=None)
+    backup_name: str | None = text(NAME_BYTES, default=None)
+    # The instance, image or volume that it is of.
+    resource: str | None = text(NAME_BYTES, default=None)
+
+    newest_time: int = bigint()
+    # The verdict on its newest backup.
+    restorability: str = word(UNKNOWN)
+    # True if its agent tells levels.
+    is_told: bool = False
+    # Chains whose full backup is of this time, or before, have been removed by a retention.
+    removed_time: int = bigint(default=NO_TIME)
+    # The newest time of a backup that was deleted from the catalogue, or `NO_TIME`.
+    forgotten_time: int = bigint(default=NO_TIME)
+    # True until all its backups have been derived from the first on.
+    is_stale: bool = False
+
+
+class ForgottenBackup(SQLModel, table=True):
+    """A backup that was deleted from the catalogue, whose data others of its chain may need."""
+
+    __tablename__ = "forgotten_backups"
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    series: str = text(ID_BYTES, primary_key=True)
+    calendar_time: int = Field(sa_type=sa.BigInteger, primary_key=True)
+    status: str = text(NAME_BYTES)
+    policy: str | None = document(default=None, nullable=True)
+    chain_state: str | None = document(default=None, nullable=True)
 
 
 class Job(SQLModel, table=True):

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns, now
+from gateway.chains import filling
 from gateway.db.database import Database
 from gateway.demo import documented
 from gateway.demo.documented import PROJECT as EXAMPLES
@@ -68,6 +69,8 @@ async def load(database: Database) -> Summary:
             added[table] = set()
             for values in values_of:
                 added[table].update(row[:2] for row in await transaction.rows(statement, values))
+        for project_id in (EXAMPLES, *plan["projects"]):
+            await filling.fill_in(transaction, project_id, is_sqlite=database.is_sqlite)
     return Summary(
         clients=len(added[Client]),
         sessions=len(added[Session]),

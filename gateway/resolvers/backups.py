@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import Backup, Job, columns, default_of
+from gateway.catalogue.tables import Action, Backup, Job, JobAction, columns, default_of, source
 from gateway.catalogue.vocabularies import BackupStatus
+from gateway.chains import keeping
 from gateway.context import Context
 from gateway.db.transactions import Transaction
 from gateway.query import filters
@@ -26,10 +27,21 @@ COLLECTION = collection(Backup, rules.BACKUPS, COLUMNS.backup_name, COLUMNS.sort
 OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
 
-_JOBS = columns(Job)
-_CLIENT_OF_JOB = sa.select(_JOBS.client_id).where(
-    _JOBS.project_id == CALLER, _JOBS.id == sa.bindparam("job_id")
+_JOBS, _STEPS, _ACTIONS = columns(Job), columns(JobAction), columns(Action)
+_STEP = sa.and_(_STEPS.project_id == _JOBS.project_id, _STEPS.job_id == _JOBS.id)
+_BACKING_UP = sa.and_(
+    _ACTIONS.project_id == _STEPS.project_id,
+    _ACTIONS.id == _STEPS.action_id,
+    _ACTIONS.action == sa.literal_column("'backup'"),
 )
+_OF_JOB = (
+    sa.select(_JOBS.client_id, _ACTIONS.freezer_action)
+    .select_from(
+        source(Job).outerjoin(source(JobAction), _STEP).outerjoin(source(Action), _BACKING_UP)
+    )
+    .where(_JOBS.project_id == CALLER, _JOBS.id == sa.bindparam("job_id"))
+)
+"""The client of a job, and each of its actions that backs up."""
 
 
 @dataclass
@@ -49,7 +61,8 @@ class BackupDraft:
 async def create(ctx: Context, draft: BackupDraft) -> Backup:
     """Register a backup under a new id, and return its row.
 
-    Agents report the job but not the client: without one, the backup gets the job's. Raises
+    Agents report the job but not the client: without one, the backup gets the job's. The policy of
+    the job's action is recorded with it, so that later edits don't change its chain. Raises
     BadInput for metadata without a required key, or with a value of a wrong type.
     """
     ctx.authorize("backups:create")
@@ -67,13 +80,18 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
         | projections.backup(draft.metadata, draft.status),
     )
     check_lengths(row)
-    needs_client = row.client_id is None and row.job_id is not None
+    client_id = row.client_id
 
     async def write(transaction: Transaction) -> None:
-        if needs_client:
+        actions: list[Any] = []
+        if row.job_id is not None:
             job_key = {"project_id": ctx.project_id, "job_id": row.job_id}
-            row.client_id = await transaction.scalar(_CLIENT_OF_JOB, job_key)
-        await transaction.insert(row)
+            found = await transaction.rows(_OF_JOB, job_key)
+            row.client_id = client_id or (found[0].client_id if found else None)
+            actions = [orjson.loads(one.freezer_action) for one in found if one.freezer_action]
+        await keeping.register(
+            transaction, row, draft.metadata, actions, is_sqlite=ctx.db.is_sqlite
+        )
 
     await writing.transact(ctx, write)
     return row
@@ -95,18 +113,18 @@ async def update(
     ctx.authorize("backups:update")
 
     async def write(transaction: Transaction) -> Backup:
+        series = await keeping.lock(transaction, ctx.project_id, backup_id)
         row = await get_for_update(ctx, transaction, Backup, backup_id, expected_version)
         metadata = orjson.loads(row.backup_metadata)
         ids = {k: v for k, v in changes.get("ids", {}).items() if v != getattr(row, k)}
         if ids or "metadata" in changes:
             patch = ids | checks.mapping("metadata", changes.get("metadata", {}))
             metadata = json_values.merge_patch(metadata, patch)
-        await update_row(
-            transaction,
-            row,
-            backup_metadata=json_values.dump(metadata, what="the metadata"),
-            **projections.backup(metadata, changes.get("status", row.status)),
-        )
+        values = projections.backup(metadata, changes.get("status", row.status))
+        values["backup_metadata"] = json_values.dump(metadata, what="the metadata")
+        change = keeping.change(row, metadata, values)
+        await update_row(transaction, row, **values | change.columns)
+        await keeping.follow(transaction, series, row, change, is_sqlite=ctx.db.is_sqlite)
         return row
 
     return await writing.transact(ctx, write)
@@ -115,7 +133,13 @@ async def update(
 async def delete(ctx: Context, backup_id: str, *, expected_version: int | None = None) -> None:
     """Delete the record of a backup, not its data. Raises NotFound and StaleVersion."""
     ctx.authorize("backups:delete")
-    await writing.delete(ctx, Backup, backup_id, expected_version)
+
+    async def write(transaction: Transaction) -> None:
+        series = await keeping.lock(transaction, ctx.project_id, backup_id)
+        row = await get_for_update(ctx, transaction, Backup, backup_id, expected_version)
+        await keeping.forget(transaction, series, row, is_sqlite=ctx.db.is_sqlite)
+
+    await writing.transact(ctx, write)
 
 
 def search(text: str) -> Where:

@@ -1,7 +1,7 @@
 """Writing rows, for every resolver: transactions, and locking, updating, replacing and deleting.
 
 So that no two transactions wait for one another, each locks rows in the same order: sessions, jobs,
-actions; of each kind in the order of the ids.
+actions, series, backups; of each kind in the order of the ids.
 """
 
 import asyncio

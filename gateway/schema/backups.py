@@ -8,10 +8,15 @@ from strawberry import Maybe
 from gateway.catalogue.tables import Backup as Table
 from gateway.catalogue.tables import default_of
 from gateway.context import Context, ItemKey
-from gateway.resolvers import backups, clients, jobs
+from gateway.resolvers import backups, clients, jobs, series
 from gateway.resolvers.backups import COLLECTION, COLUMNS, BackupDraft
 from gateway.schema.connections import connection
-from gateway.schema.enums import BackupStatus
+from gateway.schema.enums import (
+    BackupStatus,
+    LevelSource,
+    Restorability,
+    RestorabilityReason,
+)
 from gateway.schema.fields import Node, by_rest_id, column, mutation, node, to_one, written
 from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.mutations import (
@@ -25,7 +30,12 @@ from gateway.schema.mutations import (
 from gateway.schema.scalars import JSON, BigInt
 
 
-@node(COLLECTION, key="backup_id", description="One backup, as the agent reported it.")
+@node(
+    COLLECTION,
+    key="backup_id",
+    description="One backup, as the agent reported it.",
+    in_series=COLUMNS.series,
+)
 class Backup(Node):
     """A view over a backup's row."""
 
@@ -77,6 +87,44 @@ class Backup(Node):
     created_at: datetime = column(COLUMNS.created_at, "The time of its registration.", sort=True)
     updated_at: datetime = column(COLUMNS.updated_at, "The time of its last change.", sort=True)
 
+    restorability: Restorability = column(
+        COLUMNS.restorability, "The verdict on its restore, by the agent's own rules.", sort=True
+    )
+    restorability_reason: RestorabilityReason = column(
+        COLUMNS.restorability_reason, "The reason of the verdict.", sort=True
+    )
+    chain_level: int | None = column(
+        COLUMNS.chain_level,
+        "Its level in its chain, from 0, as the agent chose it; null if that isn't known. Agents "
+        "of release 19 report 0 as every backup's `level`.",
+        sort=True,
+    )
+    level_source: LevelSource | None = column(
+        COLUMNS.level_source, "The source of `chainLevel`: the agent's report, or its rule."
+    )
+
+    chain = to_one(
+        "series.Chain",
+        series.CHAIN_OF,
+        "backup_id",
+        "The full backup that it needs, with all others that do; null if that isn't known.",
+    )
+    requires = connection(
+        "backups.Backup",
+        series.REQUIRED,
+        backups.search,
+        "The backups that its restore reads before it, in this order.",
+        owner=series.OF_OTHER,
+        key="backup_id",
+    )
+    dependents = connection(
+        "backups.Backup",
+        series.DEPENDENT,
+        backups.search,
+        "The backups that can't be restored without it.",
+        owner=series.OF_OTHER,
+        key="backup_id",
+    )
     job = to_one(
         "jobs.Job", jobs.COLLECTION, "job_id", "The job that made it; null if it was deleted."
     )
@@ -85,6 +133,13 @@ class Backup(Node):
         clients.COLLECTION,
         "client_id",
         "The client that was backed up; null if it is no longer registered.",
+    )
+    series = to_one(
+        "series.Series",
+        series.COLLECTION,
+        "in_series",
+        "The backups that it stands among: one restore chooses from them. Null if it has not been "
+        "worked out yet.",
     )
 
 

@@ -6,10 +6,28 @@ from typing import Any
 import strawberry
 
 from gateway.catalogue.vocabularies import BackupStatus, JobEvent, JobResult, JobStatus
+from gateway.chains.vocabularies import (
+    ChainState,
+    LevelSource,
+    Restorability,
+    RestorabilityReason,
+)
 
-__all__ = ["BackupStatus", "JobEvent", "JobResult", "JobStatus"]
+__all__ = [
+    "BackupStatus",
+    "ChainState",
+    "JobEvent",
+    "JobResult",
+    "JobStatus",
+    "LevelSource",
+    "Restorability",
+    "RestorabilityReason",
+]
 
-for _vocabulary in (BackupStatus, JobEvent, JobResult, JobStatus):
+for _vocabulary in (
+    *(BackupStatus, JobEvent, JobResult, JobStatus),
+    *(ChainState, LevelSource, Restorability, RestorabilityReason),
+):
     _enum: Any = strawberry.enum(_vocabulary, description=inspect.getdoc(_vocabulary))
     for _value in _enum.__strawberry_definition__.values:
         _value.description = _vocabulary[_value.name].description

@@ -1,0 +1,386 @@
+"""Keeping chains with the backups: what is derived is written in the row's own transaction.
+
+A series' row is locked before its backups, by whoever writes one of them. So appends to one series
+wait for one another, and each continues from what the last one has left.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.catalogue.derivations import calendar_time
+from gateway.catalogue.tables import NO_TIME, UNKNOWN, Backup, ForgottenBackup, source
+from gateway.catalogue.tables import Series as Table
+from gateway.catalogue.vocabularies import BackupStatus
+from gateway.chains import policies
+from gateway.chains.derivation import (
+    FORGOTTEN,
+    NEWEST,
+    OWN,
+    SERIES,
+    SeriesRow,
+    derive,
+    derived_columns,
+    has_cinder_backup,
+    supersede,
+)
+from gateway.chains.places import Place, place_of
+from gateway.chains.policies import NEVER_INCREMENTAL, Policy
+from gateway.chains.rules import Entry, State, advance, expired, removed_by
+from gateway.chains.vocabularies import Restorability
+from gateway.db.rows import Row
+from gateway.db.transactions import Transaction
+
+Document = Mapping[str, Any]
+
+MAX_LEVEL = 100_000
+"""No agent makes chains of so many levels: a level beyond isn't one."""
+_HELD = frozenset({BackupStatus.AVAILABLE, BackupStatus.DELETING, BackupStatus.DELETED})
+"""The statuses of backups that have, or had, a level in the storage."""
+_PLACE = (
+    "media",
+    "storage",
+    "target",
+    "container",
+    "engine",
+    "hostname",
+    "backup_name",
+    "resource",
+)
+_STANDS = (
+    SERIES.newest_time,
+    SERIES.restorability,
+    SERIES.is_told,
+    SERIES.removed_time,
+    SERIES.forgotten_time,
+    SERIES.is_stale,
+)
+
+
+def _entering(insert: Any) -> Any:
+    statement = insert(source(Table)).values(
+        **{name: sa.bindparam(name) for name in ("project_id", "id", *_PLACE, "newest_time")},
+        restorability=UNKNOWN,
+        is_told=False,
+        removed_time=NO_TIME,
+        forgotten_time=NO_TIME,
+        is_stale=False,
+    )
+    new = statement.excluded.newest_time
+    newest = sa.case((new > SERIES.newest_time, new), else_=SERIES.newest_time)
+    return statement.on_conflict_do_update(
+        index_elements=[SERIES.project_id, SERIES.id], set_={"newest_time": newest}
+    ).returning(*_STANDS)
+
+
+_ENTER = {True: _entering(sqlite.insert), False: _entering(postgresql.insert)}
+"""Locks the series of a backup, and creates it if it is the first; by `is_sqlite`."""
+_FORGET = {
+    is_sqlite: insert(source(ForgottenBackup)).on_conflict_do_nothing()
+    for is_sqlite, insert in ((True, sqlite.insert), (False, postgresql.insert))
+}
+_LOCKED = sa.select(SERIES.id, *(SERIES[name] for name in _PLACE), *_STANDS).with_for_update()
+_LOCK = _LOCKED.where(
+    SERIES.project_id == sa.bindparam("project_id"),
+    SERIES.id
+    == sa.select(OWN.series)
+    .where(OWN.project_id == sa.bindparam("project_id"), OWN.id == sa.bindparam("id"))
+    .scalar_subquery(),
+)
+_LOCK_ONE = _LOCKED.where(
+    SERIES.project_id == sa.bindparam("project_id"), SERIES.id == sa.bindparam("id")
+)
+_OF_SERIES = (
+    OWN.project_id == sa.bindparam("project_id"),
+    OWN.series == sa.bindparam("series"),
+)
+_TOLD = (
+    sa.select(OWN.id)
+    .where(*_OF_SERIES, OWN.level > 0, OWN.level < sa.literal_column(str(MAX_LEVEL)))
+    .limit(1)
+)
+_ANY = sa.select(OWN.id).where(*_OF_SERIES).limit(1)
+_OF_FORGOTTEN = (
+    FORGOTTEN.project_id == sa.bindparam("project_id"),
+    FORGOTTEN.series == sa.bindparam("series"),
+)
+_REMEMBER = sa.delete(source(ForgottenBackup)).where(
+    *_OF_FORGOTTEN, FORGOTTEN.calendar_time == sa.bindparam("time", None, sa.BigInteger)
+)
+_CLEAR = sa.delete(source(ForgottenBackup)).where(*_OF_FORGOTTEN)
+_CLEAR_BEFORE = _CLEAR.where(FORGOTTEN.calendar_time < sa.bindparam("time", None, sa.BigInteger))
+_OLDEST = (
+    sa.select(OWN.calendar_time, OWN.chain_time, OWN.chain_level)
+    .where(*_OF_SERIES, OWN.chain_time.is_not(None))
+    .order_by(OWN.chain_time, OWN.calendar_time, OWN.id)
+    .limit(1)
+)
+_DROP = sa.delete(source(Table)).where(
+    SERIES.project_id == sa.bindparam("project_id"), SERIES.id == sa.bindparam("series")
+)
+
+
+async def register(
+    transaction: Transaction,
+    row: Backup,
+    metadata: Document,
+    actions: Sequence[Document],
+    *,
+    is_sqlite: bool,
+) -> None:
+    """Insert a new backup, with all that is derived of it and of others by it.
+
+    `actions` are the `freezer_action`s of its job that back up. Raises the driver's errors.
+    """
+    place = place_of(row, metadata)
+    action = policies.choose(actions, metadata)
+    known = None if action is None else policies.of_action(action)
+    policy = policies.of_backup(place.media, metadata, known)
+    row.series, row.policy = place.id, None if policy is None else policy.dump()
+    row.derived_version = row.version
+    entry = _entry(row, policy, metadata)
+    series = await enter(transaction, row.project_id, place, entry.time, is_sqlite=is_sqlite)
+    if not series.is_stale and await _append(transaction, series, row, entry):
+        return
+    row.chain_time = entry.time
+    await transaction.insert(row)
+    await _settle(transaction, series, entry, entry.time)
+
+
+async def _append(transaction: Transaction, series: SeriesRow, row: Backup, entry: Entry) -> bool:
+    """Insert a backup that is the newest of its series, or no part of a chain; else return False.
+
+    It costs one look-up, and for most backups nothing else.
+    """
+    state, media = State(), series.place.rules(is_told=series.is_told)
+    in_chain = entry.time != NO_TIME and media.media != "cindernative"
+    if in_chain:
+        newest = await transaction.rows(NEWEST, series.key)
+        last = newest[0].calendar_time if newest else NO_TIME
+        is_newest = entry.time > max(last, series.forgotten_time)
+        if not is_newest or series.forgotten_time > last or _begins_to_tell(series, entry):
+            return False
+        if newest:
+            state = State.load(newest[0].chain_state)
+    step = advance(state, entry, media)
+    if step.supersedes is not None:
+        await supersede(transaction, series, step.verdict, step.supersedes)
+    before = replace(series)
+    if in_chain:
+        await series.expire(transaction, removed_by(entry))
+    verdict = expired(step.verdict, series.removed_time)
+    for name, value in derived_columns(verdict, step.state).items():
+        setattr(row, name, value)
+    await transaction.insert(row)
+    if series.newest_time <= entry.time:
+        series.restorability = verdict.restorability.value
+    if series != before:
+        await series.write(transaction)
+    return True
+
+
+async def lock(transaction: Transaction, project_id: str, backup_id: str) -> SeriesRow | None:
+    """Lock the series of a backup, which is to be locked next; None for one without.
+
+    Raises the driver's errors.
+    """
+    rows = await transaction.rows(_LOCK, {"project_id": project_id, "id": backup_id})
+    return _stored(project_id, rows)
+
+
+async def lock_series(
+    transaction: Transaction, project_id: str, series_id: str
+) -> SeriesRow | None:
+    """Lock the series of this id; None for none. Raises the driver's errors."""
+    rows = await transaction.rows(_LOCK_ONE, {"project_id": project_id, "id": series_id})
+    return _stored(project_id, rows)
+
+
+def _stored(project_id: str, rows: Sequence[Row]) -> SeriesRow | None:
+    if not rows:
+        return None
+    place = Place(**{name: getattr(rows[0], name) or "" for name in _PLACE})
+    return _standing(project_id, place, rows[0])
+
+
+async def derive_all(transaction: Transaction, series: SeriesRow) -> None:
+    """Derive a series from its first backup on; drop one that has none.
+
+    Raises the driver's errors.
+    """
+    if await transaction.rows(_ANY, series.key):
+        series.is_told = bool(await transaction.rows(_TOLD, series.key))
+        await derive(transaction, series)
+    else:
+        await _drop(transaction, series)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of a backup: what the rules saw of it before, and will see of it then."""
+
+    place: Place
+    before: Entry
+    entry: Entry
+    columns: dict[str, Any]
+    """The columns to be written with it."""
+    is_due: bool
+    """True if its series is to be derived."""
+
+
+def change(row: Backup, metadata: Document, values: Mapping[str, Any]) -> Change:
+    """Return the change of a stored backup to this metadata, and these values of columns."""
+    after = SimpleNamespace(**{**vars(row), **values})
+    place = place_of(after, metadata)
+    stored = Policy.load(row.policy)
+    policy = policies.of_backup(place.media, metadata, stored)
+    columns = {
+        "series": place.id,
+        "policy": None if policy is None else policy.dump(),
+        "derived_version": row.version + 1,
+    }
+    before = _entry(row, stored, orjson.loads(row.backup_metadata))
+    entry = _entry(after, policy, metadata)
+    if place.id != row.series or entry.time != before.time:
+        columns["chain_time"] = entry.time
+    is_due = before != entry or row.derived_version != row.version
+    return Change(place, before, entry, columns, is_due)
+
+
+async def follow(
+    transaction: Transaction,
+    series: SeriesRow | None,
+    row: Backup,
+    made: Change,
+    *,
+    is_sqlite: bool,
+) -> None:
+    """Derive what a change of a backup, which has been written, means for its series.
+
+    Raises the driver's errors.
+    """
+    before, entry = made.before, made.entry
+    if series is not None and series.place.id == made.place.id:
+        if made.is_due:
+            since, until = sorted((before.time, entry.time))
+            await _settle(transaction, series, entry, since, until)
+        return
+    new = await enter(transaction, row.project_id, made.place, entry.time, is_sqlite=is_sqlite)
+    await _settle(transaction, new, entry, entry.time)
+    if series is not None:
+        await _leave(transaction, series, before)
+
+
+async def forget(
+    transaction: Transaction, series: SeriesRow | None, row: Backup, *, is_sqlite: bool
+) -> None:
+    """Delete a backup, and remember of it what others of its chain depend on.
+
+    Raises the driver's errors.
+    """
+    await transaction.delete(row)
+    if series is None:
+        return
+    policy = Policy.load(row.policy)
+    entry = _entry(row, policy, {})
+    holds_data = row.status in _HELD and row.restorability != Restorability.EXPIRED
+    may_be_needed = series.place.media not in NEVER_INCREMENTAL | {"cindernative"}
+    if holds_data and may_be_needed and not series.is_told and entry.time != NO_TIME:
+        values = {
+            "project_id": row.project_id,
+            "series": series.place.id,
+            "calendar_time": entry.time,
+            "status": row.status,
+            "policy": row.policy,
+            "chain_state": row.chain_state,
+        }
+        await transaction.execute_many(_FORGET[is_sqlite], [values])
+        series.forgotten_time = max(series.forgotten_time, entry.time)
+    await _leave(transaction, series, entry)
+
+
+async def _leave(transaction: Transaction, series: SeriesRow, entry: Entry) -> None:
+    """Derive a series that a backup has left; drop it if that was the last one."""
+    if not await transaction.rows(_ANY, series.key):
+        await _drop(transaction, series)
+        return
+    since: int | None = entry.time
+    if series.is_told and _is_told(entry) and not await transaction.rows(_TOLD, series.key):
+        series.is_told, since = False, None
+    if not series.is_stale and (entry.time != NO_TIME or since is None):
+        await derive(transaction, series, since)
+    if series.forgotten_time != NO_TIME:
+        await _tidy(transaction, series)
+
+
+async def _drop(transaction: Transaction, series: SeriesRow) -> None:
+    await transaction.execute_many(_CLEAR, [series.key])
+    await transaction.execute_many(_DROP, [series.key])
+
+
+async def _tidy(transaction: Transaction, series: SeriesRow) -> None:
+    """Drop what is remembered of backups before the first one, if that needs none of them."""
+    for oldest in await transaction.rows(_OLDEST, series.key):
+        if oldest.chain_level == 0:
+            before = {"time": oldest.calendar_time}
+            await transaction.execute_many(_CLEAR_BEFORE, [series.key | before])
+
+
+async def _settle(
+    transaction: Transaction,
+    series: SeriesRow,
+    entry: Entry,
+    since: int,
+    until: int | None = None,
+) -> None:
+    """Derive a series of which a backup was added or changed, between these times."""
+    if series.is_stale:
+        return
+    if entry.status == BackupStatus.AVAILABLE and series.forgotten_time >= entry.time:
+        await transaction.execute_many(_REMEMBER, [series.key | {"time": entry.time}])
+    if _begins_to_tell(series, entry):
+        series.is_told = True
+        await derive(transaction, series, None)
+    elif series.is_told and not await transaction.rows(_TOLD, series.key):
+        series.is_told = False
+        await derive(transaction, series, None)
+    else:
+        await derive(transaction, series, since, until)
+
+
+def _begins_to_tell(series: SeriesRow, entry: Entry) -> bool:
+    return not series.is_told and _is_told(entry)
+
+
+def _is_told(entry: Entry) -> bool:
+    """Return True if a backup tells its level: agents of release 19 report each as 0."""
+    return entry.reported is not None and 0 < entry.reported < MAX_LEVEL
+
+
+def _entry(row: Any, policy: Policy | None, metadata: Document) -> Entry:
+    time = calendar_time(row.time_stamp)
+    return Entry(time, row.status, row.level, policy, has_cinder_backup(metadata))
+
+
+def _standing(project_id: str, place: Place, row: Row) -> SeriesRow:
+    return SeriesRow(
+        project_id, place, **{column.key: getattr(row, column.key) for column in _STANDS}
+    )
+
+
+async def enter(
+    transaction: Transaction, project_id: str, place: Place, time: int, *, is_sqlite: bool
+) -> SeriesRow:
+    """Lock the series of a place, a new one if need be, and return it.
+
+    `time` is that of a backup of it. Raises the driver's errors.
+    """
+    values = {name: getattr(place, name) or None for name in ("id", *_PLACE)}
+    key = {"project_id": project_id, "newest_time": time}
+    (row,) = await transaction.rows(_ENTER[is_sqlite], values | key)
+    return _standing(project_id, place, row)

@@ -1,0 +1,108 @@
+"""Series: the backups that one restore chooses from, and how they are told from others.
+
+The agent keeps a backup under its storage, container, engine, and the name made of host and backup
+name; for instances and images, a resource's id follows. Cinder's volumes have their own places.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from gateway.chains.rules import SORTED, Media
+
+Document = Mapping[str, Any]
+
+OWN_MEDIA = frozenset({"nova", "cinder", "cindernative", "cinderbrick", "glance"})
+"""The media, beside files, that a mode may be."""
+_RESOURCES = {
+    "nova": "nova_inst_id",
+    "glance": "glance_image_id",
+    "cinder": "cinder_vol_id",
+    "cindernative": "cindernative_vol_id",
+}
+_FOLDERS = {"rsyncv2": "rsync"}
+"""The engines that keep their backups in another one's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of a series: all backups that have it are of the same series."""
+
+    media: str
+    storage: str
+    target: str
+    """The server of an ssh storage; the agent tells none of others."""
+    container: str
+    engine: str
+    hostname: str
+    backup_name: str
+    resource: str
+    """The id of the instance, image or volume; empty for none."""
+
+    @property
+    def id(self) -> str:
+        """The id of the series: 32 hexadecimal characters, the same in any catalogue."""
+        # The agent joins the two names like this: other two may be the same one.
+        name = f"{self.hostname}_{self.backup_name}"
+        text = orjson.dumps(
+            [
+                self.media,
+                self.storage,
+                self.target,
+                self.container,
+                self.engine,
+                name,
+                self.resource,
+            ]
+        )
+        return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+    def rules(self, *, is_told: bool) -> Media:
+        """Return what the rules of the series depend on."""
+        is_incremental = self.media not in {"nova", "glance", "cinder", "cindernative"}
+        return Media(
+            self.media,
+            self.storage in SORTED,
+            self.storage == "local",
+            is_told and is_incremental,
+        )
+
+
+def media_of(metadata: Document, mode: str | None) -> str:
+    """Return the agent's `backup_media` of a backup."""
+    media = metadata.get("backup_media") or mode
+    return media if isinstance(media, str) and media in OWN_MEDIA else "fs"
+
+
+def place_of(row: Any, metadata: Document) -> Place:
+    """Return the place of a backup, by its row's columns and its metadata."""
+    media = media_of(metadata, row.mode)
+    engine = row.engine or "tar"
+    resource = _text(metadata, _RESOURCES[media]) if media in _RESOURCES else ""
+    hostname, backup_name = row.hostname or "", row.backup_name
+    storage, container = row.storage or "swift", row.container or ""
+    if media == "cindernative" and resource:
+        return Place(media, "cinder", "", "", "", "", "", resource)
+    if media == "cinder" and resource:
+        # Its folder has neither the host's nor the backup's name.
+        engine, hostname, backup_name = "", "", ""
+    target = _server(metadata) if storage == "ssh" else ""
+    engine = _FOLDERS.get(engine, engine)
+    return Place(media, storage, target, container, engine, hostname, backup_name, resource)
+
+
+def _server(metadata: Document) -> str:
+    host, port = _text(metadata, "ssh_host"), _text(metadata, "ssh_port")
+    return f"{host}:{port or 22}" if host else ""
+
+
+def _text(metadata: Document, key: str) -> str:
+    value = metadata.get(key)
+    return (
+        str(value)
+        if isinstance(value, (str, int)) and not isinstance(value, bool) and value
+        else ""
+    )

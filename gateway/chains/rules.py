@@ -1,0 +1,375 @@
+"""freezer-agent's rules as a fold: from a series' backups, in the order of time, to verdicts.
+
+The agent chooses the level of a backup by what the storage lists (`Storage.previous_backup`), and
+restores by what it lists then (`get_latest_level_zero_increments`, `BackupEngine.restore`). `State`
+is what the storage holds of a series at a moment, as far as the catalogue tells; `advance` is the
+next backup.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
+from typing import Any, NamedTuple, Self
+
+import orjson
+
+from gateway.catalogue.tables import NO_TIME
+from gateway.catalogue.vocabularies import BackupStatus
+from gateway.chains.policies import Policy
+from gateway.chains.vocabularies import LevelSource, Restorability, RestorabilityReason
+
+Reason = RestorabilityReason
+
+DAY = 86_400
+SORTED = frozenset({"ssh", "ftp", "ftps"})
+"""The storages whose listings the agent sorts; those of the others have no order."""
+NEVER = NO_TIME
+"""A time before all others."""
+
+
+class Media(NamedTuple):
+    """The facts of a series that its rules depend on."""
+
+    media: str
+    """The agent's `backup_media`: `fs`, `nova`, `cinder`, `glance` and others of Cinder."""
+    is_sorted: bool
+    """True if the agent sorts the listings of its storage."""
+    is_local: bool
+    is_told: bool
+    """True if the agent tells levels: one of the series is not 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A backup of a series, as far as the rules depend on it."""
+
+    time: int
+    """The agent's time stamp, or `NO_TIME`."""
+    status: str
+    reported: int | None = None
+    policy: Policy | None = None
+    """The policy by which the agent chose its level; None: unknown."""
+    has_cinder_backup: bool = False
+    is_forgotten: bool = False
+    """True for one that was deleted from the catalogue, whose data may exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is derived of one backup."""
+
+    chain: int
+    """The time of its chain's full backup; that of its own, or of the chain before, if unknown."""
+    level: int | None
+    source: LevelSource | None
+    restorability: Restorability
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the storage holds of a series at a moment, as far as the catalogue tells."""
+
+    chain: int | None = None
+    """The time of the newest full backup; None for an empty storage."""
+    level: int | None = None
+    """The highest level of the newest chain; None: unknown."""
+    since: int = NEVER
+    """The time of the first backup of this level in the chain."""
+    last: int = NEVER
+    """The time of the newest backup that counts."""
+    removed: int = NEVER
+    """Chains whose full backup is of this time, or before, have been removed."""
+    broken_above: int | None = None
+    """The level above which the chain's backups need something whose data was deleted."""
+    doubted_above: int | None = None
+    """The level above which nobody knows what the chain's backups need, for this reason:"""
+    doubt: Reason | None = None
+    levels: tuple[tuple[int, int], ...] = ()
+    """Of told levels: each that is there, with the time of its newest backup."""
+
+    def dump(self) -> str:
+        """Return the state as JSON, the same text for the same state."""
+        return orjson.dumps(astuple(self)).decode()
+
+    @classmethod
+    def load(cls, text: str | None) -> Self:
+        """Return the state of what `dump` returned; the state of no backup for None."""
+        if text is None:
+            return cls()
+        values: dict[str, Any] = dict(zip(cls.__slots__, orjson.loads(text), strict=True))
+        values["doubt"] = values["doubt"] and Reason(values["doubt"])
+        values["levels"] = tuple((level, at) for level, at in values["levels"])
+        return cls(**values)
+
+
+class Step(NamedTuple):
+    """The effect of one more backup."""
+
+    state: State
+    verdict: Verdict
+    supersedes: int | None = None
+    """The time of the backup of the same chain and level that can't be chosen any more."""
+
+
+def advance(state: State, entry: Entry, media: Media) -> Step:
+    """Return what a series is after its next backup, which is later than all before."""
+    if entry.time == NO_TIME:
+        return Step(state, _verdict(NO_TIME, None, Restorability.UNKNOWN, Reason.NO_TIME))
+    if media.media == "cindernative":
+        return Step(state, _of_cinder(entry))
+    if state.chain is not None and state.removed >= state.chain:
+        state = State(removed=state.removed)
+    if entry.status == BackupStatus.CREATING:
+        return Step(state, _unfinished(state, entry, Restorability.IN_PROGRESS, Reason.CREATING))
+    if entry.status == BackupStatus.ERROR:
+        failed = _unfinished(state, entry, Restorability.FAILED, Reason.HAS_FAILED)
+        return Step(_doubting(state, Reason.FAILED_BEFORE, media), failed)
+    step = _told(state, entry, media) if media.is_told else _derived(state, entry, media)
+    return step._replace(state=_after_removal(step.state, entry))
+
+
+def removed_by(entry: Entry) -> int:
+    """Return the time up to which full backups' chains were removed with this backup."""
+    if entry.policy is None or entry.status != BackupStatus.AVAILABLE:
+        return NEVER
+    return entry.policy.removed_at(entry.time)
+
+
+def _after_removal(state: State, entry: Entry) -> State:
+    removed = removed_by(entry)
+    return replace(state, removed=removed) if removed > state.removed else state
+
+
+def _verdict(
+    chain: int,
+    level: int | None,
+    restorability: Restorability,
+    reason: Reason,
+    source: LevelSource | None = None,
+) -> Verdict:
+    return Verdict(chain, level, source, restorability, reason)
+
+
+def _of_cinder(entry: Entry) -> Verdict:
+    """Return the verdict on a backup that Cinder itself holds, and finds by its own id."""
+    fixed = _FIXED.get(entry.status)
+    if fixed is None and entry.has_cinder_backup:
+        fixed = Restorability.RESTORABLE, Reason.CINDER_BACKUP
+    return _verdict(
+        entry.time, None, *(fixed or (Restorability.UNKNOWN, Reason.NO_CINDER_BACKUP_ID))
+    )
+
+
+_FIXED: Mapping[str, tuple[Restorability, Reason]] = {
+    BackupStatus.CREATING: (Restorability.IN_PROGRESS, Reason.CREATING),
+    BackupStatus.ERROR: (Restorability.FAILED, Reason.HAS_FAILED),
+    BackupStatus.DELETING: (Restorability.FAILED, Reason.DATA_DELETED),
+    BackupStatus.DELETED: (Restorability.FAILED, Reason.DATA_DELETED),
+}
+
+
+def _unfinished(
+    state: State, entry: Entry, restorability: Restorability, reason: Reason
+) -> Verdict:
+    """Return the verdict on a backup that takes no level: the agent has left no metadata of it."""
+    chain = entry.time if state.chain is None else state.chain
+    return _verdict(chain, None, restorability, reason)
+
+
+def _doubting(state: State, reason: Reason, media: Media) -> State:
+    """Return the state after a backup that failed, but might have left a level."""
+    if media.is_told or state.level is None or state.doubted_above is not None:
+        return state
+    return replace(state, doubted_above=state.level, doubt=reason)
+
+
+# Where levels aren't told
+
+
+def next_level(policy: Policy, state: State, now: int, *, is_sorted: bool) -> int | None:
+    """Return the level that the agent gives a backup now; None if that depends on an order.
+
+    This is `Storage.previous_backup` of freezer 19.
+    """
+    if not policy.incremental or state.chain is None:
+        return 0
+    restart = policy.restart_always_level
+    newest_restarts = bool(restart) and now > state.last + restart * DAY
+    highest = state.level
+    if highest is None:
+        return 0 if newest_restarts else None
+    is_full = policy.max_level and policy.max_level <= highest
+    is_beyond = policy.always_level and highest > policy.always_level
+    if is_full or is_beyond or newest_restarts:
+        return 0
+    if restart and not is_sorted and now > state.since + restart * DAY:
+        # Any of the backups of the highest level may be the one whose age decides.
+        return None
+    return highest if policy.always_level == highest and highest else highest + 1
+
+
+def _derived(state: State, entry: Entry, media: Media) -> Step:
+    policy = entry.policy
+    if entry.time == state.last and state.chain is not None:
+        return _again(state, entry, media)
+    if policy is None:
+        return _unknown(state, entry, Reason.POLICY_UNKNOWN)
+    level = next_level(policy, state, entry.time, is_sorted=media.is_sorted)
+    if level is None:
+        known = state.level is not None
+        return _unknown(state, entry, Reason.LISTING_ORDER if known else Reason.LEVEL_UNKNOWN)
+    if level == 0:
+        earlier = state.chain is not None
+        after = State(entry.time, 0, entry.time, entry.time, state.removed)
+        if media.media == "cinder" and media.is_local and earlier:
+            # The agent takes the last of a listing that it doesn't sort.
+            after = replace(after, doubted_above=-1, doubt=Reason.LISTING_ORDER)
+        return Step(_marked(after, entry), _judged(after, entry, media))
+    after = replace(state, level=level, last=entry.time)
+    if level != state.level:
+        if not media.is_sorted and state.since != state.last and after.doubted_above is None:
+            # Based on any of several backups of the level below.
+            after = replace(after, doubted_above=level - 1, doubt=Reason.LISTING_ORDER)
+        after = replace(after, since=entry.time)
+    supersedes = state.last if level == state.level else None
+    return Step(_marked(after, entry), _judged(after, entry, media), supersedes)
+
+
+def _again(state: State, entry: Entry, media: Media) -> Step:
+    """Return the effect of a backup that was registered a second time."""
+    if state.level is None:
+        chain = entry.time if state.chain is None else state.chain
+        fixed = _FIXED.get(entry.status, (Restorability.UNKNOWN, Reason.LEVEL_UNKNOWN))
+        return Step(state, _verdict(chain, None, *fixed))
+    return Step(state, _judged(state, entry, media))
+
+
+def _unknown(state: State, entry: Entry, reason: Reason) -> Step:
+    after = State(entry.time, None, entry.time, entry.time, state.removed)
+    fixed = _FIXED.get(entry.status, (Restorability.UNKNOWN, reason))
+    return Step(after, _verdict(entry.time, None, *fixed))
+
+
+def _marked(state: State, entry: Entry) -> State:
+    """Return the state with what it means for later backups that this one isn't available."""
+    level = state.level or 0
+    if entry.status != BackupStatus.AVAILABLE:
+        return state if state.broken_above is not None else replace(state, broken_above=level)
+    if entry.is_forgotten and (state.doubted_above is None or state.doubted_above > level):
+        return replace(state, doubted_above=level, doubt=Reason.REQUIRED_FORGOTTEN)
+    return state
+
+
+def _judged(state: State, entry: Entry, media: Media) -> Verdict:
+    """Return the verdict on the newest backup of a chain, which has the state's level."""
+    level, chain = state.level or 0, state.chain or 0
+    if entry.status in _FIXED:
+        verdict = _FIXED[entry.status]
+    elif state.broken_above is not None and level > state.broken_above:
+        verdict = Restorability.BROKEN, Reason.REQUIRED_DELETED
+    elif state.doubted_above is not None and level > state.doubted_above and state.doubt:
+        verdict = Restorability.UNKNOWN, state.doubt
+    elif state.since != state.last:
+        verdict = (
+            (Restorability.RESTORABLE, Reason.SAME_LEVEL_TWICE)
+            if media.is_sorted
+            else (Restorability.UNKNOWN, Reason.LISTING_ORDER)
+        )
+    elif level == 0 and entry.policy is not None and not entry.policy.incremental:
+        verdict = Restorability.RESTORABLE, Reason.FULL_BACKUP
+    else:
+        verdict = Restorability.RESTORABLE, Reason.LEVELS_DERIVED
+    return _verdict(chain, level, *verdict, LevelSource.DERIVED)
+
+
+# Where levels are told
+
+
+def _told(state: State, entry: Entry, media: Media) -> Step:
+    level = entry.reported
+    if level is None or entry.is_forgotten or entry.status in _FIXED:
+        return _told_nothing(state, entry)
+    chain = entry.time if state.chain is None else state.chain
+    source = LevelSource.REPORTED
+    if level == 0 and entry.time != state.last:
+        chain = entry.time
+        state = State(removed=state.removed)
+    there = dict(state.levels)
+    if level and max(there, default=0) > level:
+        impossible = Restorability.UNKNOWN, Reason.LEVEL_IMPOSSIBLE
+        return Step(state, _verdict(chain, level, *impossible, source))
+    again = there.get(level, entry.time) != entry.time
+    supersedes = there[level] if again else None
+    there[level] = entry.time
+    after = replace(
+        state, chain=chain, level=max(there), last=entry.time, levels=tuple(sorted(there.items()))
+    )
+    if again and not media.is_sorted and after.doubted_above is None:
+        after = replace(after, doubted_above=level - 1, doubt=Reason.LISTING_ORDER)
+    if any(below not in there for below in range(level)):
+        verdict = Restorability.BROKEN, Reason.MISSING_LEVEL
+    elif after.doubted_above is not None and level > after.doubted_above and after.doubt:
+        verdict = Restorability.UNKNOWN, after.doubt
+    elif again:
+        verdict = Restorability.RESTORABLE, Reason.SAME_LEVEL_TWICE
+    else:
+        verdict = Restorability.RESTORABLE, Reason.LEVELS_REPORTED
+    return Step(after, _verdict(chain, level, *verdict, source), supersedes)
+
+
+def _told_nothing(state: State, entry: Entry) -> Step:
+    """Return the effect of a backup without data, or without a level."""
+    chain, level, source = state.chain, entry.reported, LevelSource.REPORTED
+    if level == 0 and entry.status in _FIXED:
+        # A full backup without data begins a chain without one.
+        state = State(entry.time, None, entry.time, entry.time, state.removed)
+        chain = entry.time
+    fixed = _FIXED.get(entry.status, (Restorability.UNKNOWN, Reason.LEVEL_UNKNOWN))
+    chain = entry.time if chain is None else chain
+    if level is None or entry.is_forgotten:
+        return Step(state, _verdict(chain, None, *fixed))
+    return Step(state, _verdict(chain, level, *fixed, source))
+
+
+def superseded(verdict: Verdict, media: Media) -> Verdict:
+    """Return the verdict on a backup whose level another one of its chain has taken."""
+    if verdict.restorability in {Restorability.RESTORABLE, Restorability.UNKNOWN}:
+        word = hidden(media)
+        return replace(verdict, restorability=word, reason=Reason.SUPERSEDED)
+    return verdict
+
+
+def hidden(media: Media) -> Restorability:
+    """Return the verdict on a backup that another one of its level hides: for ever, or at times."""
+    return Restorability.BROKEN if media.is_sorted else Restorability.UNKNOWN
+
+
+def fold(entries: Sequence[Entry], media: Media, state: State | None = None) -> list[Verdict]:
+    """Return the verdict on each of a series' backups, which are in the order of time.
+
+    Retentions that have removed a chain by now make its backups expired.
+    """
+    state = state or State()
+    verdicts: list[Verdict] = []
+    for entry in entries:
+        step = advance(state, entry, media)
+        if step.supersedes is not None:
+            for at, one in enumerate(verdicts):
+                same = (one.chain, one.level) == (step.verdict.chain, step.verdict.level)
+                if same and entries[at].time == step.supersedes:
+                    verdicts[at] = superseded(one, media)
+        verdicts.append(step.verdict)
+        state = step.state
+    return [expired(one, state.removed) for one in verdicts]
+
+
+def expired(verdict: Verdict, removed: int) -> Verdict:
+    """Return the verdict as of a time when chains up to this one have been removed."""
+    if verdict.chain > removed or verdict.chain == NO_TIME:
+        return verdict
+    if verdict.restorability in _WITHOUT_DATA:
+        return verdict
+    return replace(verdict, restorability=Restorability.EXPIRED, reason=Reason.RETENTION)
+
+
+_WITHOUT_DATA = frozenset({Restorability.IN_PROGRESS, Restorability.FAILED, Restorability.EXPIRED})

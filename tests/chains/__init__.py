@@ -1,0 +1,1 @@
+"""What is derived of series and chains, and kept with the backups."""
