@@ -41,7 +41,12 @@ class Agent:
         found: dict[str, list[str]] = self._ask({"names": names})
         return found
 
-    def _ask(self, question: dict[str, Any]) -> Any:
+    def faults(self) -> dict[str, Any]:
+        """Return what storages do whose servers do all that is asked."""
+        found: dict[str, Any] = self._ask(None)
+        return found
+
+    def _ask(self, question: dict[str, Any] | None) -> Any:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(question) + "\n")
@@ -219,3 +224,14 @@ def test_which_storages_are_listed_by_name() -> None:
     assert as_it_comes == {"local"}
     # The same folder may be listed in another order by the next agent.
     assert {storage for storage in first if first[storage] != second[storage]} == {"swift", "s3"}
+
+
+def test_storages_that_the_agent_cant_use(agent: Agent) -> None:
+    assert agent.faults() == {
+        # After the data, so that there are no metadata, and no backup.
+        "s3: put_file": "TypeError",
+        # Of a name without backups yet.
+        "ftp: listdir": "TypeError",
+        # Of a file of four bytes.
+        "ftp: backup_blocks": "TimeoutError",
+    }

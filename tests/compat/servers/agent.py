@@ -2,13 +2,16 @@
 
 A history is how names are listed, and what is done at which time; the answer is a line, too: what
 came of each step. The order of listings and the clock are this program's, all else is freezer's.
-Where a line has names instead, the answer is how each storage lists a folder of them.
+Where a line has names instead, the answer is how each storage lists a folder of them; where it is
+null, what storages do whose servers do all that is asked.
 """
 
 import datetime as dt
+import ftplib
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +26,8 @@ from freezer.storage import ftp, local, s3, ssh, swift
 from freezer.utils import utils
 
 NAME = "web1_nightly"
+PATIENCE = 2
+"""How many seconds the end of a file may take."""
 
 
 class Clock(dt.datetime):
@@ -193,9 +198,42 @@ def listings(names: list[str]) -> dict[str, list[str]]:
     return {storage: list(it.listdir("container/folder")) for storage, it in made.items()}
 
 
+def faults() -> dict[str, object]:
+    """Return what fails, or how many blocks are read of a file of one block."""
+    s3_storage = s3.S3Storage.__new__(s3.S3Storage)
+    s3_storage.get_s3_connection = lambda: SimpleNamespace(put_object=lambda **_: None)
+    ftp_storage = ftp.FtpStorage.__new__(ftp.FtpStorage)
+    ftp_storage.max_segment_size = 1000
+    ftp_storage.init = lambda: None
+    ftp_storage.get_file = lambda _, to_path: Path(to_path).write_text("data")
+    ftp_storage.ftp = SimpleNamespace(cwd=missing)
+    signal.signal(signal.SIGALRM, lambda *_: impatient())
+    signal.alarm(PATIENCE)
+    blocks = attempt(lambda: len(list(ftp_storage.backup_blocks(SimpleNamespace(data_path="")))))
+    signal.alarm(0)
+    return {
+        "s3: put_file": attempt(s3_storage.put_file, __file__, "bucket/key"),
+        "ftp: listdir": attempt(ftp_storage.listdir, "/missing"),
+        "ftp: backup_blocks": blocks,
+    }
+
+
+def missing(_: str) -> None:
+    """Answer as a server does without this folder."""
+    raise ftplib.error_perm("550 No such file or directory")  # noqa: S321 - nothing is sent
+
+
+def impatient() -> None:
+    """Wait no longer."""
+    raise TimeoutError
+
+
 engine.multiprocessing = SimpleNamespace(Process=Process, Pipe=Pipe)
 utils.datetime = job.datetime = SimpleNamespace(datetime=Clock, timedelta=dt.timedelta)
 for line in sys.stdin:
     asked = json.loads(line)
-    answer = listings(asked["names"]) if "names" in asked else played(asked)
+    if asked is None:
+        answer: object = faults()
+    else:
+        answer = listings(asked["names"]) if "names" in asked else played(asked)
     print(json.dumps(answer), flush=True)  # noqa: T201 - it is the answer
