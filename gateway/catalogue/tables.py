@@ -24,7 +24,7 @@ NOT_YET = -1
 NO_TIME = FIRST_SECOND - 1
 """The `calendar_time` of a backup without: before all others, as null sorts."""
 UNKNOWN, NOT_DERIVED = "UNKNOWN", "NOT_DERIVED"
-"""The restorability of a backup that has not been derived, and the reason."""
+"""The verdict on a backup that has not been derived, and its reason."""
 UNDERIVED = "derived_version IS NULL OR derived_version <> version"
 """The predicate of backups that are to be derived: an older gateway wrote them last."""
 
@@ -92,6 +92,12 @@ def document(**column: Any) -> Any:
 def bigint(**column: Any) -> Any:
     """Return a column of 64-bit integers."""
     return Field(sa_type=sa.BigInteger, **column)
+
+
+def partial_index(name: str, *names: str, where: str, unique: bool = False) -> sa.Index:
+    """Return an index of the rows for which a predicate holds."""
+    condition = sa.text(where)
+    return sa.Index(name, *names, unique=unique, sqlite_where=condition, postgresql_where=condition)
 
 
 def word(default: str) -> Any:
@@ -180,61 +186,6 @@ class Backup(SQLModel, table=True):
     chain_state: str | None = document(default=None, nullable=True)
     # The version of the row that these were derived of; another one, and none, is to be derived.
     derived_version: int | None = None
-
-
-class Series(SQLModel, table=True):
-    """A series of backups: those of one thing in one place, which one restore chooses from."""
-
-    __tablename__ = "series"
-    __table_args__ = (
-        sa.Index("ix_series_name", "project_id", "hostname", "backup_name", "id"),
-        sa.Index("ix_series_newest", "project_id", "newest_time", "id"),
-        sa.Index(
-            "ix_series_stale",
-            "project_id",
-            "id",
-            sqlite_where=sa.text("is_stale"),
-            postgresql_where=sa.text("is_stale"),
-        ),
-    )
-
-    project_id: str = text(ID_BYTES, primary_key=True)
-    id: str = text(ID_BYTES, primary_key=True)
-    media: str = text(NAME_BYTES)
-    storage: str | None = text(NAME_BYTES, default=None)
-    # The server of an ssh storage.
-    target: str | None = text(NAME_BYTES, default=None)
-    container: str | None = text(NAME_BYTES, default=None)
-    engine: str | None = text(NAME_BYTES, default=None)
-    hostname: str | None = text(NAME_BYTES, default=None)
-    backup_name: str | None = text(NAME_BYTES, default=None)
-    # The instance, image or volume that it is of.
-    resource: str | None = text(NAME_BYTES, default=None)
-
-    newest_time: int = bigint()
-    # The verdict on its newest backup.
-    restorability: str = word(UNKNOWN)
-    # True if its agent tells levels.
-    is_told: bool = False
-    # Chains whose full backup is of this time, or before, have been removed by a retention.
-    removed_time: int = bigint(default=NO_TIME)
-    # The newest time of a backup that was deleted from the catalogue, or `NO_TIME`.
-    forgotten_time: int = bigint(default=NO_TIME)
-    # True until all its backups have been derived from the first on.
-    is_stale: bool = False
-
-
-class ForgottenBackup(SQLModel, table=True):
-    """A backup that was deleted from the catalogue, whose data others of its chain may need."""
-
-    __tablename__ = "forgotten_backups"
-
-    project_id: str = text(ID_BYTES, primary_key=True)
-    series: str = text(ID_BYTES, primary_key=True)
-    calendar_time: int = Field(sa_type=sa.BigInteger, primary_key=True)
-    status: str = text(NAME_BYTES)
-    policy: str | None = document(default=None, nullable=True)
-    chain_state: str | None = document(default=None, nullable=True)
 
 
 class Job(SQLModel, table=True):
@@ -344,13 +295,7 @@ class Client(SQLModel, table=True):
     __tablename__ = "clients"
     __table_args__ = (
         sa.Index("ix_clients_hostname", "project_id", "hostname", "id"),
-        sa.Index(
-            "ix_clients_central",
-            "id",
-            unique=True,
-            sqlite_where=sa.text("is_central"),
-            postgresql_where=sa.text("is_central"),
-        ),
+        partial_index("ix_clients_central", "id", where="is_central", unique=True),
     )
 
     project_id: str = text(ID_BYTES, primary_key=True)
@@ -399,31 +344,6 @@ class Session(SQLModel, table=True):
     updated_at: datetime = timestamp()
 
     folded: str | None = folded()
-
-
-class Revision(SQLModel, table=True):
-    """The revision of a project's catalogue: a random number that changes with every write."""
-
-    __tablename__ = "revisions"
-
-    project_id: str = text(ID_BYTES, primary_key=True)
-    revision: int = bigint()
-
-
-class RateBucket(SQLModel, table=True):
-    """The points that a project, or a user of it, has left: see `gateway/rates/`."""
-
-    __tablename__ = "rate_buckets"
-
-    project_id: str = text(ID_BYTES, primary_key=True)
-    user_id: str = text(ID_BYTES, primary_key=True)
-    """Empty for the bucket of the whole project."""
-    tokens: int = bigint()
-    """The millionths of points that are left for other leases."""
-    leased: int = bigint()
-    """The millionths of the last lease, for the statement that leased them to return."""
-    refilled_at: int = bigint()
-    """The time of the last lease, in microseconds since 1970."""
 
 
 def columns(table: type[SQLModel]) -> ReadOnlyColumnCollection[str, sa.Column[Any]]:

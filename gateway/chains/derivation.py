@@ -11,14 +11,8 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue.tables import (
-    NO_TIME,
-    Backup,
-    ForgottenBackup,
-    Series,
-    columns,
-    source,
-)
+from gateway.catalogue.series_tables import ForgottenBackup, Series
+from gateway.catalogue.tables import NO_TIME, Backup, columns, source
 from gateway.chains.places import Place
 from gateway.chains.policies import Policy
 from gateway.chains.rules import Entry, State, Step, Verdict, advance, expired, hidden, superseded

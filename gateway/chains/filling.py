@@ -14,13 +14,13 @@ import orjson
 import sqlalchemy as sa
 import structlog
 
+from gateway.catalogue.series_tables import Series
 from gateway.catalogue.tables import (
     NO_TIME,
     UNDERIVED,
     Action,
     Backup,
     JobAction,
-    Series,
     columns,
     source,
 )

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.catalogue.derivations import calendar_time
-from gateway.catalogue.tables import NO_TIME, UNKNOWN, Backup, ForgottenBackup, source
-from gateway.catalogue.tables import Series as Table
+from gateway.catalogue.series_tables import ForgottenBackup
+from gateway.catalogue.series_tables import Series as Table
+from gateway.catalogue.tables import NO_TIME, UNKNOWN, Backup, source
 from gateway.catalogue.vocabularies import BackupStatus
 from gateway.chains import policies
 from gateway.chains.derivation import (
@@ -185,7 +186,7 @@ async def _append(transaction: Transaction, series: SeriesRow, row: Backup, entr
 
 
 async def lock(transaction: Transaction, project_id: str, backup_id: str) -> SeriesRow | None:
-    """Lock the series of a backup, which is to be locked next; None for one without.
+    """Return the series of a backup, locked: the backup is to be locked next. None for none.
 
     Raises the driver's errors.
     """
@@ -196,7 +197,7 @@ async def lock(transaction: Transaction, project_id: str, backup_id: str) -> Ser
 async def lock_series(
     transaction: Transaction, project_id: str, series_id: str
 ) -> SeriesRow | None:
-    """Lock the series of this id; None for none. Raises the driver's errors."""
+    """Return the series of this id, locked; None for none. Raises the driver's errors."""
     rows = await transaction.rows(_LOCK_ONE, {"project_id": project_id, "id": series_id})
     return _stored(project_id, rows)
 

@@ -55,7 +55,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is derived of one backup."""
+    """The verdict on one backup, and its place in its chain."""
 
     chain: int
     """The time of its chain's full backup; that of its own, or of the chain before, if unknown."""
@@ -67,7 +67,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the storage holds of a series at a moment, as far as the catalogue tells."""
+    """The part of a storage that holds a series, at a moment, as far as the catalogue tells."""
 
     chain: int | None = None
     """The time of the newest full backup; None for an empty storage."""
@@ -85,7 +85,7 @@ class State:
     """The level above which nobody knows what the chain's backups need, for this reason:"""
     doubt: Reason | None = None
     levels: tuple[tuple[int, int], ...] = ()
-    """Of told levels: each that is there, with the time of its newest backup."""
+    """The told levels that are there, each with the time of its newest backup."""
 
     def dump(self) -> str:
         """Return the state as JSON, the same text for the same state."""

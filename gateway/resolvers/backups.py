@@ -1,6 +1,6 @@
 """Backups: their registration by agents, their changes and their deletion."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,13 +130,25 @@ async def update(
     return await writing.transact(ctx, write)
 
 
-async def delete(ctx: Context, backup_id: str, *, expected_version: int | None = None) -> None:
-    """Delete the record of a backup, not its data. Raises NotFound and StaleVersion."""
+async def delete(
+    ctx: Context,
+    backup_id: str,
+    *,
+    expected_version: int | None = None,
+    check: Callable[[Context, Transaction, str], Awaitable[None]] | None = None,
+) -> None:
+    """Delete the record of a backup, not its data.
+
+    `check` is called with its id before, when nobody else can change its series. Raises NotFound,
+    StaleVersion, and what `check` raises.
+    """
     ctx.authorize("backups:delete")
 
     async def write(transaction: Transaction) -> None:
         series = await keeping.lock(transaction, ctx.project_id, backup_id)
         row = await get_for_update(ctx, transaction, Backup, backup_id, expected_version)
+        if check is not None:
+            await check(ctx, transaction, backup_id)
         await keeping.forget(transaction, series, row, is_sqlite=ctx.db.is_sqlite)
 
     await writing.transact(ctx, write)

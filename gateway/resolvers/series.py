@@ -5,7 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gateway.catalogue.tables import Backup, Series, columns, source
+from gateway.catalogue.series_tables import Series
+from gateway.catalogue.tables import Backup, columns, source
 from gateway.chains.vocabularies import ChainState, Restorability, RestorabilityReason
 from gateway.query.filters import AnyOf, Condition, Where
 from gateway.query.paging import Sort

@@ -1,6 +1,7 @@
 """Backups in GraphQL."""
 
 from datetime import datetime
+from typing import Annotated, cast
 
 import strawberry
 from strawberry import Maybe
@@ -8,7 +9,7 @@ from strawberry import Maybe
 from gateway.catalogue.tables import Backup as Table
 from gateway.catalogue.tables import default_of
 from gateway.context import Context, ItemKey
-from gateway.resolvers import backups, clients, jobs, series
+from gateway.resolvers import backups, clients, impact, jobs, series
 from gateway.resolvers.backups import COLLECTION, COLUMNS, BackupDraft
 from gateway.schema.connections import connection
 from gateway.schema.enums import (
@@ -17,11 +18,22 @@ from gateway.schema.enums import (
     Restorability,
     RestorabilityReason,
 )
-from gateway.schema.fields import Node, by_rest_id, column, mutation, node, to_one, written
+from gateway.schema.fields import (
+    Node,
+    answered,
+    by_rest_id,
+    column,
+    mutation,
+    node,
+    to_one,
+    written,
+)
 from gateway.schema.filter_inputs import order_input, where_input
+from gateway.schema.global_ids import decode
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
+    DeletionImpact,
     draft_of,
     given,
     key_of,
@@ -192,12 +204,36 @@ class BackupPayload:
     backup = written("backups.Backup", "The backup.")
 
 
+BackupIds = Annotated[
+    list[strawberry.ID],
+    strawberry.argument(description=f"Global ids of backups, at most {impact.MAX_IDS}."),
+]
+DryRun = Annotated[
+    bool,
+    strawberry.argument(description="Delete nothing, and only show the `impact` of it."),
+]
+Guard = Annotated[
+    bool,
+    strawberry.argument(
+        description="Refuse, with CONFLICT, a deletion that another restore point needs."
+    ),
+]
+
+
 @strawberry.type
 class Query:
     """The root fields for backups."""
 
     backups = connection("backups.Backup", COLLECTION, backups.search, "Backups, by name and time.")
     backup = by_rest_id("backups.Backup", COLLECTION, "backupId")
+
+    @answered("The cost of a deletion of these backups; unknown ones cost nothing.")
+    @staticmethod
+    async def deletion_impact(ctx: Context, ids: BackupIds) -> DeletionImpact | None:
+        """Return what a deletion costs."""
+        keys = [decode(one, "ids", "Backup")[1] for one in ids]
+        backup_ids = [backup_id for project, backup_id in keys if project == ctx.project_id]
+        return cast("DeletionImpact", await impact.of_deletion(ctx, backup_ids))
 
 
 @strawberry.type
@@ -225,7 +261,16 @@ class Mutation:
 
     @mutation("Delete a backup from the catalogue; its data stays in its storage.")
     @staticmethod
-    async def delete_backup(ctx: Context, input: DeleteInput) -> DeletePayload | None:
-        """Delete a backup."""
-        await backups.delete(ctx, target(ctx, input.id, "Backup"))
-        return DeletePayload(deleted_id=input.id)
+    async def delete_backup(
+        ctx: Context,
+        input: DeleteInput,
+        dry_run: DryRun = False,  # noqa: FBT002 - an argument of the schema
+        guard: Guard = False,  # noqa: FBT002 - as above
+    ) -> DeletePayload | None:
+        """Delete a backup, or tell what that would cost."""
+        backup_id = target(ctx, input.id, "Backup")
+        cost = await impact.of_deletion(ctx, [backup_id]) if dry_run else None
+        if not dry_run:
+            check = impact.check if guard else None
+            await backups.delete(ctx, backup_id, check=check)
+        return DeletePayload(deleted_id=input.id, impact=cast("DeletionImpact | None", cost))

@@ -1,5 +1,6 @@
 """Declarations: how the fields and types of views are written down in the entities' modules."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -27,10 +28,12 @@ from gateway.schema.scalars import Epoch, Int32, Partial, Vocabulary
 from gateway.schema.views import (
     DESCRIPTION,
     VIEWS,
+    AnsweredField,
     ByRestIdField,
     ColumnField,
     ConnectionField,
     EmbeddedField,
+    ListedField,
     MutationField,
     ToOneField,
     View,
@@ -121,16 +124,36 @@ def written(type_: str, description: str) -> Any:
     return declare(WrittenField(type_name(type_)), reference(type_), description)
 
 
+def listed(type_: str, description: str) -> Any:
+    """Return the field of a payload that shows items; its attribute in the payload has the keys."""
+    return declare(ListedField(type_name(type_)), list[reference(type_)], description)  # type: ignore[misc]
+
+
 def mutation(description: str) -> Callable[[Any], Any]:
     """Return the decorator of a static method `(ctx, input) -> payload` that makes it a field."""
+    return _called(MutationField, description)
 
+
+def answered(description: str) -> Callable[[Any], Any]:
+    """Return the decorator of a static method `(ctx, …) -> payload` that makes it a query field."""
+    return _called(AnsweredField, description)
+
+
+def _called(spec: type[MutationField], description: str) -> Callable[[Any], Any]:
     def decorate(method: Any) -> Any:
         function = method.__func__
         annotations = function.__annotations__
-        arguments = {
-            name: annotations[name] for name in annotations if name not in {"ctx", "return"}
+        defaults = {
+            name: parameter.default
+            for name, parameter in inspect.signature(function).parameters.items()
+            if parameter.default is not parameter.empty
         }
-        return declare(MutationField(function), annotations["return"], description, arguments)
+        arguments = {
+            name: (annotations[name], defaults[name]) if name in defaults else annotations[name]
+            for name in annotations
+            if name not in {"ctx", "return"}
+        }
+        return declare(spec(function), annotations["return"], description, arguments)
 
     return decorate
 

@@ -10,6 +10,8 @@ from strawberry import Some
 
 from gateway.context import Context, ItemKey
 from gateway.errors import NotFound
+from gateway.resolvers.impact import SHOWN
+from gateway.schema.fields import listed
 from gateway.schema.global_ids import decode
 
 Draft = TypeVar("Draft")
@@ -63,8 +65,31 @@ class DeleteInput:
     id: strawberry.ID = strawberry.field(description="The global id of the item.")
 
 
+@strawberry.type(description="The cost of a deletion of backups from the catalogue.")
+class DeletionImpact:
+    """The attributes of an Impact."""
+
+    lost = listed(
+        "backups.Backup",
+        "The restore points that go with the deleted backups: their data stay, but the catalogue "
+        f"doesn't tell of them any more. At most {SHOWN}.",
+    )
+    lost_count: int = strawberry.field(description="The number of restore points that go.")
+    broken = listed(
+        "backups.Backup",
+        "The restore points that need one of the deleted backups: whether they can be restored is "
+        f"unknown then, or they are broken. At most {SHOWN}.",
+    )
+    broken_count: int = strawberry.field(description="The number of restore points that break.")
+    chains_count: int = strawberry.field(description="The number of chains that break.")
+
+
 @strawberry.type(description="The item that was deleted.")
 class DeletePayload:
     """Enough for a client to take the item out of its cache."""
 
     deleted_id: strawberry.ID = strawberry.field(description="The global id that the item had.")
+    impact: DeletionImpact | None = strawberry.field(
+        default=None,
+        description="The cost of the deletion of a backup, where `dryRun` asks for it; else null.",
+    )

@@ -107,6 +107,18 @@ class MutationField:
 
 
 @dataclass(frozen=True)
+class AnsweredField(MutationField):
+    """A root field that reads, by its arguments, and returns an object such as a payload."""
+
+
+@dataclass(frozen=True)
+class ListedField:
+    """A field of a payload: the items whose keys its attribute has, those that are visible."""
+
+    view: str
+
+
+@dataclass(frozen=True)
 class WrittenField:
     """A field of a payload: the item with the payload's key, as it is after the write."""
 

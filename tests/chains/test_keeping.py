@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.catalogue.tables import Backup, ForgottenBackup, Series, columns
+from gateway.catalogue.series_tables import ForgottenBackup, Series
+from gateway.catalogue.tables import Backup, columns
 from gateway.chains.filling import fill
 from gateway.chains.keeping import MAX_LEVEL
 from gateway.chains.places import place_of

@@ -28,6 +28,8 @@ from gateway.schema import create_schema
 from tests.support.tenants import ALICE, BOB, KINDS, PROJECTS, SECRET, item
 
 ENTITIES = [kind.title() for kind in KINDS]
+NODES = [*ENTITIES, "Series", "Chain"]
+"""The types of items that have an id."""
 INNER = 6
 """How many values of an input are tried inside of another one."""
 
@@ -176,10 +178,10 @@ def selection(type_: Any, depth: int, *, edges: bool = True, prefix: str = "") -
         # Fields of one name may be of several types.
         parts = [
             f"... on {name} {selection(SCHEMA.type_map[name], depth, prefix=f'{name}_')}"
-            for name in ENTITIES
+            for name in NODES
         ]
         return f"{{__typename {' '.join(parts)}}}"
-    inner = depth - (type_.name in ENTITIES)
+    inner = depth - (type_.name in NODES)
     parts = ["__typename"]
     for name, field in type_.fields.items():
         of = get_named_type(field.type)
@@ -189,7 +191,7 @@ def selection(type_: Any, depth: int, *, edges: bool = True, prefix: str = "") -
         elif name == "edges":
             if edges:
                 parts.append(f"edges {selection(of, min(inner, 1), edges=False)}")
-        elif inner > 0 or type_.name not in ENTITIES or of.name == "JobSchedule":
+        elif inner > 0 or type_.name not in NODES or of.name == "JobSchedule":
             few = "(first: 3)" if "first" in field.args else ""
             parts.append(f"{alias}{name}{few} {selection(of, inner, edges=False)}")
     return f"{{{' '.join(parts)}}}"

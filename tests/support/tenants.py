@@ -107,6 +107,7 @@ class World:
             "container": f"{word} container",
             "hostname": f"{word} host",
             "time_stamp": 1_500_000_000,
+            "max_level": 2,
             "secret": word,
             "job_id": item(ALICE, "job"),
             "client_id": item(ALICE, "client"),

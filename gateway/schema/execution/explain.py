@@ -19,6 +19,7 @@ from gateway.db.statements import SQL, Statement
 from gateway.schema.execution.connection_output import ConnectionOutput
 from gateway.schema.execution.failures import Execution
 from gateway.schema.execution.output import Child, LevelCode, LevelPlan
+from gateway.schema.execution.payloads import listed
 from gateway.schema.execution.plan import Plan, RootPlan
 from gateway.schema.execution.relations import ConnectionPlan
 from gateway.schema.execution.root_fields import ByGlobalIdPlan, ByRestIdPlan, MutationPlan
@@ -71,10 +72,10 @@ class _Explainer:
         head = f"{key}: {root.describe()}"
         run = self.execution
         match root:
-            case MutationPlan(items=items):
+            case MutationPlan(payload=payload):
                 parts = [
-                    await self.level(f"{name}: by key", level, root.written(run, level, KEY))
-                    for name, level in items
+                    await self.level(f"{name}: by key", level, listed(run, level, [KEY]))
+                    for name, level in payload.levels()
                 ]
             case ByGlobalIdPlan():
                 parts = [

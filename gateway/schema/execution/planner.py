@@ -31,6 +31,15 @@ from gateway.schema.execution.arguments import Arguments
 from gateway.schema.execution.connection_output import ConnectionOutput
 from gateway.schema.execution.failures import Execution, Group, OutputField
 from gateway.schema.execution.output import LevelPlan, ObjectOutput
+from gateway.schema.execution.payloads import (
+    Attribute,
+    Constant,
+    Listed,
+    Nested,
+    Part,
+    PayloadPlan,
+    Written,
+)
 from gateway.schema.execution.plan import Plan, RootPlan
 from gateway.schema.execution.relations import ConnectionPlan, ToOnePlan
 from gateway.schema.execution.root_fields import (
@@ -50,6 +59,7 @@ from gateway.schema.views import (
     ComputedField,
     ConnectionField,
     EmbeddedField,
+    ListedField,
     MutationField,
     ToOneField,
     WrittenField,
@@ -111,8 +121,7 @@ class Planner:
                 field.are_items_nullable = spec.many
                 plan = ByGlobalIdPlan(spec, arguments, lambda view: self._level(view, group))
             case ComputedField() as spec:
-                parts = list(self._plain(get_named_type(definition.type), group))
-                plan = ComputedPlan(spec, [part for _, part in parts])
+                plan = ComputedPlan(spec, list(self._plain(get_named_type(definition.type), group)))
             case MutationField() as spec:
                 plan = self._mutation(field, definition, spec, group)
             case spec:
@@ -149,28 +158,38 @@ class Planner:
     def _mutation(
         self, field: OutputField, definition: GraphQLField, spec: MutationField, group: Group
     ) -> MutationPlan:
-        payload: Any = get_named_type(definition.type)
-        parts, items, fields = [], [], []
-        for inner, part in self._plain(payload, group):
-            fields.append(inner)
-            if isinstance(part, LevelPlan):
-                inner.inner = part.outputs[0].fields
-                items.append((inner.key, part))
-            else:
-                parts.append(part)
-        field.inner = fields
-        arguments = Arguments(self.strawberry, definition, group)
-        return MutationPlan(spec, arguments, parts, items, [inner.key for inner in fields])
+        field.inner, payload = self._payload(get_named_type(definition.type), group)
+        return MutationPlan(spec, Arguments(self.strawberry, definition, group), payload)
 
-    def _plain(self, kind: Any, group: Group) -> Iterator[tuple[OutputField, Any]]:
-        """Yield the parts of an object that isn't a row: see `plain_values`, or an item's level."""
-        for field, name, definition, below in self._below(kind, group):
+    def _payload(self, kind: Any, group: Group) -> tuple[list[OutputField], PayloadPlan]:
+        """Return the fields, and the plan, of an object that isn't a row."""
+        fields: list[OutputField] = []
+        parts: list[tuple[str, Part]] = []
+        for field, _, definition, below in self._below(kind, group):
+            fields.append(field)
+            part: Part
             if definition is None:
-                yield field, (field.key, name, kind.name)
-            elif isinstance(spec := _spec(definition), WrittenField):
-                yield field, self._level(spec.view, below)
+                part = Constant(kind.name)
+            elif isinstance(spec := _spec(definition), WrittenField | ListedField):
+                level = self._level(spec.view, below)
+                field.inner = level.outputs[0].fields
+                is_listed = isinstance(spec, ListedField)
+                part = Listed(_python_name(definition), level) if is_listed else Written(level)
+            elif isinstance(get_named_type(definition.type), GraphQLObjectType):
+                field.inner, inner = self._payload(get_named_type(definition.type), below)
+                part = Nested(_python_name(definition), inner)
             else:
-                yield field, (field.key, _python_name(definition), None)
+                part = Attribute(_python_name(definition))
+            parts.append((field.key, part))
+        return fields, PayloadPlan(parts)
+
+    def _plain(self, kind: Any, group: Group) -> Iterator[tuple[str, str, str | None]]:
+        """Yield the parts of an object of plain values: see `plain_values`."""
+        for field, name, definition, _ in self._below(kind, group):
+            if definition is None:
+                yield field.key, name, kind.name
+            else:
+                yield field.key, _python_name(definition), None
 
     def _level(self, name: str, group: Group) -> LevelPlan:
         """Plan a selection on rows that are read by their keys."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.context import ItemKey
-from gateway.errors import NotFound
 from gateway.schema.execution.arguments import Arguments
 from gateway.schema.execution.failures import (
     EveryKeyFailed,
@@ -15,6 +14,7 @@ from gateway.schema.execution.failures import (
     gather_all,
 )
 from gateway.schema.execution.output import LevelPlan
+from gateway.schema.execution.payloads import PayloadPlan
 from gateway.schema.global_ids import decode, in_other_project
 from gateway.schema.views import (
     VIEWS,
@@ -172,38 +172,20 @@ class IntrospectionPlan:
 
 @dataclass(frozen=True, eq=False)
 class MutationPlan:
-    """A root field that writes, and then reads what its payload shows."""
+    """A root field that writes, or answers by its arguments, and then reads what is shown."""
 
     spec: MutationField
     arguments: Arguments
-    parts: Sequence[tuple[str, str, str | None]]
-    """The payload's plain values, as in ComputedPlan."""
-    items: Sequence[tuple[str, LevelPlan]]
-    """The response's keys under which the item written is shown, and the selection on it."""
-    keys: Sequence[str]
-    """All of the payload's keys, in the order of the response."""
+    payload: PayloadPlan
 
     def describe(self) -> str:
         """Return the plan in a phrase."""
         return f"`{self.spec.write.__qualname__}`, then its payload"
 
-    async def run(self, execution: Execution) -> dict[str, Any]:
+    async def run(self, execution: Execution) -> dict[str, Any] | None:
         """Return the payload. Raises what the write raises: then nothing is written."""
         payload = await self.spec.write(execution.ctx, **self.arguments.of(execution))
-        shown = plain_values(payload, self.parts)
-        for key, level in self.items:
-            shown[key] = await execution.attempt(self.written(execution, level, payload.key))
-        return {key: shown[key] for key in self.keys}
-
-    @staticmethod
-    async def written(execution: Execution, level: LevelPlan, key: ItemKey) -> dict[str, Any]:
-        """Return the item with this key, as it is now. Raises NotFound if it is gone again."""
-        collection = level.view.collection
-        found = await collection.rows_by_key(execution.ctx, [key], level.columns)
-        if not found:
-            raise NotFound(f"the {level.view.name.lower()} was deleted meanwhile")
-        (built,) = await level.build(execution, list(found.values()), all_projects=False)
-        return built[0]
+        return None if payload is None else await self.payload.show(execution, payload)
 
 
 def plain_values(source: Any, parts: Sequence[tuple[str, str, str | None]]) -> dict[str, Any]:

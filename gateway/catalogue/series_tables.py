@@ -1,0 +1,65 @@
+"""The tables of series of backups, beside the columns that `tables` declares of each backup."""
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from gateway.catalogue.tables import (
+    ID_BYTES,
+    NAME_BYTES,
+    NO_TIME,
+    UNKNOWN,
+    bigint,
+    document,
+    partial_index,
+    text,
+    word,
+)
+
+
+class Series(SQLModel, table=True):
+    """A series of backups: those of one thing in one place, which one restore chooses from."""
+
+    __tablename__ = "series"
+    __table_args__ = (
+        sa.Index("ix_series_name", "project_id", "hostname", "backup_name", "id"),
+        sa.Index("ix_series_newest", "project_id", "newest_time", "id"),
+        partial_index("ix_series_stale", "project_id", "id", where="is_stale"),
+    )
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    id: str = text(ID_BYTES, primary_key=True)
+    media: str = text(NAME_BYTES)
+    storage: str | None = text(NAME_BYTES, default=None)
+    # The server of an ssh storage.
+    target: str | None = text(NAME_BYTES, default=None)
+    container: str | None = text(NAME_BYTES, default=None)
+    engine: str | None = text(NAME_BYTES, default=None)
+    hostname: str | None = text(NAME_BYTES, default=None)
+    backup_name: str | None = text(NAME_BYTES, default=None)
+    # The instance, image or volume that it is of.
+    resource: str | None = text(NAME_BYTES, default=None)
+
+    newest_time: int = bigint()
+    # The verdict on its newest backup.
+    restorability: str = word(UNKNOWN)
+    # True if its agent tells levels.
+    is_told: bool = False
+    # Chains whose full backup is of this time, or before, have been removed by a retention.
+    removed_time: int = bigint(default=NO_TIME)
+    # The newest time of a backup that was deleted from the catalogue, or `NO_TIME`.
+    forgotten_time: int = bigint(default=NO_TIME)
+    # True until all its backups have been derived from the first on.
+    is_stale: bool = False
+
+
+class ForgottenBackup(SQLModel, table=True):
+    """A backup that was deleted from the catalogue, whose data others of its chain may need."""
+
+    __tablename__ = "forgotten_backups"
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    series: str = text(ID_BYTES, primary_key=True)
+    calendar_time: int = Field(sa_type=sa.BigInteger, primary_key=True)
+    status: str = text(NAME_BYTES)
+    policy: str | None = document(default=None, nullable=True)
+    chain_state: str | None = document(default=None, nullable=True)
