@@ -20,14 +20,9 @@ class Clock:
 
     def set(self, now: datetime) -> None:
         """Set it, in programs that run, too."""
-        self.behind = time.time() - now.timestamp()
         new = self.folder / "clock.new"
-        new.write_text(f"-{self.behind:f}")
+        new.write_text(f"-{time.time() - now.timestamp():f}")
         new.rename(self.file)
-
-    def now(self) -> datetime:
-        """Return what it shows."""
-        return datetime.fromtimestamp(time.time() - self.behind, UTC)
 
     def variables(self) -> dict[str, str]:
         """Return the variables by which a program and those that it starts have this clock.

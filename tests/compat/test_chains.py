@@ -268,7 +268,7 @@ query ($name: String!) {
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_catalogue_tells_what_the_folder_does(estate: Estate, name: str) -> None:
     series = estate.series[name]
-    told = estate.catalogue.ask(TOLD, name=name)["backups"]["nodes"]
+    told = estate.host.catalogue.ask(TOLD, name=name)["backups"]["nodes"]
     assert len(told) == len(series.made)
     assert len({backup["series"]["seriesId"] for backup in told}) == 1
     ids = {link.time: backup["backupId"] for link, backup in zip(series.made, told, strict=True)}
