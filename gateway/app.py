@@ -17,6 +17,7 @@ from gateway.auth.threads import WorkerThreads
 from gateway.chains import filling
 from gateway.context import Contexts, Trusts
 from gateway.db.database import Database
+from gateway.deadlines import Deadlines
 from gateway.draining import Draining
 from gateway.errors import Unavailable
 from gateway.middleware import (
@@ -58,11 +59,14 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     api = graphql_app(settings, playground.DOCUMENTS)
     threads = WorkerThreads()
     authenticator = _authenticator(settings, threads)
+    v2, others = router.routes(settings)
     app = Application(
         routes=[
+            # First, since Starlette tries one after the other.
+            v2,
             *playground.routes(GRAPHQL, api, _page_config(settings, database)),
             *_signin_routes(settings, authenticator, threads),
-            *router.routes(settings),
+            others,
         ],
         middleware=list(_middleware(settings, any_host=any_host)),
         lifespan=_lifespan(readiness, threads),
@@ -210,6 +214,7 @@ def _middleware(settings: Settings, *, any_host: bool) -> Iterable[Middleware]:
         places=Places(
             settings.max_running_requests, settings.max_waiting_requests, settings.waiting_writes
         ),
+        deadlines=Deadlines(settings.deadline, settings.write_deadline, {GRAPHQL}),
         kept_paths=("/v2",),
         exempt={home.HEALTHCHECK, home.READYZ},
     )

@@ -13,6 +13,8 @@ GatewayError
 │   └── OutdatedChoice  one changed after something was chosen for it CONFLICT
 ├── Unprocessable       well-formed, but refers to a missing item    UNPROCESSABLE
 ├── RateLimited         the caller has spent the points they had     RATE_LIMITED
+├── DeadlineExceeded    the operation took longer than it may        DEADLINE_EXCEEDED
+├── HungUp              the client closed the connection             INTERNAL
 └── Unavailable         a dependency doesn't answer                  UNAVAILABLE
     ├── Overloaded      too many requests at once                    UNAVAILABLE
     └── OutcomeUnknown  nor does it tell if it made a change         UNAVAILABLE
@@ -32,6 +34,7 @@ class Code(StrEnum):
     CONFLICT = "CONFLICT"
     UNPROCESSABLE = "UNPROCESSABLE"
     RATE_LIMITED = "RATE_LIMITED"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
     UNAVAILABLE = "UNAVAILABLE"
     NOT_READ_BACK = "NOT_READ_BACK"
@@ -139,6 +142,16 @@ class RateLimited(GatewayError):
         super().__init__(message)
         self.cost = cost
         self.retry_after = retry_after
+
+
+class DeadlineExceeded(GatewayError):
+    """An operation that was cancelled because it took longer than it may; it changed nothing."""
+
+    code = Code.DEADLINE_EXCEEDED
+
+
+class HungUp(GatewayError):
+    """An operation that was cancelled because its client is gone: nobody sees this but the log."""
 
 
 class Unavailable(GatewayError):

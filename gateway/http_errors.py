@@ -17,7 +17,10 @@ STATUSES: Mapping[type[Exception], int] = {
     errors.LostRace: 409,
     errors.Unprocessable: 422,
     errors.RateLimited: 429,
+    # As nginx logs it.
+    errors.HungUp: 499,
     errors.Unavailable: 503,
+    errors.DeadlineExceeded: 504,
     Exception: 500,
 }
 """The status of each class of errors, and of its subclasses that are not listed."""

@@ -3,7 +3,7 @@
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from secrets import token_hex
+from random import getrandbits
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway import logs
 from gateway.db.counting import count_statements
 from gateway.errors import BadInput, GatewayError, TooLarge, shown
+from gateway.headers import request_headers
 from gateway.origins import authority, refuse_foreign
 from gateway.rates import buckets
 
@@ -25,6 +26,9 @@ REQUEST_ID = "X-Openstack-Request-Id"
 
 TIMED_OUT = "gateway.timed_out"
 """The key in a request's scope by which the server says that its body takes longer than this."""
+
+_STATUS = "gateway.status"
+"""The key in a request's scope of its answer's status, as soon as the answer has begun."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 """Stands for gzip's header and trailer in zlib's functions."""
@@ -55,8 +59,8 @@ class RequestLogMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        # In the form of a UUID, as of all OpenStack's services.
-        digits = token_hex(16)
+        # In the form of a UUID, as of all OpenStack's services. Nothing relies on its being secret.
+        digits = f"{getrandbits(128):032x}"
         request_id = (
             f"req-{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
         )
@@ -69,7 +73,7 @@ class RequestLogMiddleware:
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = scope[_STATUS] = message["status"]
                 headers = message.get("headers", ())
                 message["headers"] = [*headers, *added, *_caching(headers)]
                 if (account := scope.get(buckets.SCOPE)) is not None:
@@ -122,19 +126,12 @@ class ErrorMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begun = False
-
-        async def answer(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
         try:
-            await self.app(scope, receive, answer)
+            await self.app(scope, receive, send)
         except Exception as error:
             if not isinstance(error, GatewayError | HTTPException):
                 log.exception("unexpected error")
-            if begun:
+            if _STATUS in scope:
                 raise
             render = self.renderers.get(scope["path"].rstrip("/"), self.default)
             await render(error)(scope, receive, send)
@@ -176,10 +173,9 @@ class OriginGuardMiddleware(AuthorityMiddleware):
         """Serve a request, or raise Forbidden or BadInput."""
         if scope["type"] in {"http", "websocket"}:
             host = authority(scope)
-            origins = [value for name, value in scope["headers"] if name == b"origin"]
             refuse_foreign(
                 host or "",
-                b", ".join(origins).decode("latin-1") if origins else None,
+                request_headers(scope).get("origin"),
                 self.trusted,
                 any_host=self.any_host
                 or (host is None and scope["path"].rstrip("/") in self.hostless),
@@ -202,18 +198,20 @@ class BodyMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        announced = headers.get(b"content-length")
+        headers = request_headers(scope)
+        announced = headers.get("content-length")
         # 18 digits are more than any limit; Python refuses thousands of them.
         if announced is not None and (
-            not announced.isdigit() or len(announced) > 18 or int(announced) > self.limit  # noqa: PLR2004
+            not (announced.isascii() and announced.isdigit())
+            or len(announced) > 18  # noqa: PLR2004
+            or int(announced) > self.limit
         ):
             raise _too_long(self.limit)
         gunzip: _Gunzip | None = None
-        if b"content-encoding" in headers and (
-            announced not in {None, b"0"} or b"transfer-encoding" in headers
+        if "content-encoding" in headers and (
+            announced not in {None, "0"} or "transfer-encoding" in headers
         ):
-            gunzip = self._gunzip(scope)
+            gunzip = self._gunzip(headers["content-encoding"])
         length, more = 0, True
 
         async def receive_body() -> Message:
@@ -236,10 +234,9 @@ class BodyMiddleware:
 
         await self.app(scope, receive_body, send)
 
-    def _gunzip(self, scope: Scope) -> "_Gunzip | None":
+    def _gunzip(self, encoding: str) -> "_Gunzip | None":
         """Return the decoder of a body; None: it isn't encoded. Raises HTTPException."""
-        sent = b",".join(value for name, value in scope["headers"] if name == b"content-encoding")
-        codings = [coding.strip() for coding in sent.decode("latin-1").lower().split(",")]
+        codings = [coding.strip() for coding in encoding.lower().split(",")]
         match [coding for coding in codings if coding not in {"", "identity"}]:
             case []:
                 return None

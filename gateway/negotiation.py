@@ -1,7 +1,7 @@
 """Content negotiation: what an `Accept` or `Accept-Encoding` header prefers, by its q-values."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 _ITEM = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,])+')
@@ -9,14 +9,6 @@ _ITEM = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,])+')
 _PART = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^;])+')
 """The name of an item, or one of its parameters; a quoted text may hold semicolons."""
 _WEIGHT = re.compile(r"0?\.\d+|0\.?|1(\.0*)?", re.ASCII)
-
-
-def listed(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
-    """Return the list that a request's headers of this lower-case name are, on however many lines.
-
-    Takes the headers of an ASGI scope: Starlette's copy them at each look-up.
-    """
-    return b", ".join([value for key, value in headers if key == name]).decode("latin-1")
 
 
 @lru_cache(maxsize=256)

@@ -10,12 +10,11 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from gateway.errors import BadInput, Forbidden, shown
+from gateway.headers import request_headers
 from gateway.settings import Settings
 
 TARGET = "gateway.target"
 """The key in a request's scope of its target, in bytes, where the server was sent a whole URL."""
-_AUTHORITY = "gateway.authority"
-"""The key in a request's scope of what `authority` has returned."""
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+;=-]*)(:[0-9]*)?", re.ASCII)
 
 
@@ -25,24 +24,15 @@ def authority(scope: Scope) -> str | None:
     A target that is a whole URL counts more than `Host`. Raises BadInput for several `Host` lines,
     of which a proxy may have read another one, and for what can't be a host.
     """
-    try:
-        known: str | None = scope[_AUTHORITY]
-    except KeyError:
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
-        known = scope[_AUTHORITY] = _check_hosts(scope.get(TARGET), *hosts)
-    return known
+    return _check_host(scope.get(TARGET), request_headers(scope).get("host"))
 
 
 @lru_cache(maxsize=256)
-def _check_hosts(target: bytes | None, *hosts: bytes) -> str | None:
-    for host in hosts:
-        if not _HOST.fullmatch(host.decode("latin-1")):
-            raise BadInput(f"Host: {shown(host.decode('latin-1'))} is no host", field="Host")
-    if len(hosts) > 1:
-        named = ", ".join(shown(host.decode("latin-1")) for host in hosts)
-        raise BadInput(f"Host: there are several, {named}", field="Host")
+def _check_host(target: bytes | None, host: str | None) -> str | None:
+    if host is not None and not _HOST.fullmatch(host):
+        raise BadInput(f"Host: {shown(host)} is not one host", field="Host")
     if target is None:
-        return hosts[0].decode("latin-1") if hosts else None
+        return host
     try:
         # As the server has it, without a user's name.
         whole = urlsplit(target.decode("latin-1")).netloc.rpartition("@")[2]

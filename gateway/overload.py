@@ -9,6 +9,7 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.deadlines import Deadlines
 from gateway.errors import Overloaded
 
 ARRIVALS = "gateway.arrivals"
@@ -64,18 +65,23 @@ class OverloadMiddleware:
     Some places in the queue are kept for writes to the paths that begin with one of `kept_paths`:
     schedulers don't send again what they are refused. A request counts from the moment it has
     arrived whole until its answer begins: clients that send or read slowly take no place.
+
+    For as long, a request is an operation with a deadline. That of such a write begins only when it
+    has a place: until then, nothing ends it.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         places: Places,
+        deadlines: Deadlines | None = None,
         *,
         kept_paths: Sequence[str] = (),
         exempt: Collection[str] = (),
     ) -> None:
         self.app = app
         self.places = places
+        self.deadlines = deadlines or Deadlines()
         self.kept_paths = tuple(kept_paths)
         self.exempt = frozenset(exempt)
         self.free = places.running
@@ -93,40 +99,58 @@ class OverloadMiddleware:
         if scope["type"] != "http" or scope["path"].rstrip("/") in self.exempt:
             await self.app(scope, receive, send)
             return
-        if scope["method"] in WRITES:
+        if is_write := scope["method"] in WRITES:
             receive = await self._received(receive)
-        unanswered = self._unanswered(scope)
-        if unanswered > self.places.running and unanswered > self._most(scope):
-            raise Overloaded("too many requests are running: try again in a moment")
-        if self.free > 0 and not self.queue and self._may_begin(unanswered):
-            self.free -= 1
-        else:
-            await self._wait()
-        has_place = True
-
-        async def answer(message: Message) -> None:
-            nonlocal has_place
-            if has_place and message["type"] == "http.response.body":
-                # From here on, it waits for the client to read.
-                has_place = False
-                self._leave()
-                self.slow += 1
-            await send(message)
-
+        unanswered = self._admit(scope)
+        is_kept = is_write and scope["path"].startswith(self.kept_paths)
+        operation = self.deadlines.begin(scope, is_write, is_kept)
         try:
-            await self.app(scope, receive, answer)
-        finally:
-            if has_place:
-                self._leave()
+            if self.free > 0 and not self.queue and self._may_begin(unanswered):
+                self.free -= 1
             else:
-                self.slow -= 1
+                await self._wait()
+            if is_kept:
+                self.deadlines.limit_write(operation)
+            has_place = True
 
-    def _unanswered(self, scope: Scope) -> int:
-        """Return how many requests run or wait, this one and those not looked at yet included."""
+            async def answer(message: Message) -> None:
+                nonlocal has_place
+                operation.is_over = True
+                if has_place and message["type"] == "http.response.body":
+                    # From here on, it waits for the client to read.
+                    has_place = False
+                    self._leave()
+                    self.slow += 1
+                await send(message)
+
+            try:
+                await self.app(scope, receive, answer)
+            finally:
+                if has_place:
+                    self._leave()
+                else:
+                    self.slow -= 1
+        except CancelledError:
+            if (error := operation.reason()) is None:
+                raise
+            raise error from None
+        finally:
+            operation.is_over = True
+            self.deadlines.running.discard(operation)
+
+    def _admit(self, scope: Scope) -> int:
+        """Return how many requests run or wait, this one and those not looked at yet included.
+
+        Raises Overloaded if they are too many.
+        """
         if ARRIVALS in scope:
             self._arrivals = scope[ARRIVALS]
-            return self._arrivals.count - self.slow
-        return self.places.running - self.free + len(self.queue) + 1
+            unanswered = self._arrivals.count - self.slow
+        else:
+            unanswered = self.places.running - self.free + len(self.queue) + 1
+        if unanswered > self.places.running and unanswered > self._most(scope):
+            raise Overloaded("too many requests are running: try again in a moment")
+        return unanswered
 
     def _most(self, scope: Scope) -> int:
         most = self.places.running + self.places.waiting

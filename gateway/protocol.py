@@ -8,6 +8,7 @@ import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from gateway import deadlines
 from gateway.middleware import TIMED_OUT
 from gateway.origins import TARGET
 from gateway.overload import ARRIVALS, Arrivals
@@ -35,6 +36,8 @@ class Protocol(HttpToolsProtocol):
     _is_begun = False
     """The same, without such lines."""
     _is_head = True
+    _served: RequestResponseCycle | None = None
+    """The request that was handed over last; others may have arrived behind it."""
     _field_bytes = 0
     """How many bytes have come since the last ones that the parser has handed over."""
 
@@ -49,10 +52,13 @@ class Protocol(HttpToolsProtocol):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Forget the connection, and let its request know."""
         self._stop()
         self._reader_came()
         super().connection_lost(exc)
+        if self._served is not None and not self._served.response_complete:
+            scope: Any = self._served.scope
+            deadlines.hang_up(scope)
 
     def data_received(self, data: bytes) -> None:
         """Take the next bytes of one or more requests."""
@@ -154,6 +160,7 @@ class Protocol(HttpToolsProtocol):
             self._reader_timer = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._served = cycle
         scope: Any = cycle.scope
         scope[ARRIVALS] = self.arrivals
         counted: Any = self.arrivals.counted(app)

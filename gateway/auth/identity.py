@@ -1,7 +1,7 @@
 """Authentication: from the headers of a request to the Identity of its caller."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Protocol
 
@@ -29,6 +29,17 @@ class Identity:
     service_roles: frozenset[str] = frozenset()
     is_local: bool = False
     """True for the one user of a gateway with `auth = none`."""
+    _hash: int = field(init=False, repr=False, compare=False)
+    """Computed once: every decision of the policy is looked up by it."""
+
+    def __post_init__(self) -> None:
+        """Compute the hash."""
+        values = (getattr(self, each.name) for each in fields(self) if each.compare)
+        object.__setattr__(self, "_hash", hash(tuple(values)))
+
+    def __hash__(self) -> int:
+        """Return the hash of all values."""
+        return self._hash
 
 
 class Authenticator(Protocol):
@@ -46,7 +57,7 @@ class Authenticator(Protocol):
 
 
 class Headers(Protocol):
-    """A request's headers, by case-insensitive names."""
+    """A request's headers, by their names in lower case."""
 
     def get(self, key: str, /) -> str | None:
         """Return the header's value, or None."""

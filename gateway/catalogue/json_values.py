@@ -22,6 +22,7 @@ _BOM_BYTES = _BOM.encode()
 # bits, numbers beyond the largest float, and a negative zero. Only after a character that a number
 # may follow: texts hold any digits, as cursors do.
 _DELICATE = re.compile(rb"[\[:,\s](?:-0(?![0-9])|-?[0-9](?:[0-9]{18}|[0-9.]*[eE][+-]?[0-9]{3}))")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 # In orjson's output: NUL, and digits that may be an integer beyond 64 bits, which it writes up to
 # 2^64.
 _SUSPECT = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000|[0-9]{19}")
@@ -123,7 +124,7 @@ def _fault(item: Any) -> str | None:
     if isinstance(item, str):
         if "\0" in item:
             return f"text with a NUL character: {shown(item)}"
-        if any("\ud800" <= character <= "\udfff" for character in item):
+        if _SURROGATE.search(item) is not None:
             return f"text with a lone surrogate: {shown(item)}"
     elif isinstance(item, float) and not math.isfinite(item):
         return f"not a number that JSON has: {shown(item)}"

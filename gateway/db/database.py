@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from gateway import deadlines
 from gateway.db import revisions, sqlite
 from gateway.db.breaker import BreakerOpen, CircuitBreaker
 from gateway.db.counting import StatementCounter
@@ -116,9 +117,10 @@ class Database:
 
         A transaction that has changed anything gives these projects a new revision. Raises Conflict
         with `conflict_message` for a duplicate, LostRace if the database gave the transaction up
-        for another one, Unavailable if it doesn't answer, and OutcomeUnknown if it stops answering
-        while it commits.
+        for another one, Unavailable if it doesn't answer, OutcomeUnknown if it stops answering
+        while it commits, and DeadlineExceeded. Once it commits, the operation holds.
         """
+        deadlines.resume()
         if self.before_first_use is not None:
             await self.before_first_use()
         with _translating_errors(conflict_message, writes=True):
@@ -126,6 +128,7 @@ class Database:
                 transaction = Transaction(connection, self.statement)
                 yield transaction
                 await revisions.renew(transaction, {project_id, *others}, self._engine.dialect.name)
+                deadlines.hold()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -237,9 +240,7 @@ def _is_lost_race(error: Exception) -> bool:
     """Return True if a transaction was given up for another one, and changed nothing."""
     if isinstance(error, asyncpg.PostgresError):
         return error.sqlstate in _LOST_RACE
-    # The least byte is the error; the others say more of it.
-    code = getattr(error, "sqlite_errorcode", 0)
-    return isinstance(error, sqlite3.Error) and code & 0xFF == sqlite3.SQLITE_BUSY
+    return sqlite.is_busy(error)
 
 
 def is_unavailable(error: Exception) -> bool:

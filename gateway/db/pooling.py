@@ -136,17 +136,24 @@ class Pool(ABC):
         try:
             rows = await self._fetch(connection, text, arguments, row, deadline)
         except BaseException as error:
-            if self._is_usable(connection, error):
-                await self._release(connection)
-            else:
+            if not self._is_usable(connection, error):
                 await self._discard(connection)
+            elif isinstance(error, asyncio.CancelledError):
+                # Given up, not answered.
+                await self._keep(connection)
+            else:
+                await self._release(connection)
             raise
         await self._release(connection)
         return rows
 
     async def _release(self, connection: Any) -> None:
-        """Keep a connection for the next statement, or close it if the pool is closed."""
+        """Count an answer, and keep its connection."""
         self.answers += 1
+        await self._keep(connection)
+
+    async def _keep(self, connection: Any) -> None:
+        """Keep a connection for the next statement, or close it if the pool is closed."""
         if self._closed:
             await self._discard(connection)
         else:

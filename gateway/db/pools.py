@@ -175,7 +175,8 @@ class SQLitePool(Pool):
     async def _connect(self, deadline: float) -> Any:  # noqa: ARG002 - a file opens at once
         file = str(self._settings.database.database)
         connection = await aiosqlite.connect(file, isolation_level=None)
-        for pragma in sqlite.pragmas(self._settings):
+        turn = f"PRAGMA busy_timeout = {sqlite.BUSY_TURN_SECONDS * 1000:.0f}"
+        for pragma in (*sqlite.pragmas(self._settings), turn):
             await connection.execute_fetchall(pragma)
         return connection
 
@@ -187,16 +188,17 @@ class SQLitePool(Pool):
         row: type[Row],
         deadline: float | None = None,  # noqa: ARG002 - locks have a time limit
     ) -> Sequence[Row]:
-        return list(map(row, await connection.execute_fetchall(text, arguments)))
+        return list(map(row, await sqlite.run(connection, text, arguments)))
 
     async def _execute_many(self, connection: Any, text: str, many: Sequence[Arguments]) -> None:
+        # Within a transaction, which waits for no lock, and soon done.
         await connection.executemany(text, many)
 
     async def _execute(self, connection: Any, text: str, deadline: float | None = None) -> None:  # noqa: ARG002 - as above
-        await connection.execute_fetchall(text)
+        await sqlite.run(connection, text)
 
     def _is_usable(self, connection: Any, error: BaseException) -> bool:  # noqa: ARG002
-        # The connection's thread runs one statement after the other, abandoned ones included.
+        # The connection's thread has ended a statement that was given up.
         return isinstance(error, (sqlite3.Error, asyncio.CancelledError))
 
     def _was_dead(self, connection: Any, error: Exception) -> bool:  # noqa: ARG002

@@ -18,7 +18,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 
-from gateway.negotiation import listed, preferred, weights
+from gateway.headers import request_headers
+from gateway.negotiation import preferred, weights
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -173,7 +174,7 @@ class Playground:
             "Content-Security-Policy": ASSET_POLICY,
             "Vary": "Accept-Encoding",
         }
-        encoding, path = _variant(file, listed(request.scope["headers"], b"accept-encoding"))
+        encoding, path = _variant(file, request_headers(request.scope).get("accept-encoding", ""))
         if encoding != "identity":
             headers["Content-Encoding"] = encoding
         return FileResponse(path, headers=headers, media_type=_MEDIA_TYPES[file.suffix])
@@ -216,7 +217,7 @@ def wants_page(request: Request) -> bool:
     """
     if request.method not in {"GET", "HEAD"}:
         return False
-    accept = listed(request.scope["headers"], b"accept")
+    accept = request_headers(request.scope).get("accept", "")
     return preferred(accept, *_API_TYPES, _PAGE_TYPE) == _PAGE_TYPE
 
 

@@ -223,7 +223,11 @@ class Collection:
             values |= selects.keys_parameter(keys)
 
         def make() -> sa.Select[Any]:
-            query = sa.select(*select).select_from(self.source).where(self.visible)
+            visible = self.visible
+            if keys is not None and ctx.db.is_sqlite:
+                # Else SQLite reads the whole project, and looks each row up among the keys.
+                visible = sa.func.likely(visible)
+            query = sa.select(*select).select_from(self.source).where(visible)
             if where is not None:
                 query = query.where(where.sql(_numbered_parameters()))
             table = self.source if keys is None else selects.keys_table(sqlite=ctx.db.is_sqlite)

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from gateway import deadlines
 from gateway.catalogue import checks, json_values
 from gateway.catalogue.tables import Job, columns
 from gateway.context import Context
@@ -46,6 +47,8 @@ async def trust_columns(ctx: Context, client_id: str | None) -> dict[str, Any]:
     own = [trust for trust in stored if trust.get("trustor_user_id") == ctx.identity.user_id]
     if own:
         return credentials(own[0])
+    # Until the write: nobody else knows of the trust, and so could delete it.
+    deadlines.hold()
     made = await ctx.trusts.create(ctx.project_id)
     ctx.made_trusts.add(made["trust_id"])
     return credentials(made)
@@ -81,7 +84,8 @@ async def revoke_on_failure(ctx: Context, trust_id: str | None) -> AsyncIterator
     Raises what the block raises.
     """
     try:
-        yield
+        with deadlines.explained():
+            yield
     except OutcomeUnknown:
         # The job may have been stored, with the trust.
         raise

@@ -102,8 +102,10 @@ async def expected_version(
 
 def _tags(request: V2Request, header: str) -> str | None:
     """Return the entity tags that a header lists, or its `*`; None without the header."""
-    lines = request.http.headers.getlist(header)
-    text = ", ".join(lines).strip()
-    if lines and text != "*" and not _TAGS.fullmatch(text):
+    text = request.headers.get(header.lower())
+    if text is None:
+        return None
+    text = text.strip()
+    if text != "*" and not _TAGS.fullmatch(text):
         raise BadInput(f"{header}: {shown(text)} is no list of entity tags", field=header)
-    return text if lines else None
+    return text

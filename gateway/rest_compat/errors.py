@@ -32,7 +32,9 @@ TITLES: Mapping[type[Exception], str] = {
     errors.LostRace: "Conflict",
     errors.Unprocessable: "Unprocessable Entity",
     errors.RateLimited: "Too Many Requests",
+    errors.HungUp: "Client Closed Request",
     errors.Unavailable: "Service Unavailable",
+    errors.DeadlineExceeded: "Gateway Timeout",
     Exception: "Internal Server Error",
 }
 """freezer-api's titles."""

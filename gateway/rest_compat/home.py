@@ -8,7 +8,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from gateway.draining import Draining
 from gateway.errors import Unavailable
-from gateway.negotiation import listed, preferred
+from gateway.headers import request_headers
+from gateway.negotiation import preferred
 from gateway.origins import base_url
 from gateway.rest_compat.responses import JSON, json_response
 from gateway.rest_compat.routes import ROUTES, template
@@ -56,9 +57,9 @@ async def readyz(request: Request) -> Response:
 async def home(request: Request) -> Response:
     """Return the resources (json-home), for any caller with a valid token."""
     await request.app.state.contexts.open(
-        request.headers, request.scope["path"], method=request.method
+        request_headers(request.scope), request.scope["path"], method=request.method
     )
-    accept = listed(request.scope["headers"], b"accept")
+    accept = request_headers(request.scope).get("accept", "")
     # Of equals it is json-home, whether or not the header names it.
     media_type = preferred(accept, JSON_HOME, JSON, JSON_HOME)
     return Response(orjson.dumps(HOME), media_type=media_type)

@@ -1,7 +1,7 @@
 """A v2 request, parsed: its parameters, its body, its search and its part of a list."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from gateway.catalogue import json_values
 from gateway.catalogue.tables import ID_BYTES, INT64
 from gateway.context import Context
 from gateway.errors import BadInput, shown
+from gateway.headers import request_headers
 from gateway.origins import base_url
 from gateway.query.filters import All, Condition, Where
 from gateway.query.paging import Key, PageRequest
@@ -36,6 +37,11 @@ class V2Request:
     http: Request
     ctx: Context
     settings: Settings
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers by their names in lower case."""
+        return request_headers(self.http.scope)
 
     @cached_property
     def pairs(self) -> Sequence[tuple[str, str]]:
@@ -186,7 +192,7 @@ class V2Request:
     @property
     def prefers_minimal(self) -> bool:
         """True if the caller sent `Prefer: return=minimal`."""
-        preferences = ",".join(self.http.headers.getlist("prefer")).lower().split(",")
+        preferences = self.headers.get("prefer", "").lower().split(",")
         names = {preference.partition(";")[0].strip() for preference in preferences}
         return bool(names & {"return=minimal", 'return="minimal"'})
 

@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.context import Context
 from gateway.errors import Forbidden, shown
-from gateway.negotiation import accepts, listed
+from gateway.headers import request_headers
+from gateway.negotiation import accepts
 from gateway.rates import costs
 from gateway.rates.buckets import SCOPE
 from gateway.rest_compat import home
@@ -28,23 +29,25 @@ Served = Callable[[Request], Awaitable[Response]]
 
 
 def routes(settings: Settings) -> list[BaseRoute]:
-    """Return REST's one route, which takes every path and answers 404 for unknown ones."""
+    """Return REST's routes: the first takes what is below /v2, the second every path.
+
+    They answer 404 for unknown ones.
+    """
     served: dict[str, dict[str, Served]] = {}
     for path, method, rules, endpoint in ROUTES:
         methods = served.setdefault(path, {})
         methods[method] = partial(serve, settings, rules.split(), endpoint)
-    return [
-        Router(
-            Path(home.VERSIONS, {"GET": partial(home.versions, settings)}, JSON),
-            Path("/v2", {"GET": home.home}, home.JSON_HOME, JSON),
-            Path(home.HEALTHCHECK, {"GET": home.healthcheck}),
-            Path(home.READYZ, {"GET": home.readyz}),
-            *(
-                Path(f"/v2/{{project_id}}{path}", methods, JSON, template=template(path))
-                for path, methods in served.items()
-            ),
-        )
-    ]
+    paths = (
+        Path(home.VERSIONS, {"GET": partial(home.versions, settings)}, JSON),
+        Path("/v2", {"GET": home.home}, home.JSON_HOME, JSON),
+        Path(home.HEALTHCHECK, {"GET": home.healthcheck}),
+        Path(home.READYZ, {"GET": home.readyz}),
+        *(
+            Path(f"/v2/{{project_id}}{path}", methods, JSON, template=template(path))
+            for path, methods in served.items()
+        ),
+    )
+    return [Router(*paths, below="/v2/"), Router(*paths)]
 
 
 async def serve(
@@ -55,7 +58,7 @@ async def serve(
     Raises GatewayError and HTTPException.
     """
     ctx = await request.app.state.contexts.open(
-        request.headers,
+        request_headers(request.scope),
         request.scope["path"],
         request.path_params["project_id"],
         method=request.method,
@@ -106,7 +109,7 @@ class Path:
         if method not in self.served:
             reason = f"{shown(request.method)} is none of the methods here: {self.allow}"
             raise HTTPException(405, reason, {"Allow": self.allow})
-        accept = listed(request.scope["headers"], b"accept")
+        accept = request_headers(request.scope).get("accept", "")
         if self.media_types and not accepts(accept, *self.media_types):
             raise HTTPException(406, f"the answer is JSON, which is not in {shown(accept)}")
         return await self.served[method](request)
@@ -118,12 +121,15 @@ class Router(BaseRoute):
     Doubled slashes and one at the end make no difference.
     """
 
-    def __init__(self, *paths: Path) -> None:
+    def __init__(self, *paths: Path, below: str = "") -> None:
+        """Take the paths, and how an address begins that this route is for."""
+        self.below = below
         self.paths = {(len(path.parts), *path.parts[::2]): path for path in paths}
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match every HTTP request, whatever its address."""
-        return (Match.FULL if scope["type"] == "http" else Match.NONE), {}
+        """Match every HTTP request to an address that begins so, whatever its rest."""
+        is_below = scope["type"] == "http" and scope["path"].startswith(self.below)
+        return (Match.FULL if is_below else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request. Raises HTTPException for an unknown address."""
@@ -148,6 +154,6 @@ def parts_of(path: str) -> list[str]:
 async def not_found(request: Request) -> NoReturn:
     """Raise HTTPException for an unknown address, or Unauthenticated for an unknown caller."""
     await request.app.state.contexts.open(
-        request.headers, request.scope["path"], method=request.method
+        request_headers(request.scope), request.scope["path"], method=request.method
     )
     raise HTTPException(404, f"there is nothing at {shown(request.scope['path'])}")

@@ -193,6 +193,8 @@ def _check_size(where: Where) -> None:
             case Not(inner):
                 waiting.append((inner, depth + 1))
             case All(parts) | AnyOf(parts):
+                # An empty one is a condition as well: it always holds, or never.
+                conditions += not parts
                 waiting += ((inner, depth + 1) for inner in parts)
             case DocumentCondition(keys=keys):
                 conditions += len(keys)

@@ -26,14 +26,14 @@ def decode(text: str, field: str, name: str | None = None) -> tuple[View, ItemKe
 
     Raises BadInput, blaming `field`, for any other text.
     """
-    wrong = BadInput(f"'{field}': {shown(text)} is not the id of a {name or 'node'}", field=field)
     try:
         kind, project_id, item_id = base64.b64decode(text, validate=True).decode().split(":", 2)
     except (binascii.Error, ValueError):
-        raise wrong from None
+        kind = project_id = item_id = ""
     view = VIEWS.get(kind)
     if view is None or not view.key or name not in {None, kind} or "\0" in project_id + item_id:
-        raise wrong
+        wanted = name or "node"
+        raise BadInput(f"'{field}': {shown(text)} is not the id of a {wanted}", field=field)
     return view, (project_id, item_id)
 
 

@@ -1,5 +1,6 @@
 """GraphQL over HTTP: from a request to an operation, and from its result to a response."""
 
+from asyncio import CancelledError
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,23 +11,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway import deadlines
 from gateway.catalogue import checks, json_values
 from gateway.context import Context, Contexts
 from gateway.errors import (
     BadInput,
     Code,
+    DeadlineExceeded,
     GatewayError,
     RateLimited,
     Unavailable,
     UnknownHash,
     shown,
 )
+from gateway.headers import request_headers
 from gateway.http_errors import headers_of, status_of
-from gateway.negotiation import listed, preferred
+from gateway.negotiation import preferred
 from gateway.rates.buckets import SCOPE
 from gateway.schema import errors
 from gateway.schema.execution.documents import MethodNotAllowed, OperationError
 from gateway.schema.execution.operations import Executor, Result
+from gateway.schema.json_size import JSONSize
 from gateway.schema.root import Schema
 from gateway.schema.trusted_documents import TrustedDocuments
 from gateway.settings import Settings
@@ -44,8 +49,11 @@ _READING = frozenset({"GET", "HEAD"})
 """The methods that run queries only."""
 _ALLOW = {"Allow": "GET, HEAD, POST, OPTIONS"}
 
-_OUTAGE = Unavailable("a dependency doesn't answer")
-"""The error whose status and headers an operation has that found nothing because of outages."""
+_EMPTY = (
+    Unavailable("a dependency doesn't answer"),
+    DeadlineExceeded("an operation took longer than it may"),
+)
+"""The errors whose status and headers an operation has that found nothing because of them."""
 
 
 class GraphQLApp:
@@ -59,6 +67,7 @@ class GraphQLApp:
         self.explains = settings.graphql_explain
         self.tells_cost = settings.graphql_cost
         self.max_cost = settings.graphql_max_cost
+        self.json_size = JSONSize(settings)
         self.max_variables = settings.graphql_max_variables_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,41 +79,48 @@ class GraphQLApp:
         """Return the answer to the request's operation, executed in the caller's context."""
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=_ALLOW)
-        if (refusal := _refused(request)) is not None:
+        headers = request_headers(request.scope)
+        if (refusal := _refused(request, headers)) is not None:
             return refusal
         is_reading = request.method in _READING
         contexts: Contexts = request.app.state.contexts
         extensions: dict[str, Any] = {}
         ctx: Context | None = None
         try:
-            ctx = await contexts.open(request.headers, request.scope["path"], method=request.method)
+            ctx = await contexts.open(headers, request.scope["path"], method=request.method)
             request.scope[SCOPE] = ctx.account
-            given, variables, name = await _operation(request)
+            came_in = request.scope["query_string"] if is_reading else await request.body()
+            given, variables, name = _operation(request, came_in, self.json_size)
             text = self.documents.text_of(ctx, given)
-            came_in = await request.body() or request.scope["query_string"]
             if len(came_in) > self.max_variables:
                 _check_size(variables, self.max_variables)
             result = await self.executor.execute(
                 ctx, text, variables, name, queries_only=is_reading
             )
-            if self.explains and result.is_executed and EXPLAIN in request.headers:
+            if self.explains and result.is_executed and EXPLAIN in headers:
                 extensions |= await self._extensions(ctx, text, variables, name)
-            extensions |= self._cost(request, ctx, result.cost)
+            extensions |= self._cost(headers, ctx, result.cost)
         except GatewayError as error:
             cost = error.cost if isinstance(error, RateLimited) else None
-            return _failure(request, error, self._cost(request, ctx, cost))
+            return _failure(request, error, self._cost(headers, ctx, cost))
+        except CancelledError:
+            if (reason := deadlines.reason()) is None:
+                raise
+            return _failure(request, reason, self._cost(headers, ctx, None))
         except MethodNotAllowed:
             return _refusal(
                 request, 405, f"{request.method} runs queries only: send mutations by POST"
             )
         return _result(request, result, extensions)
 
-    def _cost(self, request: Request, ctx: Context | None, requested: int | None) -> dict[str, Any]:
+    def _cost(
+        self, headers: Mapping[str, str], ctx: Context | None, requested: int | None
+    ) -> dict[str, Any]:
         """Return the operation's cost, and what the caller has left where there are rate limits.
 
         Nothing, unless the request asks for it, the settings let it, and it is known.
         """
-        if COST not in request.headers or not self.tells_cost or ctx is None or requested is None:
+        if not self.tells_cost or COST not in headers or ctx is None or requested is None:
             return {}
         cost = {"requested": requested, "maximum": None, "available": None, "restoreRate": None}
         if ctx.account is not None:
@@ -128,32 +144,36 @@ class GraphQLApp:
             return {}
 
 
-def _refused(request: Request) -> Response | None:
+def _refused(request: Request, headers: Mapping[str, str]) -> Response | None:
     """Return the answer to a request of a wrong method or media type, else None."""
     is_reading = request.method in _READING
     if not is_reading and request.method != "POST":
         return _refusal(request, 405, f"{request.method} is not a method of GraphQL over HTTP")
-    accept = _accept(request)
+    accept = headers.get("accept", "")
     if preferred(accept, JSON, GRAPHQL_JSON) is None:
         message = f"the answer is {JSON} or {GRAPHQL_JSON}, none of which is in {shown(accept)}"
         return _refusal(request, 406, message)
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    media_type = headers.get("content-type", "").split(";")[0].strip().lower()
     if not is_reading and media_type != JSON:
         # Also what keeps web pages of other sites from sending mutations.
         return _refusal(request, 415, f"the body must be {JSON}, not {shown(media_type)}")
     return None
 
 
-async def _operation(request: Request) -> tuple[dict[str, Any], dict[str, Any], str | None]:
+def _operation(
+    request: Request, came_in: bytes, size: JSONSize
+) -> tuple[dict[str, Any], dict[str, Any], str | None]:
     """Return the request's parameters, variables and operation name. Raises BadInput."""
     if request.method in _READING:
         given: Any = dict(request.query_params)
         for key in given.keys() & {"variables", "extensions"}:
+            size.check(given[key].encode())
             given[key] = json_values.parse(given[key] or "null", what=f"'{key}'")
         # As in a form, nothing is sent for what is absent.
         given["operationName"] = given.get("operationName") or None
     else:
-        given = json_values.parse(await request.body())
+        size.check(came_in)
+        given = json_values.parse(came_in)
     if not isinstance(given, dict):
         raise BadInput("the body must be one GraphQL request, an object")
     name = given.get("operationName")
@@ -185,8 +205,9 @@ def _result(request: Request, result: Result, extensions: Mapping[str, Any]) -> 
     codes = {(error.extensions or {}).get("code") for error in result.errors}
     # What was changed must not be tried again.
     found_nothing = Code.NOT_READ_BACK not in codes and not any((result.data or {}).values())
-    if Code.UNAVAILABLE in codes and found_nothing:
-        status, headers = status_of(_OUTAGE), headers_of(_OUTAGE)
+    for failure in _EMPTY if found_nothing else ():
+        if failure.code in codes:
+            status, headers = status_of(failure), headers_of(failure)
     return _respond(request, status, body, headers)
 
 
@@ -215,10 +236,6 @@ def _respond(
     return Response(orjson.dumps(body), status, headers, media_type=media_type)
 
 
-def _accept(request: Request) -> str:
-    return listed(request.scope["headers"], b"accept")
-
-
 def _media_type(request: Request) -> str:
     # What can't be answered as the caller asked is said in plain JSON.
-    return preferred(_accept(request), JSON, GRAPHQL_JSON) or JSON
+    return preferred(request_headers(request.scope).get("accept", ""), JSON, GRAPHQL_JSON) or JSON

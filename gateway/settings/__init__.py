@@ -16,6 +16,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import shown
+from gateway.settings.deadlines import DeadlineSettings
 from gateway.settings.graphql import GraphQLSettings
 from gateway.settings.keystone import KeystoneSettings
 from gateway.settings.parts import Names
@@ -42,7 +43,14 @@ DRIVERS = {
 }
 
 
-class Settings(BaseSettings, KeystoneSettings, GraphQLSettings, RateSettings, ShutdownSettings):
+class Settings(
+    BaseSettings,
+    KeystoneSettings,
+    GraphQLSettings,
+    RateSettings,
+    DeadlineSettings,
+    ShutdownSettings,
+):
     """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.
 
     Raises `pydantic.ValidationError`, which names the setting, on an invalid value.

@@ -19,10 +19,16 @@ class GraphQLSettings(BaseModel):
         description="Maximum of nodes that a GraphQL operation could return, by its page lengths.",
     )
     graphql_max_aliases: int = Field(
-        50, ge=0, description="Maximum of aliased fields in a GraphQL operation."
+        30, ge=0, description="Maximum of aliased fields in a GraphQL operation."
+    )
+    graphql_max_characters: int = Field(
+        10_000, ge=1, description="Maximum length of a GraphQL document, in characters."
     )
     graphql_max_tokens: int = Field(
-        5000, ge=1, description="Maximum length of a GraphQL document, in tokens."
+        650, ge=1, description="Maximum length of a GraphQL document, in tokens."
+    )
+    graphql_max_operations: int = Field(
+        20, ge=1, description="Maximum of operations in a GraphQL document, of which one is run."
     )
     graphql_max_fields: int = Field(
         2000,
@@ -31,25 +37,37 @@ class GraphQLSettings(BaseModel):
         "it is spread.",
     )
     graphql_max_field_pairs: int = Field(
-        5000,
+        300,
         ge=0,
         description="Maximum of pairs of fields with one name in one object of a GraphQL document, "
         "which have to be compared; three fields of one name are three pairs.",
     )
     graphql_max_root_fields: int = Field(
-        50, ge=1, description="Maximum of root fields in a GraphQL operation."
+        30, ge=1, description="Maximum of root fields in a GraphQL operation."
     )
     graphql_max_directives: int = Field(
-        100, ge=0, description="Maximum of directives in a GraphQL document."
+        50, ge=0, description="Maximum of directives in a GraphQL document."
     )
     graphql_max_fragments: int = Field(
-        300,
+        40,
         ge=0,
         description="Maximum of fragments in a GraphQL document, and of places that spread one; "
         "inline fragments count as well.",
     )
     graphql_max_list_length: int = Field(
         1000, ge=1, description="Maximum length of a list that is an argument, or in one."
+    )
+    graphql_max_literals: int = Field(
+        80,
+        ge=0,
+        description="Maximum of values in the arguments of a GraphQL document, an object counted "
+        "as four; variables are not counted.",
+    )
+    graphql_max_variable_objects: int = Field(
+        60, ge=0, description="Maximum of objects in an operation's variables, at all depths."
+    )
+    graphql_max_variable_values: int = Field(
+        1500, ge=1, description="Maximum of values in an operation's variables, at all depths."
     )
     graphql_max_variables_bytes: int = Field(
         1024 * 1024, ge=2, description="Maximum length of an operation's variables, in bytes."

@@ -7,7 +7,8 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.errors import Overloaded
+from gateway.deadlines import Deadlines, hang_up
+from gateway.errors import DeadlineExceeded, HungUp, Overloaded
 from gateway.overload import OverloadMiddleware, Places
 from tests.support.apps import MakeClient
 
@@ -56,18 +57,23 @@ async def nowhere(message: Message) -> None:
 class Requests:
     """Requests to an application behind the middleware, each a task."""
 
-    def __init__(self, running: int, waiting: int, kept: int) -> None:
+    def __init__(self, running: int, waiting: int, kept: int, deadlines: Deadlines | None) -> None:
         self.app = Application()
         self.middleware = OverloadMiddleware(
-            self.app, Places(running, waiting, kept), kept_paths=("/v2",), exempt={"/healthcheck"}
+            self.app,
+            Places(running, waiting, kept),
+            deadlines,
+            kept_paths=("/v2",),
+            exempt={"/healthcheck"},
         )
+        self.scopes: dict[str, Scope] = {}
         self.tasks: list[asyncio.Task[None]] = []
 
     async def begin(
         self, path: str, method: str = "GET", receive: Receive = body, send: Send = nowhere
     ) -> asyncio.Task[None]:
         """Return the task of a request that has come as far as it can."""
-        scope = {"type": "http", "method": method, "path": path}
+        scope = self.scopes[path] = {"type": "http", "method": method, "path": path}
         task = asyncio.create_task(self.middleware(scope, receive, send))
         self.tasks.append(task)
         await settled()
@@ -89,8 +95,10 @@ class Requests:
 async def make() -> AsyncIterator[Callable[..., Requests]]:
     made: list[Requests] = []
 
-    def maker(running: int = 2, waiting: int = 2, kept: int = 0) -> Requests:
-        made.append(Requests(running, waiting, kept))
+    def maker(
+        running: int = 2, waiting: int = 2, kept: int = 0, deadlines: Deadlines | None = None
+    ) -> Requests:
+        made.append(Requests(running, waiting, kept, deadlines))
         return made[-1]
 
     yield maker
@@ -191,6 +199,57 @@ async def test_one_that_is_given_up_as_its_turn_comes(
     await requests.end("c")
     assert requests.free == 1
     assert not requests.middleware.queue
+
+
+async def test_the_wait_for_a_place_counts_but_for_writes_over_rest(
+    make: Callable[..., Requests],
+) -> None:
+    # The write begins first, and its time ends last.
+    requests = make(running=1, deadlines=Deadlines(0.05, 600))
+    write = await requests.begin("/v2/p/jobs", "PATCH")
+    waiting_write = await requests.begin("/v2/p/jobs/1", "PATCH")
+    waiting = await requests.begin("a")
+    with pytest.raises(DeadlineExceeded, match=r"0\.05 s at most"):
+        await waiting
+    assert requests.app.begun == ["/v2/p/jobs"]
+    assert not waiting_write.done()
+    await requests.end("/v2/p/jobs", "/v2/p/jobs/1")
+    assert write.done()
+    assert waiting_write.done()
+    with pytest.raises(DeadlineExceeded):
+        await (await requests.begin("b"))
+    assert requests.free == 1
+    # Who takes its answer slowly isn't late.
+    sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def slow_reader(_message: Message) -> None:
+        await sent
+
+    requests.app.end("c")
+    slow = await requests.begin("c", send=slow_reader)
+    with pytest.raises(DeadlineExceeded):
+        await (await requests.begin("d"))
+    sent.set_result(None)
+    await slow
+
+
+async def test_who_hangs_up_gives_its_place_away_but_for_writes(
+    make: Callable[..., Requests],
+) -> None:
+    requests = make(running=1, waiting=4, deadlines=Deadlines(queries={"/graphql"}))
+    for path, method in (("a", "GET"), ("/graphql", "POST"), ("/v2/p/jobs", "PATCH")):
+        await requests.begin(path, method)
+    reading, query, write = requests.tasks
+    for scope in requests.scopes.values():
+        hang_up(scope)
+    await settled()
+    for gone in (reading, query):
+        assert isinstance(gone.exception(), HungUp)
+    assert requests.app.begun == ["a", "/v2/p/jobs"]
+    await requests.end("/v2/p/jobs")
+    assert write.done()
+    assert write.exception() is None
+    assert requests.free == 1
 
 
 async def test_who_sends_or_reads_slowly_takes_no_place(make: Callable[..., Requests]) -> None:

@@ -23,10 +23,8 @@ pytestmark = [
 @pytest.fixture
 def ctx(make_ctx: MakeContext, monkeypatch: pytest.MonkeyPatch) -> Context:
     """Return a context of a database that doesn't wait for locks."""
-    usual = sqlite.pragmas
-    monkeypatch.setattr(
-        sqlite, "pragmas", lambda *given: (*usual(*given), "PRAGMA busy_timeout = 0")
-    )
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0)
+    monkeypatch.setattr(sqlite, "BUSY_TURN_SECONDS", 0)
     return make_ctx("p1")
 
 

@@ -67,3 +67,37 @@ async def test_a_page_comes_from_an_index(
         assert index in plan, plan
         assert "Sort" not in plan, plan
         assert "TEMP B-TREE" not in plan, plan
+
+
+LOOKED_UP = {
+    "{ jobs(first: 2) { edges { node { actions { edges { position } } } } } }": "job_id",
+    "{ sessions(first: 2) { edges { node { jobs { edges { cursor } } } } } }": "session_id",
+    "{ jobs(first: 2) { edges { node { backups(first: 2) { edges { cursor } } } } } }": "job_id",
+}
+
+
+# PostgreSQL knows how many rows a project has.
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", ["Backup", "Job", "Action", "Session"])
+async def test_an_item_is_looked_up_by_its_key(
+    graphql: GraphQL, database: Database, recorder: QueryRecorder, kind: str
+) -> None:
+    await estate(database, 5)
+    listed = await graphql(f"{{ {kind.lower()}s(first: 1) {{ edges {{ node {{ id }} }} }} }}")
+    item_id = listed["data"][f"{kind.lower()}s"]["edges"][0]["node"]["id"]
+    with recorder:
+        body = await graphql(f'{{ node(id: "{item_id}") {{ id }} }}')
+    assert body["data"]["node"] == {"id": item_id}
+    (statement,) = recorder.statements
+    assert "(project_id=? AND id=?)" in await plan_of(database, statement)
+
+
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("query", "column"), LOOKED_UP.items())
+async def test_the_items_of_each_parent_are_looked_up(
+    graphql: GraphQL, database: Database, recorder: QueryRecorder, query: str, column: str
+) -> None:
+    await estate(database, 5)
+    with recorder:
+        assert "errors" not in await graphql(query)
+    assert f"(project_id=? AND {column}=?)" in await plan_of(database, recorder.statements[1])

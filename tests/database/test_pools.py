@@ -31,9 +31,12 @@ async def test_a_read_that_is_given_up_costs_no_connection(postgres_url: str) ->
             reading = asyncio.create_task(pool.fetch(SLEEP, [], ROW))
             while (await onlooker.fetchrow(OTHERS))[1] == 0:
                 assert not reading.done()
+            answers = pool.answers
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
+            # What is given up is no sign of life.
+            assert pool.answers == answers
             (row,) = await pool.fetch("SELECT 1 /* given up */", [], ROW)
             assert tuple(row) == (1,)
         assert (await onlooker.fetchrow(OTHERS))[0] == 1

@@ -3,6 +3,7 @@
 import json
 import re
 from base64 import b64encode
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -10,6 +11,10 @@ from zlib import crc32
 import httpx
 import pytest
 
+from gateway.app import create_app
+from gateway.settings import load
+from tests.support.apps import opened
+from tests.support.databases import Server
 from tests.support.refusals import JSON, ONE_JOB, body, refused
 
 pytestmark = pytest.mark.anyio
@@ -30,10 +35,18 @@ MUTATIONS = documents("mutations.graphql")
 
 
 @pytest.fixture(scope="module")
-async def client(scenario_client: httpx.AsyncClient) -> httpx.AsyncClient:
-    """Return a client of an application where there is one job."""
-    await scenario_client.post("/graphql", content=body(ONE_JOB), headers=JSON)
-    return scenario_client
+async def client(server: Server, template: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of an application where there is one job.
+
+    It takes larger documents than by default: what is tested are the limits after those.
+    """
+    url = await server.lend(template)
+    larger = dict.fromkeys(("tokens", "literals", "variable_values", "variable_objects"), 20_000)
+    limits = {f"graphql_max_{name}": most for name, most in larger.items()}
+    async with opened(create_app(load(database_url=url, **limits))) as client:
+        await client.post("/graphql", content=body(ONE_JOB), headers=JSON)
+        yield client
+    await server.take_back(url)
 
 
 @pytest.mark.parametrize("wrong", QUERIES)

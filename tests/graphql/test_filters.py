@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.catalogue.tables import Action, Backup, Job
 from gateway.db.database import Database
+from gateway.settings import Settings, load
 from tests.support.apps import GraphQL
 from tests.support.lists import WORDS, Fields, examples, found, fresh_project, store, twice
 
@@ -37,6 +38,20 @@ TEXT: Mapping[str, JSONContains] = {
     "contains": lambda value, wanted: value is not None and wanted in value,
     "startsWith": lambda value, wanted: value is not None and value.startswith(wanted),
 }
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """Return settings with which many filters are asked at once, and the largest."""
+    return load(
+        database_url=database_url,
+        graphql_max_tokens=5000,
+        graphql_max_characters=100_000,
+        graphql_max_aliases=50,
+        graphql_max_root_fields=50,
+        graphql_max_variable_objects=10_000,
+        graphql_max_variable_values=10_000,
+    )
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The cost of an operation in Python function calls, at first sight and when it comes again."""
 
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
@@ -10,7 +8,6 @@ import pytest
 
 from gateway.auth.identity import Identity
 from gateway.auth.policy import Policy
-from gateway.catalogue.tables import Action, Backup, Job, JobAction
 from gateway.context import Context
 from gateway.db import pools
 from gateway.db.database import Database
@@ -18,15 +15,10 @@ from gateway.schema import create_schema
 from gateway.schema.execution.operations import Executor
 from gateway.settings import load
 from tests.support.databases import Sqlite
-from tests.support.lists import store
-from tests.support.stored_estate import put
+from tests.support.ordinary import JOBS, QUERY, counted_calls, fill
 
 pytestmark = pytest.mark.anyio
 
-QUERY = """{ jobs(first: 50) { nodes {
-  description actions { nodes { backupName } } backups(last: 2) { nodes { level } }
-} } }"""
-JOBS = 50
 RUNS = 3
 MAX_COLD_CALLS, MAX_WARM_CALLS = 3500, 750
 TEXTS = count()
@@ -37,48 +29,10 @@ async def database(sqlite: Sqlite, sqlite_template: str) -> AsyncIterator[Databa
     """Return a database with jobs of one action and one backup each."""
     url = await sqlite.create(sqlite_template)
     database = Database(load(database_url=url))
-    numbers = range(JOBS)
-    tries = {"max_retries": 5, "max_retries_interval": 6, "mandatory": False}
-    await put(
-        database,
-        Action,
-        [tries | {"id": f"a{n}", "freezer_action": "{}", "backup_name": "n"} for n in numbers],
-    )
-    await put(
-        database,
-        Job,
-        [
-            {"id": f"j{n}", "description": f"j{n:02}", "job_schedule": "{}", "session_tag": 0}
-            for n in numbers
-        ],
-    )
-    links = [{"job_id": f"j{n}", "position": 0, "action_id": f"a{n}"} for n in numbers]
-    await store(database, JobAction, "p1", links)
-    named = {"backup_name": "n", "status": "available", "backup_metadata": "{}", "sort_time": 0}
-    await put(
-        database,
-        Backup,
-        [named | {"id": f"b{n}", "job_id": f"j{n}", "level": 0} for n in numbers],
-    )
+    await fill(database)
     yield database
     await database.close()
     await sqlite.drop(url)
-
-
-@contextmanager
-def counted_calls() -> Iterator[list[int]]:
-    """Yield a list that holds the number of calls of Python functions in this thread."""
-    calls = [0]
-
-    def see(_frame: object, event: str, _argument: object) -> None:
-        calls[0] += event == "call"
-
-    profiler = sys.getprofile()
-    sys.setprofile(see)
-    try:
-        yield calls
-    finally:
-        sys.setprofile(profiler)
 
 
 async def test_calls_at_first_sight_and_after(

@@ -22,6 +22,8 @@ from tests.support.apps import GraphQL, MakeClient
 pytestmark = pytest.mark.anyio
 
 NODES = "jobs(first: 5) { nodes { id } }"
+LONGER = {"graphql_max_tokens": 5000, "graphql_max_characters": 100_000}
+"""Settings with which other limits count than those on the length."""
 FRAGMENT = "fragment F on Job { jobId description }"
 
 
@@ -196,7 +198,8 @@ async def test_what_takes_long_to_validate_is_refused_before(
 ) -> None:
     validated: list[Any] = []
     monkeypatch.setattr(documents, "validate", lambda *given: validated.append(given))
-    assert await is_refused(await make_client(), document, "this document has more than")
+    client = await make_client(**LONGER)
+    assert await is_refused(client, document, "this document has more than")
     assert not validated
 
 
@@ -345,20 +348,22 @@ async def test_more_than_a_page_may_be_long_is_refused(make_client: MakeClient) 
     ],
 )
 async def test_fragments_of_fragments_are_looked_at_once(
-    client: httpx.AsyncClient, fragment: str
+    make_client: MakeClient, fragment: str
 ) -> None:
+    client = await make_client(**LONGER, graphql_max_fragments=300)
     text = " ".join(fragment.format(n, n + 1, n + 1) for n in range(40))
     query = f"{{ jobs {{ nodes {{ ...F0 }} }} }} {text} fragment F40 on Job {{ id description }}"
     for _ in range(2):
         assert await asked(client, query) == {"data": {"jobs": {"nodes": []}}}
 
 
-async def test_aliases_of_aliases_are_counted_at_once(client: httpx.AsyncClient) -> None:
+async def test_aliases_of_aliases_are_counted_at_once(make_client: MakeClient) -> None:
+    client = await make_client(**LONGER, graphql_max_fragments=300)
     text = " ".join(
         f"fragment F{n} on Job {{ a{n}: id ...F{n + 1} ...F{n + 1} }}" for n in range(80)
     )
     query = f"{{ jobs {{ nodes {{ ...F0 }} }} }} {text} fragment F80 on Job {{ id }}"
-    assert await is_refused(client, query, "countless aliases, the limit is 50")
+    assert await is_refused(client, query, "countless aliases, the limit is 30")
 
 
 async def test_graphiql_can_ask_what_there_is(client: httpx.AsyncClient) -> None:

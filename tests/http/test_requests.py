@@ -325,7 +325,7 @@ ROWS: dict[str, tuple[bytes, *tuple[Expected, ...]]] = {
     ),
     "an absolute target and two Hosts": (
         raw("GET http://localhost/v2/raw/jobs HTTP/1.1\nHost: localhost\nHost: localhost"),
-        Expected(400, has=b"several"),
+        Expected(400, has=b"is not one host"),
     ),
     "the address of an absolute target": (
         raw("GET http://localhost:1234/ HTTP/1.1\nHost: 127.0.0.1"),
@@ -342,11 +342,11 @@ ROWS: dict[str, tuple[bytes, *tuple[Expected, ...]]] = {
     # Hosts
     "two Hosts": (
         raw("GET /v2/raw/jobs HTTP/1.1\nHost: evil.example\nHost: 127.0.0.1"),
-        Expected(400, {"content-type": JSON}, has=b"'evil.example', '127.0.0.1'"),
+        Expected(400, {"content-type": JSON}, has=b"'evil.example, 127.0.0.1'"),
     ),
     "two Hosts the other way": (
         raw("GET / HTTP/1.1\nHost: 127.0.0.1\nHost: evil.example"),
-        Expected(400, has=b"several"),
+        Expected(400, has=b"is not one host"),
     ),
     "two equal Hosts": (
         raw(f"GET /graphql?{QUERY} HTTP/1.1\nHost: localhost\nhOST: localhost"),
@@ -354,11 +354,11 @@ ROWS: dict[str, tuple[bytes, *tuple[Expected, ...]]] = {
     ),
     "two Hosts in one": (
         raw("GET /v2/raw/jobs HTTP/1.1\nHost: 127.0.0.1, evil.example"),
-        Expected(400, has=b"is no host"),
+        Expected(400, has=b"is not one host"),
     ),
     "a Host with a path": (
         raw("GET / HTTP/1.1\nHost: localhost/x"),
-        Expected(400, has=b"is no host"),
+        Expected(400, has=b"is not one host"),
     ),
     "slashes and one too many": (
         raw("GET /v2//raw/jobs// HTTP/1.1\nHost: localhost"),

@@ -1,5 +1,6 @@
 """By which trusts jobs of central clients work: one for each user of a project, while in use."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 from gateway.auth.identity import Identity
 from gateway.catalogue.tables import Job
 from gateway.context import Context
+from gateway.deadlines import Deadlines
 from gateway.errors import (
     Conflict,
+    DeadlineExceeded,
     GatewayError,
     LostRace,
     NotFound,
@@ -267,3 +270,36 @@ async def test_a_job_that_changes_before_its_trust_is_stored(
         row = await jobs.update(alice, "j", {"client_id": "central"})
     assert by(row) == ("t2", "alice")
     assert keystone.trusts == {"t2": ("p1", "alice")}
+
+
+@pytest.mark.parametrize("when", ["made", "stored"])
+async def test_a_trust_for_a_write_that_took_too_long_is_deleted(
+    alice: Context, keystone: Keystone, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    make = Trusts.create
+
+    async def create() -> None:
+        operation = Deadlines().begin(
+            {"method": "POST", "path": "/v2/p1/jobs"}, is_write=True, is_kept=True
+        )
+
+        async def too_late(*_: object) -> None:
+            operation.end(DeadlineExceeded("too late"))
+            await asyncio.sleep(0)
+
+        async def made_too_late(self: Trusts, project_id: str) -> Mapping[str, str]:
+            made = await make(self, project_id)
+            # Nobody else knows of it yet.
+            await too_late()
+            return made
+
+        if when == "made":
+            monkeypatch.setattr(Trusts, "create", made_too_late)
+        else:
+            monkeypatch.setattr(job_actions, "assign", too_late)
+        await jobs.create(alice, job())
+
+    with pytest.raises(DeadlineExceeded):
+        await asyncio.create_task(create())
+    assert keystone.made == 1
+    assert keystone.trusts == {}

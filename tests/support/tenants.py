@@ -41,6 +41,10 @@ LIMITS: dict[str, object] = {
     "graphql_max_root_fields": 10_000,
     "graphql_max_nodes": 100_000_000,
     "graphql_max_tokens": 1_000_000,
+    "graphql_max_characters": 10_000_000,
+    "graphql_max_literals": 1_000_000,
+    "graphql_max_variable_objects": 1_000_000,
+    "graphql_max_variable_values": 1_000_000,
 }
 
 _MASKS = (

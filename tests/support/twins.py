@@ -250,6 +250,12 @@ async def hostile_twins(
         graphql_max_fields=NO_LIMIT,
         graphql_max_fragments=NO_LIMIT,
         graphql_max_field_pairs=NO_LIMIT,
+        graphql_max_root_fields=NO_LIMIT,
+        graphql_max_tokens=NO_LIMIT,
+        graphql_max_characters=NO_LIMIT,
+        graphql_max_literals=NO_LIMIT,
+        graphql_max_variable_objects=NO_LIMIT,
+        graphql_max_variable_values=NO_LIMIT,
     ) as twins:
         twins.cursors = cursors(twins)
         yield twins

@@ -5,21 +5,28 @@ to write takes long to validate, unless the pairs are counted first.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graphql import (
+    BooleanValueNode,
     DirectiveNode,
     DocumentNode,
+    EnumValueNode,
     FieldNode,
+    FloatValueNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
+    IntValueNode,
     ListValueNode,
     Node,
+    NullValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    StringValueNode,
 )
 from graphql.validation.validate import query_document_keys_to_validate
 
@@ -27,20 +34,67 @@ from gateway.errors import BadInput
 from gateway.settings import Settings
 
 FRAGMENTS = (FragmentDefinitionNode, FragmentSpreadNode, InlineFragmentNode)
+MAX_INTROSPECTIONS = 3
+"""The fields `__schema` and `__type`: each can ask for the whole schema."""
+MAX_LINES = 500
+"""The lines of a document: each error looks for its own among them."""
+OBJECT_LITERALS = 4
+"""The values that an object counts as: it is compared with all keys that it could have."""
+_LITERALS: Mapping[type[Node], int] = {
+    ObjectValueNode: OBJECT_LITERALS,
+    **dict.fromkeys(
+        (
+            BooleanValueNode,
+            EnumValueNode,
+            FloatValueNode,
+            IntValueNode,
+            ListValueNode,
+            NullValueNode,
+            StringValueNode,
+        ),
+        1,
+    ),
+}
 Within = tuple[SelectionSetNode, frozenset[str]]
 """A selection set, and the names of the fragments that it is in."""
+
+
+def check_length(settings: Settings, text: str) -> None:
+    """Pass, or raise GraphQLError for a text that is too long to be parsed."""
+    _refuse("characters", len(text), settings.graphql_max_characters)
+    _refuse("lines", text.count("\n") + text.count("\r"), MAX_LINES)
 
 
 def check_size(settings: Settings, document: DocumentNode, text: str) -> None:
     """Pass, or raise GraphQLError for a document with too much of something."""
     tokens = document.token_count
     has_fragments = "..." in text
+    if len(document.definitions) > settings.graphql_max_operations:
+        # Whatever isn't a fragment: types, too, which the validation refuses one by one.
+        operations = sum(
+            not isinstance(one, FragmentDefinitionNode) for one in document.definitions
+        )
+        _refuse("operations", operations, settings.graphql_max_operations)
+    if text.count("__schema") + text.count("__type") - text.count("__typename") > (
+        MAX_INTROSPECTIONS
+    ):
+        asked = sum(
+            isinstance(node, FieldNode) and node.name.value in {"__schema", "__type"}
+            for node in _nodes(document)
+        )
+        _refuse("introspection fields", asked, MAX_INTROSPECTIONS)
     if "@" in text:
         directives = _count(document, DirectiveNode)
         _refuse("directives", directives, settings.graphql_max_directives)
     if has_fragments:
         fragments = _count(document, *FRAGMENTS)
         _refuse("fragments and places that spread one", fragments, settings.graphql_max_fragments)
+    if tokens > settings.graphql_max_literals // OBJECT_LITERALS:
+        _refuse(
+            "values in arguments, an object counted as four: use variables",
+            sum(_LITERALS.get(type(node), 0) for node in _nodes(document)),
+            settings.graphql_max_literals,
+        )
     if tokens > settings.graphql_max_list_length:
         lists = (len(node.values) for node in _nodes(document) if isinstance(node, ListValueNode))
         _refuse("values in one list", max(lists, default=0), settings.graphql_max_list_length)

@@ -1,6 +1,6 @@
 """Documents: from the text of a request to one operation that is valid and within the limits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,14 @@ from graphql import (
 )
 
 from gateway.errors import BadInput, shown
-from gateway.schema.execution.document_size import check_size
+from gateway.schema.execution.document_size import check_length, check_size
 from gateway.schema.execution.limits import check_shape
 from gateway.schema.execution.parsing import parse
 from gateway.schema.execution.validation import validate
 from gateway.settings import Settings
+
+MAX_SHOWN_ERRORS = 5
+"""The errors after which validation ends: each may quote, and search, all of the document."""
 
 
 class OperationError(Exception):
@@ -67,6 +70,7 @@ def read(
     Raises RequestError, BadInput for an operation that isn't there, and MethodNotAllowed.
     """
     try:
+        check_length(settings, text)
         document = parse(text, settings.graphql_max_tokens)
         fragments, operations = _definitions(document)
         operation = operations.get(name) if name else next(iter(operations.values()), None)
@@ -76,9 +80,13 @@ def read(
             raise BadInput(f"no operation is named {shown(name)}", field="operationName")
         if queries_only and operation.operation is OperationType.MUTATION:
             raise MethodNotAllowed
+        _check_kinds(schema, operations.values())
         check_size(settings, document, text)
         hidden = bool(settings.graphql_introspection_roles)
-        if errors := validate(schema, document, text, hide_suggestions=hidden):
+        errors = validate(
+            schema, document, text, hide_suggestions=hidden, max_errors=MAX_SHOWN_ERRORS
+        )
+        if errors:
             raise RequestError(*errors)
         if name is None and len(operations) > 1:
             # The specification wants to be told which.
@@ -93,6 +101,14 @@ def read(
     for part in (operation, *spread.values()) if "@" in text else ():
         names |= _directive_variables(part.selection_set)
     return Document(operation, spread, sorted(names))
+
+
+def _check_kinds(schema: GraphQLSchema, operations: Iterable[OperationDefinitionNode]) -> None:
+    """Pass, or raise GraphQLError, as the validation would after looking at all that is asked."""
+    for one in operations:
+        if schema.get_root_type(one.operation) is None:
+            kind = one.operation.value
+            raise GraphQLError(f"The {kind} operation is not supported by the schema.", one)
 
 
 def _reachable(

@@ -45,9 +45,11 @@ def check_shape(
 
     It must be valid: fragments have no cycles.
     """
-    depth, aliases = SelectionMetrics(fragments).of(operation.selection_set)
+    metrics = SelectionMetrics(fragments)
+    depth, aliases = metrics.of(operation.selection_set)
     _refuse("is nested", depth, "levels deep", settings.graphql_max_depth)
     _refuse("has", aliases, "aliases", settings.graphql_max_aliases)
+    _refuse("has", metrics.introspected, "aliases in introspection", 0)
 
 
 def check_root_fields(settings: Settings, count: int) -> None:
@@ -91,11 +93,16 @@ class SelectionMetrics:
     def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
         self.fragments = fragments
         self._known: dict[str, tuple[int, int]] = {}
+        self.introspected = 0
+        """The number of aliases below introspection fields.
+
+        They show the same again for each type: without them, no answer is longer than the schema.
+        """
 
     def of(self, selections: SelectionSetNode | None) -> tuple[int, int]:
         """Return the levels of fields, and the number of fields with aliases.
 
-        Introspection doesn't count: graphql-core limits its depth.
+        Introspection has counts of its own; graphql-core limits its depth.
         """
         depth = aliases = 0
         for selection in selections.selections if selections else ():
@@ -106,6 +113,8 @@ class SelectionMetrics:
                 below, inner = self._known[name]
             elif isinstance(selection, FieldNode):
                 if selection.name.value.startswith("__"):
+                    if selection.selection_set is not None:
+                        self.introspected += self.of(selection.selection_set)[1]
                     continue
                 below, inner = 0, 0
                 if selection.selection_set is not None:

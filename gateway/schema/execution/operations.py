@@ -41,7 +41,7 @@ from gateway.schema.execution.plan_cache import PlanCache
 from gateway.schema.execution.planner import Planner
 from gateway.settings import Settings
 
-MAX_VARIABLE_ERRORS = 50
+MAX_VARIABLE_ERRORS = 10
 """The errors after which coercing variables ends: a megabyte could have half a million."""
 MAX_REFUSED = 500_000
 """Characters of documents that were refused, after which their memory is freed."""
@@ -105,7 +105,9 @@ class Executor:
                 raise
             show_all(error.errors)
             is_executed = isinstance(error, VariablesError)
-            self._forget(REFUSED_VARIABLES if is_executed else len(text))
+            # Of a longer text nothing was made.
+            length = min(len(text), self.settings.graphql_max_characters)
+            self._forget(REFUSED_VARIABLES if is_executed else length)
             return Result(None, error.errors, is_executed=is_executed)
         await ctx.charge(cost)
         if plan.introspects and not self._may_introspect(ctx):
@@ -198,10 +200,10 @@ class PreparedOperation:
         self.directive_variables = document.directive_variables
         self.plan: Plan | None = None
         """Its plan, where that depends on no variable."""
-        self._declared = [
-            node.variable.name.value for node in document.operation.variable_definitions or ()
-        ]
         self._texts = self._text_variables()
+        declared = document.operation.variable_definitions or ()
+        # No number of nodes depends on a text.
+        self._lengths = () if self._texts else tuple(node.variable.name.value for node in declared)
         self._costs: LRUCache[tuple[Any, ...], int] = LRUCache(MAX_CHECKED)
 
     def make_plan(self, coerced: VariableValues) -> Plan:
@@ -252,7 +254,10 @@ class PreparedOperation:
                 self._check_lists(name, item, kind.of_type)
         elif isinstance(kind, GraphQLInputObjectType) and isinstance(value, dict):
             for key, field in kind.fields.items():
-                self._check_lists(name, value.get(field.out_name or key), field.type)
+                # Most are absent, and most others are no lists.
+                inner = value.get(field.out_name or key)
+                if isinstance(inner, list | dict):
+                    self._check_lists(name, inner, field.type)
 
     def _text_variables(self) -> Mapping[str, GraphQLVariableSignature] | None:
         """Return the variables, if all of them are texts."""
@@ -269,8 +274,7 @@ class PreparedOperation:
     def check(self, variables: Mapping[str, Any]) -> int:
         """Return the operation's cost. Raises RequestError for too much of it, or of nodes."""
         lengths = tuple(
-            _page_length(variables[name]) if name in variables else ABSENT
-            for name in self._declared
+            _page_length(variables[name]) if name in variables else ABSENT for name in self._lengths
         )
         if (known := self._costs.get(lengths)) is not None:
             return known

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gateway import deadlines
 from gateway.context import ItemKey
 from gateway.errors import NotFound
 from gateway.schema.execution.failures import Execution
@@ -103,11 +104,13 @@ async def _written(execution: Execution, level: LevelPlan, key: ItemKey | None) 
 async def listed(execution: Execution, level: LevelPlan, keys: Sequence[ItemKey]) -> list[Any]:
     """Return the items with these keys that there are, in this order.
 
-    Raises Forbidden and Unavailable.
+    Raises Forbidden, Unavailable, and what ends the operation.
     """
     if not keys:
         return []
-    found = await level.view.collection.rows_by_key(execution.ctx, keys, level.columns)
-    (built,) = await level.build(execution, list(found.values()), all_projects=False)
+    with deadlines.explained():
+        deadlines.resume()
+        found = await level.view.collection.rows_by_key(execution.ctx, keys, level.columns)
+        (built,) = await level.build(execution, list(found.values()), all_projects=False)
     shown = dict(zip(found, built, strict=True))
     return [shown[key] for key in keys if key in shown]

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from graphql import GraphQLError
 
+from gateway import deadlines
 from gateway.schema.execution.failures import (
     Execution,
     FieldFailure,
@@ -45,6 +46,7 @@ class Plan:
     async def run(self, execution: Execution) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
         """Return the operation's data, and the errors of what is null in it because it failed."""
         if self.is_mutation:
+            deadlines.begin_write()
             # One after the other, in the order of the document.
             values = [await execution.attempt(root.run(execution)) for _, root in self.fields]
             execution.committed |= {

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway import deadlines
 from gateway.context import ItemKey
 from gateway.schema.execution.arguments import Arguments
 from gateway.schema.execution.failures import (
@@ -184,7 +185,10 @@ class MutationPlan:
 
     async def run(self, execution: Execution) -> dict[str, Any] | None:
         """Return the payload. Raises what the write raises: then nothing is written."""
-        payload = await self.spec.write(execution.ctx, **self.arguments.of(execution))
+        with deadlines.explained():
+            # Earlier fields may have taken all of the time.
+            deadlines.resume()
+            payload = await self.spec.write(execution.ctx, **self.arguments.of(execution))
         return None if payload is None else await self.payload.show(execution, payload)
 
 

@@ -67,7 +67,12 @@ Handlers = Sequence[tuple[int, Handler]]
 
 
 def validate(
-    schema: GraphQLSchema, document: DocumentNode, text: str, *, hide_suggestions: bool = False
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    text: str,
+    *,
+    hide_suggestions: bool = False,
+    max_errors: int = MAX_ERRORS,
 ) -> list[GraphQLError]:
     """Return the errors of a document, parsed from this text, as graphql-core's `validate` does."""
     if is_plainly_valid(schema, document):
@@ -76,7 +81,7 @@ def validate(
     type_info = TypeInfo(schema)
 
     def on_error(error: GraphQLError) -> None:
-        if len(errors) >= MAX_ERRORS:
+        if len(errors) >= max_errors:
             raise ValidationAbortedError(
                 "Too many validation errors, error limit reached. Validation aborted."
             )
