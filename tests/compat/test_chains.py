@@ -204,6 +204,27 @@ def test_a_level_is_made_again_and_again(estate: Estate) -> None:
     assert levels["kept"] == [0, 1]
 
 
+TOLD = """
+query ($name: String!) {
+  backups(first: 100, where: {backupName: {eq: $name}}, orderBy: {field: TIME_STAMP}) {
+    nodes {
+      backupId level chainLevel levelSource restorability restorabilityReason
+      chain { chainId }
+      requires { nodes { backupId } }
+      series { seriesId }
+    }
+  }
+}
+"""
+
+
+def told_of(estate: Estate, name: str) -> dict[Link, dict[str, Any]]:
+    """Return what the catalogue tells of each backup of a series."""
+    made = estate.series[name].made
+    told = estate.host.catalogue.ask(TOLD, name=name)["backups"]["nodes"]
+    return dict(zip(made, told, strict=True))
+
+
 def test_restores(estate: Estate, keystone: Keystone, tmp_path: Path) -> None:
     chance = random.Random(14)  # noqa: S311 - times, not secrets
     last = NIGHTS[-1] + 1
@@ -233,6 +254,14 @@ def test_restores(estate: Estate, keystone: Keystone, tmp_path: Path) -> None:
         else:
             assert expected.shown is not None
             assert outcome.files == estate.files_of(expected.shown), (name, time)
+        # What is told of the newest backup of that time is what became of its restore.
+        earlier = [link for link in series.links if time is None or link.time <= time]
+        if earlier:
+            newest = max(earlier, key=lambda link: link.time)
+            verdict = told_of(estate, name)[newest]["restorability"]
+            if verdict != "UNKNOWN":
+                is_it = outcome.succeeded and outcome.files == estate.files_of(newest)
+                assert verdict == ("RESTORABLE" if is_it else "BROKEN"), (name, time)
 
 
 def test_days_that_are_false_are_none(keystone: Keystone, estate: Estate, tmp_path: Path) -> None:
@@ -251,34 +280,25 @@ def test_days_that_are_false_are_none(keystone: Keystone, estate: Estate, tmp_pa
     assert stored.links() == set()
 
 
-TOLD = """
-query ($name: String!) {
-  backups(first: 100, where: {backupName: {eq: $name}}, orderBy: {field: TIME_STAMP}) {
-    nodes {
-      backupId level chainLevel levelSource restorability restorabilityReason
-      chain { chainId }
-      requires { nodes { backupId } }
-      series { seriesId }
-    }
-  }
-}
-"""
-
-
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="`admin` isn't followed"))
+        if name == REMOVED[0]
+        else name
+        for name in OPTIONS
+    ],
+)
 def test_the_catalogue_tells_what_the_folder_does(estate: Estate, name: str) -> None:
     series = estate.series[name]
-    told = estate.host.catalogue.ask(TOLD, name=name)["backups"]["nodes"]
-    assert len(told) == len(series.made)
-    assert len({backup["series"]["seriesId"] for backup in told}) == 1
-    ids = {link.time: backup["backupId"] for link, backup in zip(series.made, told, strict=True)}
+    told = told_of(estate, name)
+    assert len({backup["series"]["seriesId"] for backup in told.values()}) == 1
+    ids = {link.time: backup["backupId"] for link, backup in told.items()}
     chains = agent_rules.folder(series.links)
-    for link, backup in zip(series.made, told, strict=True):
+    for link, backup in told.items():
         assert backup["level"] == 0
-        assert (backup["chainLevel"], backup["chain"]) == (
-            link.level,
-            {"chainId": ids[link.chain]},
-        ), backup
+        assert backup["chainLevel"] == link.level, backup
+        assert backup["chain"] == {"chainId": ids[link.chain]}, backup
         if link not in series.links:
             assert backup["restorability"] == "EXPIRED", backup
             continue
