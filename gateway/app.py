@@ -20,6 +20,7 @@ from gateway.db.database import Database
 from gateway.deadlines import Deadlines
 from gateway.draining import Draining
 from gateway.errors import Unavailable
+from gateway.idempotency import HEADER, IdempotencyKeys
 from gateway.middleware import (
     REQUEST_ID,
     AuthorityMiddleware,
@@ -86,6 +87,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         _trusts(settings, threads),
         settings.rest_dialect,
         RateLimiter(settings, BucketStore(database)) if settings.has_rate_limits else None,
+        IdempotencyKeys(database, settings),
     )
     return app
 
@@ -198,7 +200,7 @@ def _middleware(settings: Settings, *, any_host: bool) -> Iterable[Middleware]:
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=[
                 *("X-Auth-Token", "X-Project-Id", "Content-Type", "Content-Encoding"),
-                *("If-Match", "If-None-Match", "Prefer"),
+                *("If-Match", "If-None-Match", "Prefer", HEADER),
                 *("X-GraphQL-Cost", "X-GraphQL-Explain"),
             ],
             expose_headers=[

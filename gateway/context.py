@@ -1,17 +1,20 @@
 """The context of a request: the caller, their project, the database and the policy."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway import logs
+from gateway import idempotency, logs
 from gateway.auth.identity import Authenticator, Headers, Identity, check_project_id
 from gateway.auth.policy import Policy
 from gateway.db.database import Database
 from gateway.db.transactions import Transaction
+from gateway.idempotency import IdempotencyKeys, KeyedRequest
 from gateway.rates.buckets import Account, RateLimiter
 from gateway.settings import DEFAULT_LIMIT, MAX_LIMIT, Dialect
+
+_KEY_HEADER = idempotency.HEADER.lower()
 
 ItemKey = tuple[str, str]
 """The project and the id of an item."""
@@ -47,6 +50,41 @@ class Context:
     """The ids of the trusts that this request has created."""
     account: Account | None = None
     """The account that the request is charged to; None without rate limits."""
+    keys: IdempotencyKeys | None = None
+    """None where requests have no idempotency keys."""
+    given_key: str | None = None
+    """The idempotency key as it was sent, with a request that may have one."""
+    keyed: KeyedRequest | None = None
+    """The request with its idempotency key, while it is served."""
+
+    def take_key(self, headers: Headers) -> None:
+        """Take the idempotency key of a request that may have one."""
+        self.given_key = headers.get(_KEY_HEADER)
+
+    @property
+    def has_key(self) -> bool:
+        """True if the request has an idempotency key."""
+        return self.keys is not None and self.given_key is not None
+
+    @property
+    def repeats(self) -> bool:
+        """True if what is to be written has been written, and will be answered from memory."""
+        return self.keyed is not None and self.keyed.stored is not None
+
+    @asynccontextmanager
+    async def once(self, *request: object) -> AsyncIterator[None]:
+        """Open a block whose writes are made once for the request's idempotency key.
+
+        `request` is all that makes the request what it is, as JSON has it. Raises BadInput for a
+        malformed key, and as `IdempotencyKeys.opened` does.
+        """
+        if self.keys is None or self.given_key is None:
+            yield
+            return
+        key = idempotency.read(self.given_key)
+        caller = (self.project_id, self.identity.user_id)
+        async with self.keys.opened(caller, key, idempotency.digest(request)) as self.keyed:
+            yield
 
     def authorize(self, rule: str) -> None:
         """Pass, or raise Forbidden. The first line of every resolver calls it."""
@@ -78,6 +116,8 @@ class Contexts:
     dialect: Dialect = "documented"
     limiter: RateLimiter | None = None
     """None without rate limits."""
+    keys: IdempotencyKeys | None = None
+    """None where requests have no idempotency keys."""
 
     async def open(
         self, headers: Headers, path: str, project_id: str | None = None, *, method: str = ""
@@ -108,4 +148,5 @@ class Contexts:
             account=(
                 None if limiter is None else limiter.account(identity.project_id, identity.user_id)
             ),
+            keys=self.keys,
         )

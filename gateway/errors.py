@@ -11,6 +11,7 @@ GatewayError
 │   └── StaleVersion    the item changed since the caller read it    CONFLICT
 ├── LostRace            others kept changing the same items          CONFLICT
 │   └── OutdatedChoice  one changed after something was chosen for it CONFLICT
+├── KeyInUse            another request has the idempotency key      CONFLICT
 ├── Unprocessable       well-formed, but refers to a missing item    UNPROCESSABLE
 ├── RateLimited         the caller has spent the points they had     RATE_LIMITED
 ├── DeadlineExceeded    the operation took longer than it may        DEADLINE_EXCEEDED
@@ -121,6 +122,22 @@ class LostRace(GatewayError):
 
 class OutdatedChoice(LostRace):
     """The item changed between a choice made for it and the transaction that stores the choice."""
+
+
+class KeyInUse(GatewayError):
+    """Another request with the same idempotency key is being served, or has been meanwhile.
+
+    This one has changed nothing; when it is sent again, it gets what the other one has written.
+    """
+
+    code = Code.CONFLICT
+    retry_after = 1
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"Idempotency-Key: another request with {shown(key)} is being served: try again",
+            field="Idempotency-Key",
+        )
 
 
 class Unprocessable(GatewayError):

@@ -15,6 +15,7 @@ STATUSES: Mapping[type[Exception], int] = {
     errors.StaleVersion: 412,
     errors.Conflict: 409,
     errors.LostRace: 409,
+    errors.KeyInUse: 409,
     errors.Unprocessable: 422,
     errors.RateLimited: 429,
     # As nginx logs it.
@@ -38,7 +39,7 @@ def headers_of(error: Exception) -> dict[str, str]:
     match error:
         case HTTPException():
             return dict(error.headers or {})
-        case errors.Unavailable() | errors.RateLimited():
+        case errors.Unavailable() | errors.RateLimited() | errors.KeyInUse():
             return {"Retry-After": str(error.retry_after)}
         case errors.Unauthenticated(uri=uri) if uri:
             return {"WWW-Authenticate": f'Keystone uri="{uri}"'}

@@ -1,8 +1,9 @@
-"""The tables that keep the gateway's own books: revisions of projects, and rate limits."""
+"""The tables of the gateway's own books: revisions, rate limits and idempotency keys."""
 
-from sqlmodel import SQLModel
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
 
-from gateway.catalogue.tables import ID_BYTES, bigint, text
+from gateway.catalogue.tables import ID_BYTES, bigint, document, text
 
 
 class Revision(SQLModel, table=True):
@@ -28,3 +29,25 @@ class RateBucket(SQLModel, table=True):
     """The millionths of the last lease, for the statement that leased them to return."""
     refilled_at: int = bigint()
     """The time of the last lease, in microseconds since 1970."""
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """The result of a write with an idempotency key: see `gateway/idempotency.py`."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (
+        sa.Index("ix_idempotency_keys_time", "created_at"),
+        sa.Index("ix_idempotency_keys_project", "project_id", "created_at"),
+    )
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    user_id: str = text(ID_BYTES, primary_key=True)
+    key: str = text(ID_BYTES, primary_key=True)
+    field: int = Field(primary_key=True)
+    """The place of the mutation in its operation; 0 in REST."""
+    request: str = text(ID_BYTES)
+    """The hash of the request."""
+    result: str | None = document(default=None, nullable=True)
+    """The JSON that stands for the result; null only inside of the transaction."""
+    created_at: int = bigint()
+    """The time of the write, in microseconds since 1970."""

@@ -63,3 +63,22 @@ class ForgottenBackup(SQLModel, table=True):
     status: str = text(NAME_BYTES)
     policy: str | None = document(default=None, nullable=True)
     chain_state: str | None = document(default=None, nullable=True)
+
+
+class Restore(SQLModel, table=True):
+    """A job that restores a series; v2 knows nothing of it."""
+
+    __tablename__ = "restores"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(
+            ["project_id", "job_id"], ["jobs.project_id", "jobs.id"], ondelete="CASCADE"
+        ),
+        sa.Index("ix_restores_series", "project_id", "series", "job_id"),
+    )
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    job_id: str = text(ID_BYTES, primary_key=True)
+    series: str = text(ID_BYTES)
+    backup_id: str = text(ID_BYTES)
+    # True for a restore that is made to see if it succeeds.
+    is_test: bool = False

@@ -24,7 +24,7 @@ from gateway.catalogue.tables import (
     columns,
     source,
 )
-from gateway.chains import keeping, policies
+from gateway.chains import keeping, locking, policies
 from gateway.chains.derivation import OWN, SERIES
 from gateway.chains.places import Place, place_of
 from gateway.chains.policies import Policy
@@ -190,7 +190,7 @@ async def _place(
         key = {"of_project": project_id, "of_id": row.id, "of_version": row.version}
         values.append(key | {"series": place.id, "policy": policy and policy.dump()})
     for _, (place, newest) in sorted(places.items()):
-        await keeping.enter(transaction, project_id, place, newest, is_sqlite=is_sqlite)
+        await locking.enter(transaction, project_id, place, newest, is_sqlite=is_sqlite)
     stale = [{"of_project": project_id, "of_series": one} for one in sorted({*places, *left})]
     await transaction.execute_many(_MARK, stale)
     await transaction.execute_many(_PUT, values)
@@ -204,7 +204,7 @@ async def _derive(
     series_id: str,
 ) -> None:
     """Derive a series from its first backup on. Raises the driver's errors."""
-    series = await keeping.lock_series(transaction, project_id, series_id)
+    series = await locking.lock_series(transaction, project_id, series_id)
     if series is not None and series.is_stale:
         series.is_stale = False
         await keeping.derive_all(transaction, series)

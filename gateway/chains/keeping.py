@@ -16,9 +16,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.catalogue.derivations import calendar_time
 from gateway.catalogue.series_tables import ForgottenBackup
 from gateway.catalogue.series_tables import Series as Table
-from gateway.catalogue.tables import NO_TIME, UNKNOWN, Backup, source
+from gateway.catalogue.tables import NO_TIME, Backup, source
 from gateway.catalogue.vocabularies import BackupStatus
-from gateway.chains import policies
+from gateway.chains import locking, policies
 from gateway.chains.derivation import (
     FORGOTTEN,
     NEWEST,
@@ -34,7 +34,6 @@ from gateway.chains.places import Place, place_of
 from gateway.chains.policies import NEVER_INCREMENTAL, Policy
 from gateway.chains.rules import Entry, State, advance, expired, removed_by
 from gateway.chains.vocabularies import Restorability
-from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
 
 Document = Mapping[str, Any]
@@ -43,59 +42,10 @@ MAX_LEVEL = 100_000
 """No agent makes chains of so many levels: a level beyond isn't one."""
 _HELD = frozenset({BackupStatus.AVAILABLE, BackupStatus.DELETING, BackupStatus.DELETED})
 """The statuses of backups that have, or had, a level in the storage."""
-_PLACE = (
-    "media",
-    "storage",
-    "target",
-    "container",
-    "engine",
-    "hostname",
-    "backup_name",
-    "resource",
-)
-_STANDS = (
-    SERIES.newest_time,
-    SERIES.restorability,
-    SERIES.is_told,
-    SERIES.removed_time,
-    SERIES.forgotten_time,
-    SERIES.is_stale,
-)
-
-
-def _entering(insert: Any) -> Any:
-    statement = insert(source(Table)).values(
-        **{name: sa.bindparam(name) for name in ("project_id", "id", *_PLACE, "newest_time")},
-        restorability=UNKNOWN,
-        is_told=False,
-        removed_time=NO_TIME,
-        forgotten_time=NO_TIME,
-        is_stale=False,
-    )
-    new = statement.excluded.newest_time
-    newest = sa.case((new > SERIES.newest_time, new), else_=SERIES.newest_time)
-    return statement.on_conflict_do_update(
-        index_elements=[SERIES.project_id, SERIES.id], set_={"newest_time": newest}
-    ).returning(*_STANDS)
-
-
-_ENTER = {True: _entering(sqlite.insert), False: _entering(postgresql.insert)}
-"""Locks the series of a backup, and creates it if it is the first; by `is_sqlite`."""
 _FORGET = {
     is_sqlite: insert(source(ForgottenBackup)).on_conflict_do_nothing()
     for is_sqlite, insert in ((True, sqlite.insert), (False, postgresql.insert))
 }
-_LOCKED = sa.select(SERIES.id, *(SERIES[name] for name in _PLACE), *_STANDS).with_for_update()
-_LOCK = _LOCKED.where(
-    SERIES.project_id == sa.bindparam("project_id"),
-    SERIES.id
-    == sa.select(OWN.series)
-    .where(OWN.project_id == sa.bindparam("project_id"), OWN.id == sa.bindparam("id"))
-    .scalar_subquery(),
-)
-_LOCK_ONE = _LOCKED.where(
-    SERIES.project_id == sa.bindparam("project_id"), SERIES.id == sa.bindparam("id")
-)
 _OF_SERIES = (
     OWN.project_id == sa.bindparam("project_id"),
     OWN.series == sa.bindparam("series"),
@@ -115,6 +65,10 @@ _REMEMBER = sa.delete(source(ForgottenBackup)).where(
 )
 _CLEAR = sa.delete(source(ForgottenBackup)).where(*_OF_FORGOTTEN)
 _CLEAR_BEFORE = _CLEAR.where(FORGOTTEN.calendar_time < sa.bindparam("time", None, sa.BigInteger))
+_EXPIRED = sa.select(OWN.id).where(*_OF_SERIES, OWN.restorability == sa.literal_column("'EXPIRED'"))
+_DELETE = sa.delete(source(Backup)).where(
+    OWN.project_id == sa.bindparam("project_id"), OWN.id == sa.bindparam("id")
+)
 _OLDEST = (
     sa.select(OWN.calendar_time, OWN.chain_time, OWN.chain_level)
     .where(*_OF_SERIES, OWN.chain_time.is_not(None))
@@ -145,7 +99,9 @@ async def register(
     row.series, row.policy = place.id, None if policy is None else policy.dump()
     row.derived_version = row.version
     entry = _entry(row, policy, metadata)
-    series = await enter(transaction, row.project_id, place, entry.time, is_sqlite=is_sqlite)
+    series = await locking.enter(
+        transaction, row.project_id, place, entry.time, is_sqlite=is_sqlite
+    )
     if not series.is_stale and await _append(transaction, series, row, entry):
         return
     row.chain_time = entry.time
@@ -183,30 +139,6 @@ async def _append(transaction: Transaction, series: SeriesRow, row: Backup, entr
     if series != before:
         await series.write(transaction)
     return True
-
-
-async def lock(transaction: Transaction, project_id: str, backup_id: str) -> SeriesRow | None:
-    """Return the series of a backup, locked: the backup is to be locked next. None for none.
-
-    Raises the driver's errors.
-    """
-    rows = await transaction.rows(_LOCK, {"project_id": project_id, "id": backup_id})
-    return _stored(project_id, rows)
-
-
-async def lock_series(
-    transaction: Transaction, project_id: str, series_id: str
-) -> SeriesRow | None:
-    """Return the series of this id, locked; None for none. Raises the driver's errors."""
-    rows = await transaction.rows(_LOCK_ONE, {"project_id": project_id, "id": series_id})
-    return _stored(project_id, rows)
-
-
-def _stored(project_id: str, rows: Sequence[Row]) -> SeriesRow | None:
-    if not rows:
-        return None
-    place = Place(**{name: getattr(rows[0], name) or "" for name in _PLACE})
-    return _standing(project_id, place, rows[0])
 
 
 async def derive_all(transaction: Transaction, series: SeriesRow) -> None:
@@ -271,7 +203,9 @@ async def follow(
             since, until = sorted((before.time, entry.time))
             await _settle(transaction, series, entry, since, until)
         return
-    new = await enter(transaction, row.project_id, made.place, entry.time, is_sqlite=is_sqlite)
+    new = await locking.enter(
+        transaction, row.project_id, made.place, entry.time, is_sqlite=is_sqlite
+    )
     await _settle(transaction, new, entry, entry.time)
     if series is not None:
         await _leave(transaction, series, before)
@@ -303,6 +237,21 @@ async def forget(
         await transaction.execute_many(_FORGET[is_sqlite], [values])
         series.forgotten_time = max(series.forgotten_time, entry.time)
     await _leave(transaction, series, entry)
+
+
+async def delete_expired(transaction: Transaction, series: SeriesRow) -> int:
+    """Delete the backups of a series whose data a retention has removed; return their number.
+
+    Nothing that is left needs them. Raises the driver's errors.
+    """
+    rows = await transaction.rows(_EXPIRED, series.key)
+    keys = [{"project_id": series.project_id, "id": row.id} for row in rows]
+    await transaction.execute_many(_DELETE, keys)
+    if rows and await transaction.rows(_ANY, series.key):
+        await _tidy(transaction, series)
+    elif rows:
+        await _drop(transaction, series)
+    return len(rows)
 
 
 async def _leave(transaction: Transaction, series: SeriesRow, entry: Entry) -> None:
@@ -366,22 +315,3 @@ def _is_told(entry: Entry) -> bool:
 def _entry(row: Any, policy: Policy | None, metadata: Document) -> Entry:
     time = calendar_time(row.time_stamp)
     return Entry(time, row.status, row.level, policy, has_cinder_backup(metadata))
-
-
-def _standing(project_id: str, place: Place, row: Row) -> SeriesRow:
-    return SeriesRow(
-        project_id, place, **{column.key: getattr(row, column.key) for column in _STANDS}
-    )
-
-
-async def enter(
-    transaction: Transaction, project_id: str, place: Place, time: int, *, is_sqlite: bool
-) -> SeriesRow:
-    """Lock the series of a place, a new one if need be, and return it.
-
-    `time` is that of a backup of it. Raises the driver's errors.
-    """
-    values = {name: getattr(place, name) or None for name in ("id", *_PLACE)}
-    key = {"project_id": project_id, "newest_time": time}
-    (row,) = await transaction.rows(_ENTER[is_sqlite], values | key)
-    return _standing(project_id, place, row)

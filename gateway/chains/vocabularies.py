@@ -72,3 +72,36 @@ class ChainState(Vocabulary):
     INCOMPLETE = "INCOMPLETE", "Some of its backups have lost what they need."
     EXPIRED = "EXPIRED", "A retention that ran has removed it, by the agent's rule."
     UNKNOWN = "UNKNOWN", "The catalogue doesn't tell of some of its backups."
+
+
+class RestoreWarning(Vocabulary):
+    """A thing to know before a restore, by the agent's own faults among others."""
+
+    LEVELS_DERIVED = "LEVELS_DERIVED", "Levels were worked out by the agent's rule: none is told."
+    SAME_LEVEL_TWICE = (
+        "SAME_LEVEL_TWICE",
+        "The chain has a level twice; the agent chooses one before it looks at the date.",
+    )
+    OLDER_BACKUP_READ = (
+        "OLDER_BACKUP_READ",
+        "A newer backup is of that time, but the agent restores this one, without a word.",
+    )
+    FTP_NEVER_ENDS = (
+        "FTP_NEVER_ENDS",
+        "A restore from FTP by an agent of release 19 doesn't end.",
+    )
+    NO_SIZE = "NO_SIZE", "Agents told no size of some of the backups that are read."
+
+
+class RetentionWarning(Vocabulary):
+    """A thing to know of a retention."""
+
+    NEWEST_CHAIN_EXPIRES = "NEWEST_CHAIN_EXPIRES", "It removes the newest chain, and so everything."
+    LEVELS_UNKNOWN = (
+        "LEVELS_UNKNOWN",
+        "Levels of some backups aren't known, and so which of them go with their full backups.",
+    )
+    NEVER_RESTARTS = (
+        "NEVER_RESTARTS",
+        "The days of `restart_always_level` count from the newest backup: they never pass.",
+    )

@@ -39,6 +39,13 @@ class Transaction:
         Raises the driver's errors.
         """
         self._note_statement(statement)
+        return await self.note(statement, values)
+
+    async def note(self, statement: SQL, values: Values | None = None) -> Sequence[Row]:
+        """Run a statement as `rows` does, on a table that no list shows: nothing counts as changed.
+
+        Returns its rows. Raises the driver's errors.
+        """
         compiled = self._compile(statement, lambda: statement)
         arguments = compiled.arguments(values or {})
         return await self._connection.fetch(compiled.text, arguments, compiled.row)

@@ -133,11 +133,11 @@ async def create(ctx: Context, draft: ActionDraft) -> Action:
     row = build_row(ctx, draft)
     conflict_message = f"an action with the id '{row.id}' exists already"
 
-    async def write(transaction: Transaction) -> None:
+    async def write(transaction: Transaction) -> Action:
         await transaction.insert(row)
+        return row
 
-    await writing.transact(ctx, write, conflict_message=conflict_message)
-    return row
+    return await writing.transact(ctx, write, conflict_message=conflict_message)
 
 
 async def update(

@@ -11,7 +11,7 @@ from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.tables import Action, Backup, Job, JobAction, columns, default_of, source
 from gateway.catalogue.vocabularies import BackupStatus
-from gateway.chains import keeping
+from gateway.chains import keeping, locking
 from gateway.context import Context
 from gateway.db.transactions import Transaction
 from gateway.query import filters
@@ -82,7 +82,7 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
     check_lengths(row)
     client_id = row.client_id
 
-    async def write(transaction: Transaction) -> None:
+    async def write(transaction: Transaction) -> Backup:
         actions: list[Any] = []
         if row.job_id is not None:
             job_key = {"project_id": ctx.project_id, "job_id": row.job_id}
@@ -92,9 +92,9 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
         await keeping.register(
             transaction, row, draft.metadata, actions, is_sqlite=ctx.db.is_sqlite
         )
+        return row
 
-    await writing.transact(ctx, write)
-    return row
+    return await writing.transact(ctx, write)
 
 
 async def update(
@@ -113,7 +113,7 @@ async def update(
     ctx.authorize("backups:update")
 
     async def write(transaction: Transaction) -> Backup:
-        series = await keeping.lock(transaction, ctx.project_id, backup_id)
+        series = await locking.lock(transaction, ctx.project_id, backup_id)
         row = await get_for_update(ctx, transaction, Backup, backup_id, expected_version)
         metadata = orjson.loads(row.backup_metadata)
         ids = {k: v for k, v in changes.get("ids", {}).items() if v != getattr(row, k)}
@@ -145,7 +145,7 @@ async def delete(
     ctx.authorize("backups:delete")
 
     async def write(transaction: Transaction) -> None:
-        series = await keeping.lock(transaction, ctx.project_id, backup_id)
+        series = await locking.lock(transaction, ctx.project_id, backup_id)
         row = await get_for_update(ctx, transaction, Backup, backup_id, expected_version)
         if check is not None:
             await check(ctx, transaction, backup_id)

@@ -1,7 +1,7 @@
 """Jobs: lists of actions with a schedule and a client, and the events sent to schedulers."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -108,11 +108,16 @@ class JobDraft:
     user_credentials: dict[str, Any] | None = None
 
 
-async def create(ctx: Context, draft: JobDraft) -> Job:
+async def create(
+    ctx: Context,
+    draft: JobDraft,
+    also: Callable[[Transaction, Job], Awaitable[None]] | None = None,
+) -> Job:
     """Create a job and those of its actions that don't exist yet, and return the job's row.
 
-    Raises BadInput; Conflict for an id in use; Unprocessable for an unknown client or action, an
-    action that exists with another definition, or one that the client doesn't support.
+    `also` is called with the row in the same transaction. Raises BadInput; Conflict for an id in
+    use; Unprocessable for an unknown client or action, an action that exists with another
+    definition, or one that the client doesn't support.
     """
     ctx.authorize("jobs:create")
     row = _build_row(ctx, draft)
@@ -120,13 +125,15 @@ async def create(ctx: Context, draft: JobDraft) -> Job:
     await _assign_client_and_trust(ctx, row)
     conflict_message = f"a job with the id '{row.id}', or one of its actions, exists already"
 
-    async def write(transaction: Transaction) -> None:
+    async def write(transaction: Transaction) -> Job:
         await transaction.insert(row)
         await job_actions.assign(ctx, transaction, row, draft.actions)
+        if also is not None:
+            await also(transaction, row)
+        return row
 
     async with trusts.revoke_on_failure(ctx, row.trust_id):
-        await writing.transact(ctx, write, conflict_message=conflict_message)
-    return row
+        return await writing.transact(ctx, write, conflict_message=conflict_message)
 
 
 async def replace(

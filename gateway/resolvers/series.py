@@ -5,8 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gateway.catalogue.series_tables import Series
-from gateway.catalogue.tables import Backup, columns, source
+from gateway.catalogue.series_tables import Restore, Series
+from gateway.catalogue.tables import Backup, Job, columns, source
 from gateway.chains.vocabularies import ChainState, Restorability, RestorabilityReason
 from gateway.query.filters import AnyOf, Condition, Where
 from gateway.query.paging import Sort
@@ -147,3 +147,25 @@ def search(text: str) -> Where:
             *(Condition(name, "icontains", folded) for name in names),
         )
     )
+
+
+_RESTORE, _JOBS = columns(Restore), columns(Job)
+LAST_TESTED = sa.type_coerce(
+    sa.select(sa.func.max(_JOBS.time_ended))
+    .select_from(
+        source(Restore).join(
+            source(Job),
+            sa.and_(_JOBS.project_id == _RESTORE.project_id, _JOBS.id == _RESTORE.job_id),
+        )
+    )
+    .where(
+        _RESTORE.project_id == COLUMNS.project_id,
+        _RESTORE.series == COLUMNS.id,
+        _RESTORE.is_test,
+        _JOBS.result == sa.literal_column("'success'"),
+    )
+    .correlate(source(Series))
+    .scalar_subquery(),
+    sa.BigInteger(),
+)
+"""The time of the last restore of a series that was made to see if it succeeds, and did."""

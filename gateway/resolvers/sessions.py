@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import sqlalchemy as sa
@@ -64,8 +64,7 @@ class SessionDraft:
     """The columns of the run that v2 lets a client set: `status`, `result` and times."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The answer to a job that asks to start or end, and the session's current tag."""
 
     result: SessionOutcome
@@ -77,11 +76,11 @@ async def create(ctx: Context, draft: SessionDraft) -> Session:
     ctx.authorize("sessions:create")
     row = _build_row(ctx, new_id(), draft)
 
-    async def write(transaction: Transaction) -> None:
+    async def write(transaction: Transaction) -> Session:
         await transaction.insert(row)
+        return row
 
-    await writing.transact(ctx, write)
-    return row
+    return await writing.transact(ctx, write)
 
 
 async def replace(
@@ -282,7 +281,7 @@ async def start(
         )
         return Outcome(SessionOutcome.SUCCESS, row.session_tag)
 
-    return await writing.transact(ctx, write)
+    return Outcome(*await writing.transact(ctx, write))
 
 
 async def end(
@@ -311,7 +310,7 @@ async def end(
         await update_row(transaction, row, **values)
         return Outcome(SessionOutcome.SUCCESS, row.session_tag)
 
-    return await writing.transact(ctx, write)
+    return Outcome(*await writing.transact(ctx, write))
 
 
 def search(text: str) -> Where:

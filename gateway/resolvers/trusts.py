@@ -37,7 +37,7 @@ async def trust_columns(ctx: Context, client_id: str | None) -> dict[str, Any]:
     Each user of a project has one trust for all their jobs there; it is created for the first.
     Raises Unprocessable where Keystone refuses, Unavailable where it doesn't answer.
     """
-    if ctx.trusts is None or client_id is None:
+    if ctx.trusts is None or client_id is None or ctx.repeats:
         return {}
     client = await clients.COLLECTION.get(ctx, client_id, (clients.COLUMNS.is_central,))
     if client is None or not client[-1]:

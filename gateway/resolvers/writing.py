@@ -21,6 +21,7 @@ from gateway.db.counting import StatementCounter
 from gateway.db.transactions import Transaction
 from gateway.errors import LostRace, NotFound, StaleVersion
 from gateway.query.selects import CALLER
+from gateway.resolvers import results
 
 Table = TypeVar("Table", bound=SQLModel)
 Result = TypeVar("Result")
@@ -45,11 +46,23 @@ async def transact(
     check all that it relies on, change nothing that it was given, and do nothing outside of the
     database. Raises what the function and `Database.write` raise, LostRace only after several
     attempts.
+
+    A request with an idempotency key keeps what the function returns, of the kinds that `results`
+    names. Its repeat gets that, and runs nothing. Raises KeyInUse if another request has the key.
     """
+    keyed = ctx.keyed
+    if keyed is not None and keyed.stored is not None:
+        stored: Result = results.load(keyed.stored, ctx.project_id)
+        return stored
 
     async def attempt() -> Result:
         async with ctx.write(conflict_message=conflict_message) as transaction:
-            return await work(transaction)
+            if keyed is None:
+                return await work(transaction)
+            await keyed.reserve(transaction)
+            result = await work(transaction)
+            await keyed.keep(transaction, results.dump(result))
+            return result
 
     return await retry(attempt, LostRace)
 

@@ -75,7 +75,7 @@ async def expected_version(
     there is no item and the request would create one.
     """
     text = _tags(request, "If-Match")
-    if text is None or (text == "*" and not creates):
+    if text is None or (text == "*" and not creates) or request.ctx.repeats:
         return None
     # Weak tags never match: they don't say that the bytes are the same.
     tags = [tag for tag in _TAG.findall(text) if not tag.startswith("W/")]

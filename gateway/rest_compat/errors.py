@@ -30,6 +30,7 @@ TITLES: Mapping[type[Exception], str] = {
     errors.StaleVersion: "Precondition Failed",
     errors.Conflict: "Document already existing",
     errors.LostRace: "Conflict",
+    errors.KeyInUse: "Conflict",
     errors.Unprocessable: "Unprocessable Entity",
     errors.RateLimited: "Too Many Requests",
     errors.HungUp: "Client Closed Request",

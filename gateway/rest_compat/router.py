@@ -68,7 +68,13 @@ async def serve(
     if request.method not in READS:
         # Never refused: freezer-scheduler doesn't send again what it has to say of a run.
         await ctx.charge(costs.WRITE, refusable=False)
-    return await endpoint(V2Request(request, ctx, settings))
+    v2 = V2Request(request, ctx, settings)
+    if request.method == "POST":
+        ctx.take_key(v2.headers)
+        if ctx.has_key:
+            async with ctx.once(parts_of(request.scope["path"]), await v2.body()):
+                return await endpoint(v2)
+    return await endpoint(v2)
 
 
 def _authorize(ctx: Context, rules: Sequence[str]) -> None:

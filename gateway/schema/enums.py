@@ -11,6 +11,8 @@ from gateway.chains.vocabularies import (
     LevelSource,
     Restorability,
     RestorabilityReason,
+    RestoreWarning,
+    RetentionWarning,
 )
 
 __all__ = [
@@ -22,11 +24,14 @@ __all__ = [
     "LevelSource",
     "Restorability",
     "RestorabilityReason",
+    "RestoreWarning",
+    "RetentionWarning",
 ]
 
 for _vocabulary in (
     *(BackupStatus, JobEvent, JobResult, JobStatus),
-    *(ChainState, LevelSource, Restorability, RestorabilityReason),
+    *(ChainState, LevelSource, Restorability, RestorabilityReason, RestoreWarning),
+    RetentionWarning,
 ):
     _enum: Any = strawberry.enum(_vocabulary, description=inspect.getdoc(_vocabulary))
     for _value in _enum.__strawberry_definition__.values:

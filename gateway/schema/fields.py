@@ -124,9 +124,13 @@ def written(type_: str, description: str) -> Any:
     return declare(WrittenField(type_name(type_)), reference(type_), description)
 
 
-def listed(type_: str, description: str) -> Any:
-    """Return the field of a payload that shows items; its attribute in the payload has the keys."""
-    return declare(ListedField(type_name(type_)), list[reference(type_)], description)  # type: ignore[misc]
+def listed(type_: str, description: str, *, keys: str = "") -> Any:
+    """Return the field of a payload that shows items.
+
+    `keys` is the payload's attribute that has their keys; by default, one of the field's name.
+    """
+    spec = ListedField(type_name(type_), keys)
+    return declare(spec, list[reference(type_)], description)  # type: ignore[misc]
 
 
 def mutation(description: str) -> Callable[[Any], Any]:

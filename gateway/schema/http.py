@@ -89,6 +89,7 @@ class GraphQLApp:
         try:
             ctx = await contexts.open(headers, request.scope["path"], method=request.method)
             request.scope[SCOPE] = ctx.account
+            ctx.take_key(headers)
             came_in = request.scope["query_string"] if is_reading else await request.body()
             given, variables, name = _operation(request, came_in, self.json_size)
             text = self.documents.text_of(ctx, given)

@@ -8,7 +8,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
 from gateway.context import Context
-from gateway.schema import actions, backups, clients, jobs, series, sessions
+from gateway.schema import actions, backups, clients, jobs, restores, retentions, series, sessions
 from gateway.schema.fields import Node, declare
 from gateway.schema.scalars import SCALARS
 from gateway.schema.views import ByGlobalIdField, ComputedField
@@ -82,14 +82,15 @@ class Schema(strawberry.Schema):
 def create_schema() -> Schema:
     """Return the schema."""
     entities = (backups, jobs, actions, clients, sessions)
-    queries = (*entities, series)
+    queries = (*entities, series, restores, retentions)
+    mutations = (*entities, restores, retentions)
     return Schema(
         query=strawberry.type(
             merge_types("Query", (Root, *(entity.Query for entity in queries))),
             description="Reading the catalogue.",
         ),
         mutation=strawberry.type(
-            merge_types("Mutation", tuple(entity.Mutation for entity in entities)),
+            merge_types("Mutation", tuple(entity.Mutation for entity in mutations)),
             description="Changing the catalogue.",
         ),
         types=(

@@ -52,6 +52,12 @@ class Series(Node):
     newest_backup_at: datetime | None = column(
         COLUMNS.newest_time, "The time of the newest backup.", sort=True
     )
+    last_tested_at: datetime | None = column(
+        series.LAST_TESTED,
+        "The end of the last restore that was marked as a test, and succeeded; null if there is "
+        "none, or its job was deleted.",
+        is_filtered=False,
+    )
 
     restore_points = connection(
         "backups.Backup",

@@ -113,9 +113,11 @@ class AnsweredField(MutationField):
 
 @dataclass(frozen=True)
 class ListedField:
-    """A field of a payload: the items whose keys its attribute has, those that are visible."""
+    """A field of a payload: the items whose keys an attribute has, those that are visible."""
 
     view: str
+    keys: str
+    """The attribute; empty for that of the field's own name."""
 
 
 @dataclass(frozen=True)

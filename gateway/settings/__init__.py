@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 from gateway.errors import shown
 from gateway.settings.deadlines import DeadlineSettings
 from gateway.settings.graphql import GraphQLSettings
+from gateway.settings.idempotency import IdempotencySettings
 from gateway.settings.keystone import KeystoneSettings
 from gateway.settings.parts import Names
 from gateway.settings.rates import RateSettings
@@ -49,6 +50,7 @@ class Settings(
     GraphQLSettings,
     RateSettings,
     DeadlineSettings,
+    IdempotencySettings,
     ShutdownSettings,
 ):
     """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.

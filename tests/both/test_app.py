@@ -268,7 +268,7 @@ PREFLIGHT = {
     "Origin": DASHBOARD,
     "Access-Control-Request-Method": "PATCH",
     "Access-Control-Request-Headers": "x-auth-token, x-project-id, if-match, prefer, content-type, "
-    "content-encoding",
+    "content-encoding, idempotency-key",
 }
 
 

@@ -147,6 +147,35 @@ async def test_a_statement_that_is_slow_is_no_outage(url: str) -> None:
 
 
 @pytest.mark.parametrize("arrives", [True, False])
+async def test_with_a_key_a_commit_without_an_answer_is_repeated(
+    postgres_url: str, *, arrives: bool
+) -> None:
+    url = await make_database(postgres_url)
+
+    async def register(client: httpx.AsyncClient) -> httpx.Response:
+        backup = {"backup_name": "n", "container": "c", "hostname": "h"}
+        key = {"Idempotency-Key": "k"}
+        return await client.post("/v2/demo/backups", json=backup, headers=key)
+
+    async with Cable(url) as cable:
+        app = create_app(load(database_url=cable.url, database_read_timeout=BOUND))
+        async with opened(app) as client:
+            assert (await client.get("/v2/demo/backups")).json() == {"backups": []}
+            cable.jam_at(b"COMMIT", arrives=arrives)
+            assert (await register(client)).status_code == 503
+            await cable.cut()
+        async with opened(create_app(load(database_url=url))) as client:
+            repeat = await register(client)
+            while repeat.status_code == 409:
+                # The server has yet to notice that the first is gone.
+                repeat = await register(client)
+            assert repeat.status_code == 201
+            stored = (await client.get("/v2/demo/backups")).json()["backups"]
+            assert [one["backup_id"] for one in stored] == [repeat.json()["backup_id"]]
+    await Postgres(postgres_url).drop(url)
+
+
+@pytest.mark.parametrize("arrives", [True, False])
 @pytest.mark.parametrize("surface", ["rest", "graphql"])
 async def test_a_commit_without_an_answer(
     postgres_url: str, surface: str, *, arrives: bool

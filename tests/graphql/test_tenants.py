@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from graphql import (
     GraphQLField,
     get_named_type,
     is_required_argument,
 )
 
+from gateway.catalogue.tables import Backup
 from tests.support.databases import Server
 from tests.support.graphql_calls import (
     MUTATIONS,
@@ -167,6 +169,8 @@ async def test_what_is_ones_own(name: str, server: Server, template: str) -> Non
 async def test_what_one_may_tell(name: str, server: Server, template: str) -> None:
     field = MUTATIONS[name]
     async with world(server, template, ALICE, BOB) as alices:
+        if name == "deleteExpiredBackups":
+            await alices.run(sa.update(Backup).values(restorability="EXPIRED"))
         before = await alices.held(ALICE)
         for one in Tries((ALICE,), told(name).kinds).calls(name, field):
             query = f"mutation {{{one} {selection(field.type, 1)}}}"

@@ -16,15 +16,18 @@ from gateway.errors import (
     Conflict,
     DeadlineExceeded,
     GatewayError,
+    KeyInUse,
     LostRace,
     NotFound,
     Unavailable,
     Unprocessable,
 )
-from gateway.resolvers import clients, job_actions, jobs, writing
+from gateway.idempotency import IdempotencyKeys
+from gateway.resolvers import clients, job_actions, jobs, trusts, writing
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.clients import ClientDraft
 from gateway.resolvers.jobs import JobDraft
+from gateway.settings import load
 from tests.support.apps import MakeContext
 
 pytestmark = pytest.mark.anyio
@@ -186,6 +189,58 @@ async def test_a_trust_that_a_service_brings_is_not_deleted(
         with pytest.raises((Conflict, Unprocessable)):
             await attempt
         assert keystone.trusts == {"brought": ("p1", "carol")}
+
+
+def with_key(ctx: Context, user: str, keystone: Keystone) -> Context:
+    """Return the context of another request, which has an idempotency key."""
+    keys = IdempotencyKeys(ctx.db, load())
+    headers = ((b"idempotency-key", b"k"),)
+    return replace(keystone.of(ctx, user), keys=keys, headers=headers, made_trusts=set())
+
+
+async def test_a_repeat_makes_no_trust(alice: Context, keystone: Keystone) -> None:
+    first = with_key(alice, "alice", keystone)
+    async with first.once("request"):
+        made = await jobs.create(first, job())
+    await jobs.delete(alice, made.id)
+    assert keystone.trusts == {}
+    repeat = with_key(alice, "alice", keystone)
+    async with repeat.once("request"):
+        assert (await jobs.create(repeat, job())).id == made.id
+    assert keystone.made == 1
+
+
+async def test_who_loses_the_key_leaves_no_trust(alice: Context, keystone: Keystone) -> None:
+    late, first = (with_key(alice, "alice", keystone) for _ in range(2))
+    async with late.once("request"):
+        async with first.once("request"):
+            made = await jobs.create(first, job())
+        await jobs.delete(alice, made.id)
+        with pytest.raises(KeyInUse):
+            await jobs.create(late, job())
+    assert keystone.made == 2
+    assert keystone.trusts == {}
+
+
+async def test_a_repeat_deletes_the_trust_that_the_first_left(
+    alice: Context, keystone: Keystone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await jobs.create(alice, job())
+    first = with_key(alice, "alice", keystone)
+    with monkeypatch.context() as patched:
+        patched.setattr(trusts, "revoke_if_unused", crash)
+        async with first.once("request"):
+            with pytest.raises(asyncio.CancelledError):
+                await jobs.delete(first, made.id)
+    assert len(keystone.trusts) == 1
+    repeat = with_key(alice, "alice", keystone)
+    async with repeat.once("request"):
+        await jobs.delete(repeat, made.id)
+    assert keystone.trusts == {}
+
+
+async def crash(*_: object) -> None:
+    raise asyncio.CancelledError
 
 
 async def test_no_job_without_its_trust(alice: Context, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from graphql import (
 )
 
 from gateway.schema import create_schema
-from tests.support.tenants import ALICE, BOB, KINDS, PROJECTS, SECRET, item
+from tests.support.tenants import ALICE, BOB, KINDS, PROJECTS, SECRET, item, series_of
 
 ENTITIES = [kind.title() for kind in KINDS]
 NODES = [*ENTITIES, "Series", "Chain"]
@@ -39,6 +39,7 @@ LITERALS: dict[str, list[str]] = {
     "String": ['"%s"', '"x"'],
     "DateTime": ['"1980-01-01T00:00:00Z"', '"2980-01-01T00:00:00Z"'],
     "BigInt": ["0"],
+    "Float": ["1.5"],
     "JSON": ['"%s"', "4711"],
 }
 """What is tried for a value of each type; a scalar that isn't here fails the test."""
@@ -123,6 +124,8 @@ class Tries:
         elif isinstance(type_, GraphQLInputObjectType):
             whole = name == "input" or type_.name.endswith("Where")
             yield from itertools.islice(self.inputs(type_), None if whole else INNER)
+        elif name == "series" and type_.name == "ID":
+            yield from (global_id("series", PROJECTS[one], series_of(one)) for one in self.users)
         elif type_.name == "ID" or name.removesuffix("Id") in KINDS:
             yield from self.ids(name)
         else:

@@ -15,6 +15,7 @@ from sqlmodel import SQLModel
 from gateway.app import create_app
 from gateway.auth.identity import Headers, Identity
 from gateway.catalogue.tables import Backup, columns
+from gateway.chains.places import Place
 from gateway.errors import Unauthenticated
 from gateway.settings import load
 from tests.support.apps import opened
@@ -27,6 +28,9 @@ PROJECTS = {ALICE: "alpha", BOB: "beta"}
 
 SECRET = "S3CRET"  # noqa: S105 - a word in every text of Alice's
 """What nobody but Alice may ever see."""
+
+WORDS = {ALICE: SECRET, BOB: "plain"}
+"""The word in all texts of a user's."""
 
 KINDS = ("backup", "job", "action", "client", "session")
 
@@ -169,6 +173,13 @@ def item(user: str, kind: str) -> str:
     return f"{user}-{kind}"
 
 
+def series_of(user: str) -> str:
+    """Return the id of the series of a user's backup."""
+    word = WORDS[user]
+    place = Place("fs", "swift", "", f"{word} container", "tar", f"{word} host", f"{word} name", "")
+    return place.id
+
+
 def masked(text: str) -> str:
     """Return an answer without what differs from run to run."""
     # Global ids and cursors may hold it, too.
@@ -194,7 +205,7 @@ async def world(server: Server, template: str, *furnished: str) -> AsyncIterator
         app.state.contexts = replace(app.state.contexts, authenticator=Tenants())
         made = World(client, url)
         for user in furnished:
-            await made.furnish(user, word=SECRET if user == ALICE else "plain")
+            await made.furnish(user, word=WORDS[user])
         yield made
     await server.take_back(url)
 

@@ -92,7 +92,7 @@ class Executor:
         """Return the answer to the operation of this name in a document, or to its only one.
 
         Raises MethodNotAllowed for a mutation where there may be queries only, BadInput for an
-        operation that isn't there, and RateLimited.
+        operation that isn't there, RateLimited, and for a mutation what `Context.once` does.
         """
         if ctx.account is not None:
             # Before the document costs anything.
@@ -115,7 +115,13 @@ class Executor:
             show_all(refused)
             return Result(None, refused, is_executed=False)
         execution = Execution(ctx, coerced)
-        data, errors = await plan.run(execution)
+        if plan.is_mutation and ctx.has_key:
+            async with ctx.once(text, name, variables):
+                data, errors = await plan.run(execution)
+            if ctx.keyed is not None and ctx.keyed.refusal is not None and not execution.committed:
+                raise ctx.keyed.refusal
+        else:
+            data, errors = await plan.run(execution)
         if errors:
             show_all(errors, execution.committed)
         return Result(data, errors, cost=cost)

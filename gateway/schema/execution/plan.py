@@ -48,7 +48,11 @@ class Plan:
         if self.is_mutation:
             deadlines.begin_write()
             # One after the other, in the order of the document.
-            values = [await execution.attempt(root.run(execution)) for _, root in self.fields]
+            values = []
+            for place, (_, root) in enumerate(self.fields):
+                if execution.ctx.keyed is not None:
+                    execution.ctx.keyed.field = place
+                values.append(await execution.attempt(root.run(execution)))
             execution.committed |= {
                 field.key
                 for (field, _), value in zip(self.fields, values, strict=True)

@@ -173,8 +173,11 @@ class Planner:
             elif isinstance(spec := _spec(definition), WrittenField | ListedField):
                 level = self._level(spec.view, below)
                 field.inner = level.outputs[0].fields
-                is_listed = isinstance(spec, ListedField)
-                part = Listed(_python_name(definition), level) if is_listed else Written(level)
+                part = (
+                    Listed(spec.keys or _python_name(definition), level)
+                    if isinstance(spec, ListedField)
+                    else Written(level)
+                )
             elif isinstance(get_named_type(definition.type), GraphQLObjectType):
                 field.inner, inner = self._payload(get_named_type(definition.type), below)
                 part = Nested(_python_name(definition), inner)

@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -63,6 +63,10 @@ def upgrade() -> None:
         sqlite_where=sa.text(UNDERIVED),
         postgresql_where=sa.text(UNDERIVED),
     )
+    _create_tables()
+
+
+def _create_tables() -> None:
     op.create_table(
         "series",
         sa.Column("project_id", TEXT, primary_key=True),
@@ -93,10 +97,23 @@ def upgrade() -> None:
         sa.Column("policy", JSONText(), nullable=True),
         sa.Column("chain_state", JSONText(), nullable=True),
     )
+    op.create_table(
+        "restores",
+        sa.Column("project_id", TEXT, primary_key=True),
+        sa.Column("job_id", TEXT, primary_key=True),
+        sa.Column("series", TEXT, nullable=False),
+        sa.Column("backup_id", TEXT, nullable=False),
+        sa.Column("is_test", sa.Boolean, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id", "job_id"], ["jobs.project_id", "jobs.id"], ondelete="CASCADE"
+        ),
+    )
+    op.create_index("ix_restores_series", "restores", ["project_id", "series", "job_id"])
 
 
 def downgrade() -> None:
     """Drop all of it."""
+    op.drop_table("restores")
     op.drop_table("forgotten_backups")
     op.drop_table("series")
     for name in ("ix_backups_underived", "ix_backups_restorability", "ix_backups_series"):
