@@ -211,7 +211,7 @@ query ($name: String!) {
       backupId level chainLevel levelSource restorability restorabilityReason
       chain { chainId }
       requires { nodes { backupId } }
-      series { seriesId }
+      series { id }
     }
   }
 }
@@ -223,6 +223,41 @@ def told_of(estate: Estate, name: str) -> dict[Link, dict[str, Any]]:
     made = estate.series[name].made
     told = estate.host.catalogue.ask(TOLD, name=name)["backups"]["nodes"]
     return dict(zip(made, told, strict=True))
+
+
+PLAN = """
+query ($series: ID!, $at: DateTime) {
+  restorePlan(series: $series, at: $at) {
+    restorability warnings restoreFromDate backup { backupId } steps { backupId }
+  }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the catalogue tells of a restore."""
+
+    verdict: str
+    warnings: list[str]
+    date: int | None
+    steps: tuple[Link, ...]
+
+
+def plan_of(estate: Estate, name: str, time: int | None) -> Plan:
+    """Return what the catalogue tells of a restore of a series to a time; None: now."""
+    told = told_of(estate, name)
+    by_id = {backup["backupId"]: link for link, backup in told.items()}
+    (series,) = {backup["series"]["id"] for backup in told.values()}
+    at = time and datetime.fromtimestamp(time, UTC).isoformat()
+    plan = estate.host.catalogue.ask(PLAN, series=series, at=at)["restorePlan"]
+    date = plan["restoreFromDate"]
+    return Plan(
+        plan["restorability"],
+        plan["warnings"],
+        date and int(datetime.fromisoformat(date).timestamp()),
+        tuple(by_id[step["backupId"]] for step in plan["steps"]),
+    )
 
 
 def test_restores(estate: Estate, keystone: Keystone, tmp_path: Path) -> None:
@@ -254,14 +289,10 @@ def test_restores(estate: Estate, keystone: Keystone, tmp_path: Path) -> None:
         else:
             assert expected.shown is not None
             assert outcome.files == estate.files_of(expected.shown), (name, time)
-        # What is told of the newest backup of that time is what became of its restore.
-        earlier = [link for link in series.links if time is None or link.time <= time]
-        if earlier:
-            newest = max(earlier, key=lambda link: link.time)
-            verdict = told_of(estate, name)[newest]["restorability"]
-            if verdict != "UNKNOWN":
-                is_it = outcome.succeeded and outcome.files == estate.files_of(newest)
-                assert verdict == ("RESTORABLE" if is_it else "BROKEN"), (name, time)
+        plan = plan_of(estate, name, time)
+        if name != REMOVED[0] and plan.verdict != "UNKNOWN":
+            assert outcome.succeeded == (plan.verdict == "RESTORABLE"), (name, time, plan)
+            assert plan.steps == expected.steps, (name, time, plan)
 
 
 def test_days_that_are_false_are_none(keystone: Keystone, estate: Estate, tmp_path: Path) -> None:
@@ -280,7 +311,7 @@ def test_days_that_are_false_are_none(keystone: Keystone, estate: Estate, tmp_pa
     assert stored.links() == set()
 
 
-@pytest.mark.parametrize(
+EVERY = pytest.mark.parametrize(
     "name",
     [
         pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="`admin` isn't followed"))
@@ -289,10 +320,13 @@ def test_days_that_are_false_are_none(keystone: Keystone, estate: Estate, tmp_pa
         for name in OPTIONS
     ],
 )
+
+
+@EVERY
 def test_the_catalogue_tells_what_the_folder_does(estate: Estate, name: str) -> None:
     series = estate.series[name]
     told = told_of(estate, name)
-    assert len({backup["series"]["seriesId"] for backup in told.values()}) == 1
+    assert len({backup["series"]["id"] for backup in told.values()}) == 1
     ids = {link.time: backup["backupId"] for link, backup in told.items()}
     chains = agent_rules.folder(series.links)
     for link, backup in told.items():
@@ -308,3 +342,26 @@ def test_the_catalogue_tells_what_the_folder_does(estate: Estate, name: str) -> 
             (read,) = agent_rules.possible_restores(chains, link.time, series.storage)
             required = [found["backupId"] for found in backup["requires"]["nodes"]]
             assert required == [ids[step.time] for step in read.steps[:-1]]
+
+
+@EVERY
+def test_the_catalogue_plans_as_the_agent_restores(estate: Estate, name: str) -> None:
+    series = estate.series[name]
+    chains = agent_rules.folder(series.links)
+    begin = int(BEGIN.timestamp())
+    # At noon of each day, the first of which is before any backup; and now.
+    noons = range(begin - DAY // 2, begin + (NIGHTS[-1] + 2) * DAY, DAY)
+    for time in (*noons, None):
+        plan = plan_of(estate, name, time)
+        possible = agent_rules.possible_restores(chains, time, series.storage)
+        if plan.verdict == "UNKNOWN":
+            assert len(possible) > 1, plan
+            continue
+        (restore,) = possible
+        assert plan.verdict == ("BROKEN" if restore.shown is None else "RESTORABLE"), plan
+        assert plan.steps == restore.steps
+        if restore.shown is not None:
+            # By the date that the agent is given, it reads the same.
+            assert agent_rules.possible_restores(chains, plan.date, series.storage) == {restore}
+            newest = max(link.time for link in series.links if time is None or link.time <= time)
+            assert ("OLDER_BACKUP_READ" in plan.warnings) == (restore.shown.time < newest), plan
