@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.chains.policies import Policy
+from gateway.chains.restoring import Member, read
 from gateway.chains.rules import Entry, Media, Verdict, fold
 from gateway.chains.vocabularies import Restorability as Word
 from gateway.chains.vocabularies import RestorabilityReason as Why
@@ -28,11 +29,15 @@ class History:
     made: list[Link] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
 
+    @property
+    def media(self) -> Media:
+        """Return what the rules know of the series."""
+        is_told = self.is_told and any(link.level for link in self.made)
+        return Media("fs", self.storage == "ssh", self.storage == "local", is_told)
+
     def verdicts(self) -> list[Verdict]:
         """Return what the gateway derives."""
-        is_told = self.is_told and any(link.level for link in self.made)
-        media = Media("fs", self.storage == "ssh", self.storage == "local", is_told)
-        return fold(self.entries, media)
+        return fold(self.entries, self.media)
 
     def word(self, link: Link) -> str:
         """Return what the model says of a backup."""
@@ -99,3 +104,37 @@ def test_verdicts_are_the_agents(seed: int) -> None:
                 if is_derived:
                     assert verdict.restorability == played.word(link), context
                 is_derived = is_derived or verdict.level == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_read_is_what_the_agent_reads(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - histories, not secrets
+    for _ in range(HISTORIES // 2):
+        played = history(chance)
+        verdicts = dict(zip(played.made, played.verdicts(), strict=True))
+        for at in [link.time for link in played.made]:
+            zeros = [zero for zero in played.stored if zero <= at]
+            links = played.stored[max(zeros)] if zeros else []
+            if not links or any(verdicts[link].level is None for link in verdicts):
+                continue
+            members = [
+                Member(
+                    link.name,
+                    link.time,
+                    link.level,
+                    verdicts[link].restorability,
+                    verdicts[link].reason,
+                    has_size=True,
+                )
+                for link in links
+            ]
+            reading = read(members, at, played.media, played.storage)
+            possible = agent_rules.possible_restores(played.stored, at, played.storage)
+            context = (at, reading, possible)
+            if reading.restorability == Word.UNKNOWN:
+                assert len(possible) > 1 or {one.shown for one in possible} == {None}, context
+            else:
+                (restore,) = possible
+                assert [step.name for step in restore.steps] == [one.id for one in reading.steps]
+                is_shown = restore.shown is not None
+                assert (reading.restorability == Word.RESTORABLE) == is_shown, context
