@@ -39,11 +39,11 @@ test-install: $(VENV)/.installed-dev ## Test the wheel in an empty environment
 	$(BIN)/pytest tests/install $(ARGS)
 
 .PHONY: test-compat
-test-compat: $(VENV)/.installed-dev playground chromium ## Test with Keystone, Freezer's programs and Horizon, cached in .cache/compat
+test-compat: $(VENV)/.installed-dev playground chromium host-tools ## Test with Keystone, Freezer's programs and Horizon, cached in .cache/compat
 	$(BIN)/python -m tests.compat $(ARGS)
 
 .PHONY: compatibility
-compatibility: $(VENV)/.installed-dev playground chromium ## Run test-compat, and write the costs to docs/compatibility.md
+compatibility: $(VENV)/.installed-dev playground chromium host-tools ## Run test-compat, and write the costs to docs/compatibility.md
 	$(BIN)/python -m tests.compat --write
 
 .PHONY: freezer-api-costs
@@ -80,6 +80,17 @@ pgbouncer: ## Install PgBouncer for its tests, if missing
 	      && apt-get install --quiet --yes --no-install-recommends pgbouncer; \
 	  else \
 	    echo "PgBouncer is missing: install it (Debian: apt-get install pgbouncer)"; exit 1; \
+	  fi; }
+
+.PHONY: host-tools
+host-tools: ## Install libfaketime and OpenSSH's server for test-compat, if missing
+	@PATH="$$PATH:/usr/sbin"; { command -v sshd && command -v ssh-keygen \
+	  && ls /usr/lib/*/faketime/libfaketimeMT.so.1; } >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends \
+	      libfaketime openssh-client openssh-server; \
+	  else \
+	    echo "libfaketime or sshd is missing: apt-get install libfaketime openssh-server"; exit 1; \
 	  fi; }
 
 .PHONY: chromium

@@ -56,8 +56,9 @@ def read(members: Sequence[Member], at: int, media: Media, storage: str) -> Read
     levels: dict[int, list[Member]] = {}
     for member in sorted(members, key=lambda one: (one.time, one.id)):
         levels.setdefault(member.level, []).append(member)
-    is_doubled = any(len({one.time for one in same}) > 1 for same in levels.values())
-    is_certain = media.is_sorted or not is_doubled
+    doubled = [same for same in levels.values() if len({one.time for one in same}) > 1]
+    # Where all of a level are newer than the moment, it doesn't matter which of them is seen.
+    is_certain = media.is_sorted or all(same[0].time > at for same in doubled)
     seen = {
         level: same[-1] if is_certain else next((o for o in same[::-1] if o.time <= at), same[-1])
         for level, same in levels.items()
@@ -78,7 +79,7 @@ def read(members: Sequence[Member], at: int, media: Media, storage: str) -> Read
         verdict = Restorability(last.restorability), RestorabilityReason(last.reason)
     warnings = {
         RestoreWarning.LEVELS_DERIVED: verdict[1] == RestorabilityReason.LEVELS_DERIVED,
-        RestoreWarning.SAME_LEVEL_TWICE: is_doubled,
+        RestoreWarning.SAME_LEVEL_TWICE: bool(doubled),
         RestoreWarning.OLDER_BACKUP_READ: bool(
             steps and newest and newest.time > steps[-1].time and is_certain
         ),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .clocks import Clock
 from .environments import program
 from .keystone import PASSWORD, REGION, Keystone
 
@@ -56,12 +57,13 @@ def running(
     folder: Path,
     client_id: str,
     account: tuple[str, str] = ("alice", "alpha"),
+    clock: Clock | None = None,
     **options: object,
 ) -> Iterator[Scheduler]:
     """Run the scheduler of a host, which logs in as this user of this project.
 
-    It keeps what it and its agents keep in the folder. The options are the scheduler's own, such
-    as the `interval` at which it asks for jobs, in seconds.
+    It keeps what it and its agents keep in the folder. Without a clock, it has the real one. The
+    options are the scheduler's own, such as the `interval` at which it asks for jobs, in seconds.
     """
     folder.mkdir(exist_ok=True)
     log = folder / "scheduler.log"
@@ -87,9 +89,10 @@ def running(
         )
     )
     command = program("freezer", "freezer-scheduler")
-    environment = {
+    variables = {"PATH": os.environ["PATH"]} if clock is None else clock.variables()
+    environment = variables | {
         # By which it finds the agent, and the agent tar and gzip.
-        "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{command.parent}{os.pathsep}{variables['PATH']}",
         "HOME": str(folder),
         "TZ": "UTC",
         "OS_IDENTITY_API_VERSION": "3",
