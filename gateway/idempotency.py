@@ -15,7 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.catalogue.tables import IdempotencyKey, columns, source
+from gateway.catalogue.bookkeeping_tables import IdempotencyKey
+from gateway.catalogue.tables import columns, source
 from gateway.db.database import Database
 from gateway.db.transactions import Transaction
 from gateway.errors import BadInput, GatewayError, KeyInUse, Unprocessable, shown

@@ -90,6 +90,11 @@ def bigint(**column: Any) -> Any:
     return Field(sa_type=sa.BigInteger, **column)
 
 
+def counter() -> Any:
+    """Return a column of a number that begins at 0."""
+    return Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
+
+
 def folded() -> Any:
     """Return the column of a row's names without their case; see `derivations`."""
     return Field(sa_type=_text, default=None)
@@ -158,6 +163,7 @@ class Job(SQLModel, table=True):
         sa.Index("ix_jobs_description", "project_id", "description", "id"),
         sa.Index("ix_jobs_client", "project_id", "client_id", "description", "id"),
         sa.Index("ix_jobs_session", "project_id", "session_id", "description", "id"),
+        sa.Index("ix_jobs_failures", "project_id", "failures_in_a_row", "id"),
     )
 
     project_id: str = text(ID_BYTES, primary_key=True)
@@ -198,6 +204,12 @@ class Job(SQLModel, table=True):
     updated_at: datetime = timestamp()
 
     folded: str | None = folded()
+
+    # Written by the database itself, as the job's runs are: see `catalogue/history.py`.
+    last_run_start: int | None = bigint(default=None)
+    last_success_start: int | None = bigint(default=None)
+    failures_in_a_row: int = counter()
+    failing_since: int | None = bigint(default=None)
 
 
 class Action(SQLModel, table=True):
@@ -312,53 +324,6 @@ class Session(SQLModel, table=True):
     updated_at: datetime = timestamp()
 
     folded: str | None = folded()
-
-
-class Revision(SQLModel, table=True):
-    """The revision of a project's catalogue: a random number that changes with every write."""
-
-    __tablename__ = "revisions"
-
-    project_id: str = text(ID_BYTES, primary_key=True)
-    revision: int = bigint()
-
-
-class RateBucket(SQLModel, table=True):
-    """The points that a project, or a user of it, has left: see `gateway/rates/`."""
-
-    __tablename__ = "rate_buckets"
-
-    project_id: str = text(ID_BYTES, primary_key=True)
-    user_id: str = text(ID_BYTES, primary_key=True)
-    """Empty for the bucket of the whole project."""
-    tokens: int = bigint()
-    """The millionths of points that are left for other leases."""
-    leased: int = bigint()
-    """The millionths of the last lease, for the statement that leased them to return."""
-    refilled_at: int = bigint()
-    """The time of the last lease, in microseconds since 1970."""
-
-
-class IdempotencyKey(SQLModel, table=True):
-    """The result of a write with an idempotency key: see `gateway/idempotency.py`."""
-
-    __tablename__ = "idempotency_keys"
-    __table_args__ = (
-        sa.Index("ix_idempotency_keys_time", "created_at"),
-        sa.Index("ix_idempotency_keys_project", "project_id", "created_at"),
-    )
-
-    project_id: str = text(ID_BYTES, primary_key=True)
-    user_id: str = text(ID_BYTES, primary_key=True)
-    key: str = text(ID_BYTES, primary_key=True)
-    field: int = Field(primary_key=True)
-    """The place of the mutation in its operation; 0 in REST."""
-    request: str = text(ID_BYTES)
-    """The hash of the request."""
-    result: str | None = document(default=None, nullable=True)
-    """The JSON that stands for the result; null only inside of the transaction."""
-    created_at: int = bigint()
-    """The time of the write, in microseconds since 1970."""
 
 
 def columns(table: type[SQLModel]) -> ReadOnlyColumnCollection[str, sa.Column[Any]]:

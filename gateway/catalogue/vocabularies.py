@@ -38,6 +38,16 @@ class JobResult(Vocabulary):
     ABORTED = "aborted", "The run was aborted."
 
 
+class RunOutcome(Vocabulary):
+    """The outcome of a run, as far as it is known."""
+
+    RUNNING = "running", "The run has not ended."
+    SUCCESS = "success", "Every action succeeded."
+    FAIL = "fail", "At least one action failed."
+    ABORTED = "aborted", "The run was aborted."
+    LOST = "lost", "The run has ended, or no longer matters, and nobody told its result."
+
+
 class JobEvent(Vocabulary):
     """A request to a job's scheduler, which it has not carried out yet."""
 

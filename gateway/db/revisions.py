@@ -10,7 +10,8 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.catalogue.tables import Revision, columns, source
+from gateway.catalogue.bookkeeping_tables import Revision
+from gateway.catalogue.tables import columns, source
 from gateway.db.transactions import Transaction
 
 EVERYBODY = ""

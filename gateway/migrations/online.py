@@ -14,7 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
-import gateway.catalogue.tables  # noqa: F401 - declares the tables
+import gateway.catalogue.bookkeeping_tables
+import gateway.catalogue.history
+import gateway.catalogue.tables  # noqa: F401 - they declare the tables
 from gateway.db.database import Database
 from gateway.errors import Unavailable
 

@@ -6,7 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.catalogue.tables import RateBucket, columns, source
+from gateway.catalogue.bookkeeping_tables import RateBucket
+from gateway.catalogue.tables import columns, source
 from gateway.db.database import Database
 
 BucketKey = tuple[str, str]

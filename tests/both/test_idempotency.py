@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from gateway import idempotency
 from gateway.app import create_app
-from gateway.catalogue.tables import IdempotencyKey, columns, source
+from gateway.catalogue.bookkeeping_tables import IdempotencyKey
+from gateway.catalogue.tables import columns, source
 from gateway.db.database import Database
 from gateway.errors import Unavailable
 from gateway.settings import load

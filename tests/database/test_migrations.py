@@ -38,7 +38,7 @@ POSTGRESQL = (
     """SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
        WHERE connamespace = 'public'::regnamespace""",
 )
-SQLITE = ("SELECT type, name, sql FROM sqlite_master",)
+SQLITE = ("SELECT type, name, sql FROM sqlite_master WHERE type <> 'trigger'",)
 
 
 @pytest.fixture

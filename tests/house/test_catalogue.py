@@ -21,6 +21,7 @@ from gateway.catalogue.vocabularies import (
     JobEvent,
     JobResult,
     JobStatus,
+    RunOutcome,
     SessionOutcome,
     SessionStatus,
     Vocabulary,
@@ -38,7 +39,10 @@ def test_each_key_of_a_schedule_has_its_column() -> None:
 
 
 def test_each_word_has_a_description() -> None:
-    vocabularies = (JobStatus, JobResult, JobEvent, BackupStatus, SessionStatus, SessionOutcome)
+    vocabularies = (
+        *(JobStatus, JobResult, JobEvent, RunOutcome),
+        *(BackupStatus, SessionStatus, SessionOutcome),
+    )
     assert set(vocabularies) == set(Vocabulary.__subclasses__())
     for vocabulary in vocabularies:
         for word in vocabulary:

@@ -1,0 +1,53 @@
+"""The tables of the gateway's own books: revisions, rate limits and idempotency keys."""
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from gateway.catalogue.tables import ID_BYTES, bigint, document, text
+
+
+class Revision(SQLModel, table=True):
+    """The revision of a project's catalogue: a random number that changes with every write."""
+
+    __tablename__ = "revisions"
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    revision: int = bigint()
+
+
+class RateBucket(SQLModel, table=True):
+    """The points that a project, or a user of it, has left: see `gateway/rates/`."""
+
+    __tablename__ = "rate_buckets"
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    user_id: str = text(ID_BYTES, primary_key=True)
+    """Empty for the bucket of the whole project."""
+    tokens: int = bigint()
+    """The millionths of points that are left for other leases."""
+    leased: int = bigint()
+    """The millionths of the last lease, for the statement that leased them to return."""
+    refilled_at: int = bigint()
+    """The time of the last lease, in microseconds since 1970."""
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """The result of a write with an idempotency key: see `gateway/idempotency.py`."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (
+        sa.Index("ix_idempotency_keys_time", "created_at"),
+        sa.Index("ix_idempotency_keys_project", "project_id", "created_at"),
+    )
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    user_id: str = text(ID_BYTES, primary_key=True)
+    key: str = text(ID_BYTES, primary_key=True)
+    field: int = Field(primary_key=True)
+    """The place of the mutation in its operation; 0 in REST."""
+    request: str = text(ID_BYTES)
+    """The hash of the request."""
+    result: str | None = document(default=None, nullable=True)
+    """The JSON that stands for the result; null only inside of the transaction."""
+    created_at: int = bigint()
+    """The time of the write, in microseconds since 1970."""
