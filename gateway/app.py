@@ -39,6 +39,7 @@ from gateway.rest_compat import home, router
 from gateway.schema import errors as graphql_errors
 from gateway.schema import graphql_app
 from gateway.settings import Settings
+from gateway.upkeep.timer import Upkeep
 
 GRAPHQL = "/graphql"
 MAX_PROJECTS = 100
@@ -56,6 +57,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     """
     database = Database(settings)
     readiness = SchemaReadiness(database)
+    upkeep = Upkeep(database, settings)
     api = graphql_app(settings, playground.DOCUMENTS)
     threads = WorkerThreads()
     authenticator = _authenticator(settings, threads)
@@ -69,7 +71,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
             others,
         ],
         middleware=list(_middleware(settings, any_host=any_host)),
-        lifespan=_lifespan(readiness, threads),
+        lifespan=_lifespan(readiness, threads, upkeep),
     )
     # Every address is spelled out in the routes, with and without its slash.
     app.router.redirect_slashes = False
@@ -87,6 +89,8 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         settings.rest_dialect,
         RateLimiter(settings, BucketStore(database)) if settings.has_rate_limits else None,
         IdempotencyKeys(database, settings),
+        upkeep.heartbeats,
+        settings.client_silent_after,
     )
     return app
 
@@ -106,12 +110,12 @@ class Application(Starlette):
 
 
 def _lifespan(
-    readiness: SchemaReadiness, threads: WorkerThreads
+    readiness: SchemaReadiness, threads: WorkerThreads, upkeep: Upkeep
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         try:
-            async with readiness.opened():
+            async with readiness.opened(), upkeep.running():
                 yield
         finally:
             threads.close()

@@ -12,7 +12,8 @@ from gateway.db.database import Database
 from gateway.db.transactions import Transaction
 from gateway.idempotency import IdempotencyKeys, KeyedRequest
 from gateway.rates.buckets import Account, RateLimiter
-from gateway.settings import DEFAULT_LIMIT, MAX_LIMIT, Dialect
+from gateway.settings import DEFAULT_LIMIT, MAX_LIMIT, SILENT_AFTER, Dialect
+from gateway.upkeep.heartbeats import Heartbeats
 
 _KEY_HEADER = idempotency.HEADER.lower()
 
@@ -56,6 +57,10 @@ class Context:
     """The idempotency key as it was sent, with a request that may have one."""
     keyed: KeyedRequest | None = None
     """The request with its idempotency key, while it is served."""
+    heartbeats: Heartbeats | None = None
+    """Takes note of clients whose schedulers ask for their jobs, if anybody does."""
+    silent_after: int = SILENT_AFTER
+    """The seconds without a poll after which a client is silent."""
 
     def take_key(self, headers: Headers) -> None:
         """Take the idempotency key of a request that may have one."""
@@ -118,6 +123,8 @@ class Contexts:
     """None without rate limits."""
     keys: IdempotencyKeys | None = None
     """None where requests have no idempotency keys."""
+    heartbeats: Heartbeats | None = None
+    silent_after: int = SILENT_AFTER
 
     async def open(
         self, headers: Headers, path: str, project_id: str | None = None, *, method: str = ""
@@ -149,4 +156,6 @@ class Contexts:
                 None if limiter is None else limiter.account(identity.project_id, identity.user_id)
             ),
             keys=self.keys,
+            heartbeats=self.heartbeats,
+            silent_after=self.silent_after,
         )

@@ -1,4 +1,4 @@
-"""The tables of what has happened: the runs of jobs.
+"""The tables of what has happened: the runs of jobs, and the polls of clients.
 
 The database itself writes runs, by the triggers of revision 0007, as jobs are written. A row of
 `runs` is what the writes of its job say of the run that began at their `time_started`, in whatever
@@ -61,3 +61,22 @@ class Run(SQLModel, table=True):
     pids: str = text(PIDS_BYTES, default=" ")
     """The processes that are counted, and before them the one that the job had before; each
     between blanks."""
+
+
+class ClientHeartbeat(SQLModel, table=True):
+    """When a client's scheduler has last asked for its jobs: see `gateway/upkeep/heartbeats.py`.
+
+    Beside the client's row, which it would otherwise change once a minute.
+    """
+
+    __tablename__ = "client_heartbeats"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(
+            ["project_id", "client_id"], ["clients.project_id", "clients.id"], ondelete="CASCADE"
+        ),
+    )
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    client_id: str = text(ID_BYTES, primary_key=True)
+    seen_at: int = bigint()
+    """Epoch seconds by the gateway's clock."""

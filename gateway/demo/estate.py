@@ -10,6 +10,7 @@ from uuid import uuid5
 
 from gateway.catalogue import json_values, schedules
 from gateway.catalogue.tables import Session
+from gateway.catalogue.vocabularies import RunOutcome
 from gateway.demo import rows
 from gateway.demo.rows import IDS, Row, Values
 
@@ -19,6 +20,8 @@ AGE = timedelta(days=400)
 """The age of an estate: the time from its creation to its last night."""
 FAILURES = 0.01
 """The share of runs that fail in addition to the faults of `estate.toml`."""
+HISTORY = 60
+"""The number of runs of a job that there are before its last one."""
 MISSING = "missing"
 """The fault of a run that left no backup; any other fault is the status of the backup."""
 
@@ -139,6 +142,7 @@ class Estate:
             yield table, job
             keys = [step.get("shared", f"{name}/{place}") for place, step in enumerate(steps)]
             yield from rows.steps(job, map(self._action, steps, keys))
+            yield from self._history(job, runs)
             if saving:
                 yield from self._backups(job, hosts[task["host"]], saving, runs)
         for session in sessions:
@@ -188,6 +192,16 @@ class Estate:
             session_tag=session["session_tag"] if session else 0,
             **self._owner,
         )
+
+    @staticmethod
+    def _history(job: Values, runs: Sequence[Run]) -> Iterator[Row]:
+        """Yield a job's runs of some months before its last one."""
+        if job["time_started"] is None:
+            return
+        for run in runs[1 : HISTORY + 1]:
+            failed = run.status in {"error", MISSING}
+            outcome = RunOutcome.FAIL if failed else RunOutcome.SUCCESS
+            yield rows.run(job, run.started, run.ended, outcome)
 
     def _session(self, session: Mapping[str, Any], jobs: Sequence[Values]) -> Row:
         schedule = schedules.readable(self._schedule(session["schedule"]), {})

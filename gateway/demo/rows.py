@@ -8,15 +8,16 @@ from uuid import UUID, uuid5
 from sqlmodel import SQLModel
 
 from gateway.catalogue import checks, derivations, json_values, projections
+from gateway.catalogue.history import Run
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session
-from gateway.catalogue.vocabularies import CAPABILITIES
+from gateway.catalogue.vocabularies import CAPABILITIES, RunOutcome
 
 Table = type[SQLModel]
 Values = dict[str, Any]
 Row = tuple[Table, Values]
 """A table and a row's values: inserting dictionaries is several times as fast as objects."""
 
-TABLES: tuple[Table, ...] = (Client, Session, Action, Job, JobAction, Backup)
+TABLES: tuple[Table, ...] = (Client, Session, Action, Job, Run, JobAction, Backup)
 """The tables, in the order of their foreign keys."""
 IDS = UUID("1d8f2a5e-5b0c-4f39-9d53-7e1f6a0c2b74")
 """The UUID namespace of ids that are made of names."""
@@ -61,6 +62,14 @@ def job(schedule: Values, **values: Any) -> Row:
     times = [schedule[key] for key in ("time_created", "time_started", "time_ended")]
     values |= {"updated_at": from_epoch(max(times))}
     return row(Job, from_epoch(times[0]), **values | projections.schedule_columns(schedule))
+
+
+def run(job: Values, started: datetime, ended: datetime, outcome: RunOutcome) -> Row:
+    """Return the row of an earlier run of a job; the last one comes with the job."""
+    start = epoch(started)
+    key = {"project_id": job["project_id"], "id": f"{job['id']}:{start}", "job_id": job["id"]}
+    times = {"started_at": start, "ended_at": epoch(ended), "attempts": 1, "pids": " "}
+    return Run, key | times | {"client_id": job["client_id"], "outcome": outcome.value}
 
 
 def action(created_at: datetime, document: Values, **values: Any) -> Row:

@@ -1,12 +1,16 @@
 """Clients: the hosts that schedulers register, and their capabilities."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
 
 import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values
 from gateway.catalogue.checks import check_lengths
+from gateway.catalogue.history import ClientHeartbeat
 from gateway.catalogue.tables import Client, columns, default_of, source
 from gateway.catalogue.vocabularies import CAPABILITIES, CLOSED_CAPABILITIES
 from gateway.context import Context, ItemKey
@@ -15,6 +19,7 @@ from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
 from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.query import filters
+from gateway.query.clock import epoch, seconds_now
 from gateway.query.filters import Where
 from gateway.query.paging import LIMIT, Sort
 from gateway.query.selects import CALLER, Query, key_columns
@@ -51,8 +56,26 @@ _SELECT_FOR_UPDATE = (
 _PROJECTS = sa.select(COLUMNS.project_id).distinct().order_by(COLUMNS.project_id).limit(LIMIT)
 
 
+_HEARTBEATS = columns(ClientHeartbeat)
+LAST_SEEN = (
+    sa.select(_HEARTBEATS.seen_at)
+    .where(_HEARTBEATS.project_id == COLUMNS.project_id, _HEARTBEATS.client_id == COLUMNS.id)
+    .correlate(source(Client))
+    .scalar_subquery()
+)
+"""The last second at which its scheduler has asked for its jobs; null for never."""
+HEARD_OF = sa.func.coalesce(LAST_SEEN, epoch(COLUMNS.created_at), type_=sa.BigInteger)
+"""The last second at which anything was heard of it: at least it has been registered."""
+IS_SILENT = seconds_now() - sa.bindparam("silent_after", None, type_=sa.BigInteger) > HEARD_OF
+"""The predicate that nothing has been heard of it for longer than the setting allows."""
+
+
 class Clients(Collection):
     """The collection of clients, where a project's ids may also refer to central clients."""
+
+    def values(self, ctx: Context) -> dict[str, Any]:
+        """Return the values of the parameters in the visible rows, and in silence."""
+        return {"project_id": ctx.project_id, "silent_after": ctx.silent_after}
 
     async def resolve_ids(
         self, ctx: Context, keys: Sequence[ItemKey], select: Columns
@@ -186,6 +209,28 @@ def _capability(key: str, words: object) -> list[str]:
 def search(text: str) -> Where:
     """Return the condition of a free text: a uuid, or part of an id, host or description."""
     return filters.search(Client, text, "id", "uuid")
+
+
+async def silence(
+    ctx: Context,
+    keys: Sequence[ItemKey],
+    *,
+    all_projects: bool,
+    as_of: datetime | None = None,
+) -> Mapping[ItemKey, bool]:
+    """Return for each project and second at which a client was last heard of if it is silent.
+
+    As of a moment, by default of now.
+    """
+    del all_projects  # the seconds are those of rows that have been read
+    now = time.time() if as_of is None else as_of.timestamp()
+    return {key: cast("int", key[1]) < int(now) - ctx.silent_after for key in keys}
+
+
+def note_poll(ctx: Context, client_id: str) -> None:
+    """Note that a client's scheduler has asked for its jobs; written some seconds later."""
+    if ctx.heartbeats is not None:
+        ctx.heartbeats.note(ctx.project_id, client_id)
 
 
 async def project_ids(database: Database, limit: int) -> list[str]:

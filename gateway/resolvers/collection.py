@@ -197,6 +197,10 @@ class Collection:
         rows = await self.rows(ctx, form, (), where, page_request, keys=keys, owner=owner)
         return none | {(row[0], row[1]): True for row in rows}
 
+    def values(self, ctx: Context) -> dict[str, Any]:
+        """Return the values of the parameters that the list itself has."""
+        return {"project_id": ctx.project_id}
+
     async def rows(  # noqa: PLR0913 - what one statement may depend on
         self,
         ctx: Context,
@@ -216,7 +220,7 @@ class Collection:
         ctx.authorize(self.rule)
         compared: list[Any] = []
         where_key = where.cache_key(compared) if where else ()
-        values: dict[str, Any] = {"project_id": ctx.project_id}
+        values = self.values(ctx)
         if page_request is not None:
             values |= page_request.values
         if keys is not None:

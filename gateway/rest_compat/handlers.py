@@ -12,7 +12,7 @@ from gateway.errors import NotFound, shown
 from gateway.rates import costs
 from gateway.resolvers import actions, backups, clients, jobs, sessions
 from gateway.resolvers.collection import Collection
-from gateway.rest_compat import bodies, conditional, items, links
+from gateway.rest_compat import bodies, conditional, items, links, polls
 from gateway.rest_compat.documents import (
     ACTIONS,
     BACKUPS,
@@ -34,6 +34,9 @@ def lists(resource: Resource) -> Endpoint:
 
 async def find_jobs(request: V2Request) -> Response:
     """List the jobs of the project or, with `all_projects`, of all projects."""
+    if (client_id := polls.client_of(await request.raw())) is not None:
+        # Before anything answers it: what is answered doesn't matter.
+        clients.note_poll(request.ctx, client_id)
     if not request.flag("all_projects"):
         return await find(JOBS, JOBS.collection.with_revision, request)
     request.ctx.authorize(JOBS.collection.all_projects.rule)

@@ -1,6 +1,7 @@
 """Clients in GraphQL."""
 
 from datetime import datetime
+from typing import Annotated, Optional
 
 import strawberry
 
@@ -10,10 +11,12 @@ from gateway.context import Context, ItemKey
 from gateway.resolvers import backups, clients, jobs
 from gateway.resolvers.clients import COLLECTION, COLUMNS, ClientDraft
 from gateway.schema.connections import connection
-from gateway.schema.fields import Node, by_rest_id, column, mutation, node, written
+from gateway.schema.fields import Node, batch, by_rest_id, column, mutation, node, written
 from gateway.schema.filter_inputs import order_input, where_input
 from gateway.schema.mutations import DeleteInput, DeletePayload, draft_of, key_of, target
 from gateway.schema.scalars import JSON
+
+AS_OF = strawberry.argument(description="The moment that it is about; now if absent.")
 
 
 @node(
@@ -21,6 +24,7 @@ from gateway.schema.scalars import JSON
     key="client_id",
     description="A host that runs a scheduler and its agent.",
     served_project=clients.SERVED_PROJECT,
+    heard_of=clients.HEARD_OF,
 )
 class Client(Node):
     """A view over a client's row."""
@@ -38,6 +42,22 @@ class Client(Node):
     supported_modes: JSON = column(COLUMNS.supported_modes, "The modes that it supports.")
     supported_storages: JSON = column(COLUMNS.supported_storages, "The storages that it supports.")
     supported_engines: JSON = column(COLUMNS.supported_engines, "The engines that it supports.")
+    last_seen_at: datetime | None = column(
+        clients.LAST_SEEN,
+        "The time at which its scheduler has last asked for its jobs; null if it never has since "
+        "the gateway takes note.",
+        sort=clients.LAST_SEEN,
+        compared=clients.LAST_SEEN,
+    )
+    is_silent = batch(
+        clients.silence,
+        "heard_of",
+        bool,
+        "True if its scheduler hasn't asked for its jobs for longer than the gateway's setting "
+        "allows, nor has it been registered since. Conditions and orders are about now.",
+        {"as_of": (Annotated[Optional[datetime], AS_OF], None)},
+        by=clients.IS_SILENT,
+    )
     version: int = column(COLUMNS.version, "The number of changes since it was registered.")
     created_at: datetime = column(COLUMNS.created_at, "The time of its registration.", sort=True)
     updated_at: datetime = column(COLUMNS.updated_at, "The time of its last change.", sort=True)

@@ -27,6 +27,8 @@ from gateway.schema.scalars import Epoch, Int32, Partial, Vocabulary
 from gateway.schema.views import (
     DESCRIPTION,
     VIEWS,
+    BatchField,
+    BatchLoad,
     ByRestIdField,
     ColumnField,
     ConnectionField,
@@ -104,14 +106,35 @@ def to_one(type_: str, collection: Collection, key: str, description: str) -> An
     return declare(spec, Optional[reference(type_)], description)
 
 
-def by_rest_id(type_: str, collection: Collection, argument: str) -> Any:
+def batch(  # noqa: PLR0913 - all that makes one such field differ from another
+    load: BatchLoad,
+    key: str,
+    type_: Any,
+    description: str,
+    arguments: Mapping[str, Any],
+    *,
+    by: Column | None = None,
+) -> Any:
+    """Return a field with arguments whose values are loaded for all rows of a page together.
+
+    `arguments` are as in `declare`; see `BatchField` for `key`. The rows are filtered and sorted
+    `by` a column.
+    """
+    column = None if by is None else ColumnField(by, Sort(by), is_filtered=True)
+    return declare(BatchField(load, key, column), type_, description, arguments)
+
+
+def by_rest_id(
+    type_: str, collection: Collection, argument: str, description: str | None = None
+) -> Any:
     """Return the root field that finds one item by the id that REST clients know."""
     name = type_name(type_)
     about = strawberry.argument(name=argument, description="The id in the current project.")
     return declare(
         ByRestIdField(name, collection, argument),
         Optional[reference(type_)],
-        f"The {name.lower()} that REST clients know by this id; null if there is none.",
+        description
+        or f"The {name.lower()} that REST clients know by this id; null if there is none.",
         {"item_id": Annotated[strawberry.ID, about]},
     )
 
@@ -195,6 +218,8 @@ def _register(
             case EmbeddedField(view):
                 parts[field.python_name] = view
                 inner |= VIEWS[view].all
+            case BatchField(column=ColumnField() as spec):
+                own[field.python_name] = _of_type(spec, field.python_name, bool)
             case ToOneField() | ConnectionField():
                 pass
     VIEWS[definition.name] = View(definition.name, key, collection, own, inner | own, parts)  # type: ignore[arg-type]

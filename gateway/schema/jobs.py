@@ -1,6 +1,8 @@
 """Jobs in GraphQL."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Annotated, Any, Optional
 
 import strawberry
 from strawberry import Maybe
@@ -8,13 +10,14 @@ from strawberry import Maybe
 from gateway.catalogue.tables import JOB_NAME_CHARACTERS, default_of
 from gateway.catalogue.tables import Job as Table
 from gateway.context import Context, ItemKey
-from gateway.resolvers import actions, backups, clients, job_actions, jobs, sessions
+from gateway.resolvers import actions, backups, clients, job_actions, jobs, runs, sessions
 from gateway.resolvers.jobs import COLLECTION, COLUMNS, JobDraft
 from gateway.schema.actions import Action, ActionInput
 from gateway.schema.connections import Connection, Edge, connection
 from gateway.schema.enums import JobEvent, JobResult, JobStatus
 from gateway.schema.fields import (
     Node,
+    batch,
     by_rest_id,
     column,
     embedded,
@@ -59,7 +62,29 @@ class JobActionConnection(Connection[Action]):
     )
 
 
-@node(COLLECTION, key="job_id", description="A list of actions that a client runs on a schedule.")
+@strawberry.type(description="The durations of a job's last successful runs, in seconds.")
+class RunDurations:
+    """The attributes of Durations."""
+
+    count: int = strawberry.field(description="The number of runs that they are of.")
+    median: int | None = strawberry.field(description="Half of them took no longer.")
+    p95: int | None = strawberry.field(description="19 of 20 took no longer.")
+    longest: int | None = strawberry.field(description="The longest of them.")
+
+
+def _last(about: str) -> Mapping[str, Any]:
+    """Return the argument that says how many runs are looked at."""
+    description = f"{about}; from 1 to {runs.MAX_LAST}."
+    return {"last": (Annotated[int, strawberry.argument(description=description)], 20)}
+
+
+@node(
+    COLLECTION,
+    key="job_id",
+    description="A list of actions that a client runs on a schedule.",
+    last_run_id=jobs.LAST_RUN_ID,
+    last_success_id=jobs.LAST_SUCCESS_ID,
+)
 class Job(Node):
     """A view over a job's row."""
 
@@ -82,6 +107,37 @@ class Job(Node):
         COLUMNS.session_tag, "The number of the session's run that the job joined last."
     )
     schedule = embedded(JobSchedule, "The schedule, and the state of the job's runs.")
+    last_run_at: datetime | None = column(
+        COLUMNS.last_run_start, "The time at which its last run began.", sort=True
+    )
+    last_success_at: datetime | None = column(
+        COLUMNS.last_success_start, "The time at which its last successful run began.", sort=True
+    )
+    failures_in_a_row: int = column(
+        COLUMNS.failures_in_a_row,
+        "How many runs since the last successful one have failed or are lost; aborted ones don't "
+        "count.",
+        sort=True,
+    )
+    failing_since: datetime | None = column(
+        COLUMNS.failing_since,
+        "The time at which the first of these runs began; null for none.",
+        sort=True,
+    )
+    success_rate = batch(
+        runs.success_rates,
+        "job_id",
+        Optional[float],
+        "The share of its last runs that succeeded, from 0 to 1; null if none has ended.",
+        _last("How many runs that have ended, or are lost, are looked at"),
+    )
+    durations = batch(
+        runs.durations,
+        "job_id",
+        Optional[RunDurations],
+        "How long its last successful runs took.",
+        _last("How many successful runs are looked at"),
+    )
     schedule_document: JSON = column(jobs.SCHEDULE, "The whole schedule, as sent.")
     version: int = column(COLUMNS.version, "The number of changes since it was created.")
     created_at: datetime = column(COLUMNS.created_at, "The time of its creation.", sort=True)
@@ -103,6 +159,18 @@ class Job(Node):
         backups.search,
         "The backups that the job made.",
         owner=backups.OF_JOB,
+        key="job_id",
+    )
+    last_run = to_one("runs.Run", runs.COLLECTION, "last_run_id", "The job's last run.")
+    last_success = to_one(
+        "runs.Run", runs.COLLECTION, "last_success_id", "The job's last successful run."
+    )
+    runs = connection(
+        "runs.Run",
+        runs.COLLECTION,
+        runs.search,
+        "The job's runs, the newest first.",
+        owner=runs.OF_JOB,
         key="job_id",
     )
     client = to_one(

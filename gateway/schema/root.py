@@ -8,7 +8,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
 from gateway.context import Context
-from gateway.schema import actions, backups, clients, jobs, sessions
+from gateway.schema import actions, backups, clients, jobs, runs, sessions
 from gateway.schema.fields import Node, declare
 from gateway.schema.scalars import SCALARS
 from gateway.schema.views import ByGlobalIdField, ComputedField
@@ -84,13 +84,16 @@ def create_schema() -> Schema:
     entities = (backups, jobs, actions, clients, sessions)
     return Schema(
         query=strawberry.type(
-            merge_types("Query", (Root, *(entity.Query for entity in entities))),
+            merge_types("Query", (Root, *(entity.Query for entity in (*entities, runs)))),
             description="Reading the catalogue.",
         ),
         mutation=strawberry.type(
             merge_types("Mutation", tuple(entity.Mutation for entity in entities)),
             description="Changing the catalogue.",
         ),
-        types=(backups.Backup, jobs.Job, actions.Action, clients.Client, sessions.Session),
+        types=(
+            *(backups.Backup, jobs.Job, actions.Action, clients.Client, sessions.Session),
+            runs.Run,
+        ),
         config=StrawberryConfig(scalar_map=SCALARS),
     )

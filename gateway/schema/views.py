@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.context import Context
+from gateway.context import Context, ItemKey
 from gateway.errors import BadInput
 from gateway.query.filters import Where
 from gateway.query.paging import Sort
@@ -68,6 +68,23 @@ class ConnectionField:
     key: str | None
     extra: Columns
     key_project: str = "project_id"
+
+
+BatchLoad = Callable[..., Awaitable[Mapping[ItemKey, Any]]]
+"""Loads a value for each key: `(ctx, keys, all_projects=…, **arguments)`."""
+
+
+@dataclass(frozen=True, eq=False)
+class BatchField:
+    """A field with arguments whose values are loaded for all rows of a page together.
+
+    `key` is the column field by which they are found; with a `column`, rows are filtered and sorted
+    by that.
+    """
+
+    load: BatchLoad
+    key: str
+    column: ColumnField | None = None
 
 
 @dataclass(frozen=True, eq=False)

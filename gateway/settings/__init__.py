@@ -18,6 +18,8 @@ from sqlalchemy.exc import ArgumentError
 from gateway.errors import shown
 from gateway.settings.deadlines import DeadlineSettings
 from gateway.settings.graphql import GraphQLSettings
+from gateway.settings.history import SILENT_AFTER as SILENT_AFTER
+from gateway.settings.history import HistorySettings
 from gateway.settings.idempotency import IdempotencySettings
 from gateway.settings.keystone import KeystoneSettings
 from gateway.settings.parts import Names
@@ -49,6 +51,7 @@ class Settings(
     KeystoneSettings,
     GraphQLSettings,
     RateSettings,
+    HistorySettings,
     DeadlineSettings,
     IdempotencySettings,
     ShutdownSettings,

@@ -21,7 +21,7 @@ from tests.support.graphql_calls import selection
 from tests.support.graphql_documents import Document, Variables, documents
 from tests.support.hostile_estate import KNOWN
 from tests.support.queries import QUERIES
-from tests.support.reference import SCHEMA
+from tests.support.reference import COVERED
 from tests.support.stored_estate import ISSUE
 from tests.support.twins import EXAMPLES, LONG, Twins, hostile_twins, twins_on
 
@@ -47,7 +47,7 @@ REFUSED = [
 ]
 """Documents that can't be executed."""
 
-QUERY: Any = SCHEMA.query_type
+QUERY: Any = COVERED.query_type
 ROOTS = [name for name, field in QUERY.fields.items() if "where" in field.args]
 VALUES: dict[str, Sequence[Any]] = {
     "Boolean": [True, False],
@@ -80,7 +80,7 @@ async def sample(server: Server, demo_template: str) -> AsyncIterator[Twins]:
 
 
 @EXAMPLES
-@given(document=documents(SCHEMA, KNOWN), is_local=st.booleans())
+@given(document=documents(COVERED, KNOWN), is_local=st.booleans())
 async def test_any_document(hostile: Twins, document: Document, is_local: bool) -> None:  # noqa: FBT001
     await hostile.agree(document, is_local=is_local)
 

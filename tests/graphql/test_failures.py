@@ -20,7 +20,7 @@ from tests.support import hostile_estate
 from tests.support.databases import Server
 from tests.support.faults import DEAD, KINDS, Faults, patch
 from tests.support.graphql_documents import Document, documents
-from tests.support.reference import SCHEMA
+from tests.support.reference import COVERED
 from tests.support.twins import EXAMPLES, Answer, Twins, hostile_twins
 
 pytestmark = pytest.mark.anyio
@@ -119,7 +119,7 @@ async def hostile(server: Server, template: str, log: Log) -> AsyncIterator[Twin
             yield twins
 
 
-DOCUMENTS = documents(SCHEMA, hostile_estate.KNOWN)
+DOCUMENTS = documents(COVERED, hostile_estate.KNOWN)
 
 
 @EXAMPLES

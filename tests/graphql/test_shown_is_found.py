@@ -32,7 +32,10 @@ from tests.support.databases import Server
 pytestmark = pytest.mark.anyio
 
 SCHEMA: Any = create_schema().core
-TYPES = [name for name, view in VIEWS.items() if view.key]
+TYPES = [name for name, view in VIEWS.items() if view.key and name != "Run"]
+"""All but runs, which only the database writes, and in which nothing is extreme."""
+UNFILTERED = {("Job", ("successRate",)), ("Client", ("lastSeenAt",)), ("Client", ("isSilent",))}
+"""Fields with tests of their own: they depend on arguments, or on what isn't in the estate."""
 Path = tuple[str, ...]
 Shown = Mapping[str, Any]
 """What is shown of a field, by the ids of the items."""
@@ -185,7 +188,7 @@ def placed(path: Path, condition: Any) -> Any:
 @pytest.mark.parametrize("type_", TYPES)
 async def test_every_field_is_found_as_shown(estate: Estate, type_: str) -> None:
     for field in leaves(SCHEMA.type_map[type_]):
-        if field.path == ("id",) or field.type.name == "JSON":
+        if field.path == ("id",) or field.type.name == "JSON" or (type_, field.path) in UNFILTERED:
             continue
         of = filter_of(type_, ELSEWHERE.get((type_, field.path), field.path))
         assert of is not None, f"{type_}.{'.'.join(field.path)} has no filter"

@@ -26,13 +26,13 @@ RULES: dict[str, set[str]] = {
     "app": {
         *("auth", "context", "db", "deadlines", "draining", "errors", "idempotency", "middleware"),
         *("migrations", "origins", "overload", "playground", "rates", "resolvers"),
-        *("rest_compat", "schema", "settings"),
+        *("rest_compat", "schema", "settings", "upkeep"),
     },
     "auth": {"catalogue", "errors", "origins", "settings"},
     "catalogue": {"errors"},
     "cli": {"auth", "context", "db", "errors", "logs", "schema", "settings"},
     "codegen": set(),
-    "context": {"auth", "db", "idempotency", "logs", "rates", "settings"},
+    "context": {"auth", "db", "idempotency", "logs", "rates", "settings", "upkeep"},
     "db": {"catalogue", "deadlines", "errors", "settings"},
     "deadlines": {"errors"},
     "demo": {"catalogue", "db"},
@@ -62,6 +62,7 @@ RULES: dict[str, set[str]] = {
     },
     "rates": {"catalogue", "db", "errors", "settings"},
     "settings": {"errors"},
+    "upkeep": {"catalogue", "db", "errors", "settings"},
 }
 
 HOMES = {
@@ -74,7 +75,7 @@ HOMES = {
     "httptools": {"protocol"},
     "keystoneauth1": {"auth"},
     "keystonemiddleware": {"auth"},
-    "orjson": {"catalogue", "logs", "query", "resolvers", "rest_compat", "schema"},
+    "orjson": {"catalogue", "logs", "query", "resolvers", "rest_compat", "schema", "upkeep"},
     "oslo_config": {"auth"},
     "oslo_policy": {"auth"},
     "pydantic": {
@@ -83,7 +84,7 @@ HOMES = {
     "pydantic_settings": {"settings"},
     "sqlalchemy": {
         *("catalogue", "cli", "db", "demo", "idempotency", "migrations", "query", "rates"),
-        *("resolvers", "schema", "settings"),
+        *("resolvers", "schema", "settings", "upkeep"),
     },
     "sqlmodel": {"catalogue", "db", "demo", "migrations", "query", "resolvers", "schema"},
     "starlette": {
@@ -93,7 +94,7 @@ HOMES = {
     "strawberry": {"schema"},
     "structlog": {
         *("__main__", "auth", "cli", "db", "logs", "middleware", "migrations", "protocol"),
-        *("rates", "schema"),
+        *("rates", "schema", "upkeep"),
     },
     "typer": {"__main__", "cli"},
     "uvicorn": {"__main__", "protocol"},

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue import schedules
+from gateway.catalogue import history, schedules
 from gateway.catalogue.tables import (
     Action,
     Backup,
@@ -83,6 +83,7 @@ def _values(table: type, column: sa.Column[Any]) -> Sequence[Any]:
 
 def _rows(table: type, count: int) -> Iterator[dict[str, Any]]:
     fixed = {"project_id", "id", "version", "is_central", "folded", "calendar_time"}
+    fixed |= history.OF_JOB
     values = {c.key: _values(table, c) for c in columns(table) if c.key not in fixed}
     for number in range(count):
         row = {

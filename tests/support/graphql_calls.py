@@ -25,8 +25,10 @@ from graphql import (
 )
 
 from gateway.schema import create_schema
-from tests.support.tenants import ALICE, BOB, KINDS, PROJECTS, SECRET, item
+from tests.support import tenants
+from tests.support.tenants import ALICE, BOB, PROJECTS, SECRET, item
 
+KINDS = (*tenants.KINDS, "run")
 ENTITIES = [kind.title() for kind in KINDS]
 INNER = 6
 """How many values of an input are tried inside of another one."""

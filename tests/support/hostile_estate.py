@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from gateway.catalogue import history
 from gateway.catalogue.tables import (
     Action,
     Backup,
@@ -75,6 +76,7 @@ def estate(project: str) -> dict[Any, list[dict[str, Any]]]:
     found: dict[Any, list[dict[str, Any]]] = {}
     for table, count in COUNTS.items():
         fixed = {"project_id", "id", "version", "is_central", "folded", "calendar_time"}
+        fixed |= history.OF_JOB
         found[table] = [
             {"id": f"{PREFIX[table]}{number}"}
             | {c.key: value(c) for c in columns(table) if c.key not in fixed}

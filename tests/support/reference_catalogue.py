@@ -19,7 +19,10 @@ from gateway.errors import Forbidden
 from tests.support.faults import Faults
 from tests.support.reference_lists import Row
 
-_SECONDS = ("time_stamp", "time_created", "time_started", "time_ended", "time_start", "time_end")
+_SECONDS = (
+    *("time_stamp", "time_created", "time_started", "time_ended", "time_start", "time_end"),
+    *("last_run_start", "last_success_start", "failing_since"),
+)
 _INTEGERS = (
     *("level", "max_level", "max_retries", "max_retries_interval", "timeout", "priority"),
     *("session_tag", "hold_off", "shown_pid"),

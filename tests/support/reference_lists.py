@@ -26,6 +26,8 @@ _COLUMNS = {
     ("Session", "timeEnded"): "time_end",
     ("Job", "scheduleDocument"): "shown_schedule",
     ("JobSchedule", "currentPid"): "shown_pid",
+    ("Job", "lastRunAt"): "last_run_start",
+    ("Job", "lastSuccessAt"): "last_success_start",
 }
 _OWN_ORDERS = {
     "Action": ("id",),

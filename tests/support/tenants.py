@@ -29,6 +29,10 @@ SECRET = "S3CRET"  # noqa: S105 - a word in every text of Alice's
 """What nobody but Alice may ever see."""
 
 KINDS = ("backup", "job", "action", "client", "session")
+"""The kinds of items that clients write."""
+
+MOMENT = 1_500_000_000
+"""The time of every run, and of every backup."""
 
 LIMITS: dict[str, object] = {
     # What the tests ask at once nobody else would.
@@ -98,7 +102,12 @@ class World:
             "container": f"{word} container",
             "path_to_backup": f"/{word}",
         }
-        schedule = {"schedule_interval": "5 minutes", "current_pid": 4711, "status": "running"}
+        schedule: dict[str, object] = {
+            "schedule_interval": "5 minutes",
+            "current_pid": 4711,
+            "status": "running",
+        }
+        schedule["time_started"] = MOMENT
         job = {
             "description": f"{word} job",
             "client_id": item(user, "client"),
@@ -110,7 +119,7 @@ class World:
             "backup_name": f"{word} name",
             "container": f"{word} container",
             "hostname": f"{word} host",
-            "time_stamp": 1_500_000_000,
+            "time_stamp": MOMENT,
             "secret": word,
             "job_id": item(ALICE, "job"),
             "client_id": item(ALICE, "client"),
@@ -164,8 +173,8 @@ class World:
 
 
 def item(user: str, kind: str) -> str:
-    """Return the id of an item of a user's."""
-    return f"{user}-{kind}"
+    """Return the id of an item of a user's; the run is that of the job."""
+    return f"{user}-job:{MOMENT}" if kind == "run" else f"{user}-{kind}"
 
 
 def masked(text: str) -> str:

@@ -23,7 +23,7 @@ from tests.support.apps import opened
 from tests.support.databases import Server
 from tests.support.faults import Faults
 from tests.support.graphql_documents import Document, Variables
-from tests.support.reference import SCHEMA, Reference
+from tests.support.reference import COVERED, Reference
 from tests.support.reference_catalogue import read
 
 LONG = os.environ.get("GATEWAY_TEST_DOCUMENTS")
@@ -191,15 +191,15 @@ def cursors(twins: Twins) -> Mapping[str, Sequence[str]]:
         return answer.data
 
     found: dict[str, list[str]] = {}
-    assert SCHEMA.query_type is not None
-    for root, definition in SCHEMA.query_type.fields.items():
+    assert COVERED.query_type is not None
+    for root, definition in COVERED.query_type.fields.items():
         if "first" not in definition.args:
             continue
         places = found[f"Query.{root}"] = []
         for across in ("false", "true"):
             text = f"{{ {root}(allProjects: {across}) {{ edges {{ cursor }} }} }}"
             places += (edge["cursor"] for edge in ask(text)[root]["edges"])
-        item: Any = SCHEMA.type_map[root[:-1].title()]
+        item: Any = COVERED.type_map[root[:-1].title()]
         for name, inner in item.fields.items():
             if "first" in inner.args:
                 text = f"{{ {root} {{ nodes {{ {name} {{ edges {{ cursor }} }} }} }} }}"

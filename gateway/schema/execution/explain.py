@@ -95,7 +95,16 @@ class _Explainer:
         """Return the text of a relation and of all below it."""
         load = child.load(self.execution, [KEY], all_projects=False)
         head = f"{key}: {child.describe()}"
+        if child.level is None:
+            return await self.statements(head, load)
         return await self.level(head, child.level, load, getattr(child, "output", None))
+
+    async def statements(self, head: str, run: Awaitable[Any]) -> str:
+        """Return the text of the statements that are run, without rows."""
+        self.database.statements = []
+        await self.execution.attempt(run)
+        parts = [f"SQL: {' '.join(one.text.split())}" for one in self.database.statements]
+        return "\n".join([head, *map(_below, parts)])
 
     async def level(
         self,

@@ -34,6 +34,8 @@ Field = tuple[GraphQLNamedType, GraphQLField, list[FieldNode]]
 """A field: the type it is on, its definition, and its places in the document."""
 NODE = "Node"
 """The interface of all items of the catalogue."""
+BATCHED = frozenset({"successRate"})
+"""The leaves that read the `last` items of something, also where they say nothing of it."""
 
 
 def check_shape(
@@ -169,6 +171,8 @@ class Counter:
         for parent, definition, group in self._fields(sets, others):
             if "first" in definition.args:
                 one = self._connection(parent, definition, group)
+            elif "last" in definition.args:
+                one = self._batch(definition, group[0])
             elif "ids" in definition.args:
                 one = _times(self._ids(group[0]), self.count(_inner(definition, group)))
             else:
@@ -193,6 +197,14 @@ class Counter:
         nodes, cost = _times(length, self.count(self._items(parts)))
         return Size(nodes, max(cost, costs.ITEM) + scans * costs.SCAN)
 
+    def _batch(self, definition: GraphQLField, node: FieldNode) -> Size:
+        """Return the size of a value that is worked out from the `last` items of another one."""
+        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        length = definition.args["last"].default_value
+        if "last" in given:
+            length = self._value(given["last"])
+        return _times(max(int(length), 0) if isinstance(length, int | float) else 1, NOTHING)
+
     def _fields(self, sets: Sets, others: list[str]) -> Iterator[Field]:
         """Yield the fields of one item with something below them; append other fields' names.
 
@@ -205,8 +217,10 @@ class Counter:
             parent, selections = waiting.pop()
             for selection in selections.selections:
                 if isinstance(selection, FieldNode):
-                    if selection.selection_set is None:
-                        others.append(selection.name.value)
+                    name = selection.name.value
+                    is_leaf = selection.selection_set is None and name not in BATCHED
+                    if is_leaf and not selection.arguments:
+                        others.append(name)
                         continue
                     name = (selection.alias or selection.name).value
                     groups[parent.name, name].append((parent, selection))

@@ -33,7 +33,9 @@ KeyFields = tuple[str, str]
 class Child(Protocol):
     """A plan of items that belong to rows, and are read for all of them together."""
 
-    level: "LevelPlan"
+    @property
+    def level(self) -> "LevelPlan | None":
+        """The rows that it reads, if it reads any."""
 
     def describe(self) -> str:
         """Return the plan in a phrase."""

@@ -32,7 +32,7 @@ from gateway.schema.execution.connection_output import ConnectionOutput
 from gateway.schema.execution.failures import Execution, Group, OutputField
 from gateway.schema.execution.output import LevelPlan, ObjectOutput
 from gateway.schema.execution.plan import Plan, RootPlan
-from gateway.schema.execution.relations import ConnectionPlan, ToOnePlan
+from gateway.schema.execution.relations import BatchPlan, ConnectionPlan, ToOnePlan
 from gateway.schema.execution.root_fields import (
     ByGlobalIdPlan,
     ByRestIdPlan,
@@ -44,6 +44,7 @@ from gateway.schema.execution.root_fields import (
 from gateway.schema.views import (
     DESCRIPTION,
     VIEWS,
+    BatchField,
     ByGlobalIdField,
     ByRestIdField,
     ColumnField,
@@ -231,6 +232,8 @@ class Planner:
                     level = self._level(spec.view, below)
                     field.inner = level.outputs[0].fields
                     output.child(field, spec.key, ToOnePlan(spec, level))
+                case BatchField() as spec:
+                    output.child(field, spec.key, self._batch(field, definition, spec, below))
                 case EmbeddedField() as spec:
                     part = self._object(spec.view, below)
                     field.inner = part.fields
@@ -240,6 +243,16 @@ class Planner:
                 case spec:
                     raise AssertionError(f"{name}.{graphql_name} has no plan: {spec!r}")
         return output
+
+    def _batch(
+        self, field: OutputField, definition: GraphQLField, spec: BatchField, group: Group
+    ) -> BatchPlan:
+        parts = None
+        if group[0].node.selection_set is not None:
+            plain = list(self._plain(_type(definition), group))
+            field.inner = [inner for inner, _ in plain]
+            parts = [part for _, part in plain]
+        return BatchPlan(spec, Arguments(self.strawberry, definition, group), parts)
 
     def _below(
         self, kind: Any, group: Group

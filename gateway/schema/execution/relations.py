@@ -17,7 +17,8 @@ from gateway.schema.execution.arguments import Arguments
 from gateway.schema.execution.connection_output import Beyond, ConnectionOutput
 from gateway.schema.execution.failures import EveryKeyFailed, Execution, FieldFailure, gather_all
 from gateway.schema.execution.output import LevelPlan
-from gateway.schema.views import ConnectionField, ToOneField
+from gateway.schema.execution.root_fields import plain_values
+from gateway.schema.views import BatchField, ConnectionField, ToOneField
 
 ROOT: ItemKey = ("", "")
 """The key of the only parent of a list of the whole catalogue."""
@@ -55,6 +56,39 @@ class ToOnePlan:
         if isinstance(built, FieldFailure):
             return EveryKeyFailed(built)
         return dict(zip(found, built[0], strict=True))
+
+
+@dataclass(eq=False)
+class BatchPlan:
+    """A value of each row that depends on the field's arguments."""
+
+    spec: BatchField
+    arguments: Arguments
+    parts: Sequence[tuple[str, str, str | None]] | None
+    """The parts of an object that are shown, as in `plain_values`; None: a plain value."""
+    level: None = None
+
+    def describe(self) -> str:
+        """Return the plan in a phrase."""
+        return f"worked out for each `{self.spec.key}`"
+
+    async def load(
+        self, execution: Execution, keys: list[ItemKey], *, all_projects: bool
+    ) -> Mapping[ItemKey, Any] | EveryKeyFailed:
+        """Return the value of each key."""
+        found = await execution.attempt(self._values(execution, keys, all_projects=all_projects))
+        return EveryKeyFailed(found) if isinstance(found, FieldFailure) else found
+
+    async def _values(
+        self, execution: Execution, keys: list[ItemKey], *, all_projects: bool
+    ) -> Mapping[ItemKey, Any]:
+        if not keys:
+            return {}
+        given = self.arguments.of(execution)
+        values = await self.spec.load(execution.ctx, keys, all_projects=all_projects, **given)
+        if self.parts is None:
+            return values
+        return {key: plain_values(value, self.parts) for key, value in values.items()}
 
 
 class ConnectionRequest(NamedTuple):

@@ -1,0 +1,1 @@
+"""Upkeep: what each process does beside its requests, from time to time."""
