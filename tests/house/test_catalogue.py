@@ -29,6 +29,14 @@ from gateway.catalogue.vocabularies import (
     SessionStatus,
     Vocabulary,
 )
+from gateway.chains.vocabularies import (
+    ChainState,
+    LevelSource,
+    Restorability,
+    RestorabilityReason,
+    RestoreWarning,
+    RetentionWarning,
+)
 from gateway.resolvers.sessions import SessionDraft
 
 
@@ -46,6 +54,8 @@ def test_each_word_has_a_description() -> None:
         *(JobStatus, JobResult, JobEvent, RunOutcome),
         *(BackupStatus, SessionStatus, SessionOutcome),
         *(NextRunBasis, ScheduleTrigger, ScheduleWarningCode),
+        *(ChainState, LevelSource, Restorability, RestorabilityReason, RestoreWarning),
+        RetentionWarning,
     )
     assert set(vocabularies) == set(Vocabulary.__subclasses__())
     for vocabulary in vocabularies:
