@@ -73,6 +73,7 @@ class Gateway:
 async def gateway_on(url: str, **given: object) -> AsyncIterator[Gateway]:
     """Open a gateway that nobody has asked anything, with these settings."""
     usual = {"database_url": url, "graphql_max_nodes": 500, "max_limit": 20, "default_limit": 5}
+    usual["graphql_max_variable_objects"] = 1000
     app = create_app(load(**usual | given))
     async with opened(app) as client:
         app.state.contexts = replace(app.state.contexts, authenticator=Guests())

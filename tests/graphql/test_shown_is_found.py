@@ -28,6 +28,7 @@ from gateway.settings import load
 from tests.support import extreme_estate
 from tests.support.apps import opened
 from tests.support.databases import Server
+from tests.support.tenants import LIMITS
 
 pytestmark = pytest.mark.anyio
 
@@ -144,7 +145,7 @@ async def estate(server: Server, template: str) -> Any:
     database = Database(load(database_url=url))
     await extreme_estate.settle(database)
     await database.close()
-    async with opened(create_app(load(database_url=url))) as client:
+    async with opened(create_app(load(database_url=url, **LIMITS))) as client:
         yield Estate(client)
     await server.drop(url)
 
