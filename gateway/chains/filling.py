@@ -45,7 +45,7 @@ Report = Callable[[str, int], None]
 """Is told what has been done so far, and how many times."""
 
 _STEPS, _ACTIONS = columns(JobAction), columns(Action)
-_UNDERIVED = sa.text(UNDERIVED)
+_UNDERIVED = sa.text(f"({UNDERIVED})")
 _PROJECTS = sa.select(OWN.project_id).where(_UNDERIVED).order_by(OWN.project_id, OWN.id).limit(1)
 _NEXT = (
     sa.select(

@@ -18,7 +18,10 @@ SHOWN = 100
 """The number of backups that an answer lists of each kind; it counts all of them."""
 
 _OWN = backups.COLUMNS
-_COLUMNS = (_OWN.project_id, _OWN.id, _OWN.restorability, _OWN.series, _OWN.chain_time)
+_COLUMNS = (
+    *(_OWN.project_id, _OWN.id, _OWN.restorability),
+    *(_OWN.series, _OWN.chain_time, _OWN.calendar_time),
+)
 _POINTS = frozenset({Restorability.RESTORABLE, Restorability.UNKNOWN})
 
 
@@ -53,7 +56,7 @@ async def of_deletion(ctx: Context, ids: Sequence[str]) -> Impact:
     gone = set(keys)
     broken = {
         (row.project_id, row.id): (row.series, row.chain_time)
-        for row in found
+        for row in sorted(found, key=lambda row: (row.calendar_time, row.id))
         if row.restorability in _POINTS and (row.project_id, row.id) not in gone
     }
     lost = [key for key in keys if key in own and own[key].restorability in _POINTS]

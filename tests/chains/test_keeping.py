@@ -200,7 +200,8 @@ async def test_a_catalogue_of_before_is_filled(database: Database, make_ctx: Mak
     ctx = make_ctx("p1")
     for day in (3, 1, 2, 5, 4):
         await backups.create(ctx, BackupDraft(metadata(day, max_level=2)))
-    before = await stored(database)
+        await backups.create(make_ctx("p2"), BackupDraft(metadata(day, max_level=1)))
+    before = await stored(database), await stored(database, "p2")
     async with database.write("p1") as transaction:
         await transaction.execute_many(
             sa.update(Backup).values(
@@ -218,8 +219,7 @@ async def test_a_catalogue_of_before_is_filled(database: Database, make_ctx: Mak
         )
         await transaction.execute_many(sa.delete(Series), [{}])
     told: list[tuple[str, int]] = []
-    assert await fill(database, lambda *what: told.append(what)) == 1
-    assert await stored(database) == before
+    assert await fill(database, lambda *what: told.append(what)) == 2
+    assert (await stored(database), await stored(database, "p2")) == before
     assert told
-    await check(database)
     assert await fill(database) == 0

@@ -32,7 +32,8 @@ from tests.support.databases import Server
 pytestmark = pytest.mark.anyio
 
 SCHEMA: Any = create_schema().core
-TYPES = [name for name, view in VIEWS.items() if view.key]
+TYPES = [name for name, view in VIEWS.items() if view.key and name not in {"Chain", "Series"}]
+# Chains and series are derived: what is stored of them can't be made up.
 Path = tuple[str, ...]
 Shown = Mapping[str, Any]
 """What is shown of a field, by the ids of the items."""
