@@ -206,7 +206,7 @@ def test_a_level_is_made_again_and_again(estate: Estate) -> None:
 
 TOLD = """
 query ($name: String!) {
-  backups(first: 100, where: {backupName: {eq: $name}}, orderBy: {field: TIME_STAMP}) {
+  backups(first: 20, where: {backupName: {eq: $name}}, orderBy: {field: TIME_STAMP}) {
     nodes {
       backupId level chainLevel levelSource restorability restorabilityReason
       chain { chainId }
@@ -244,9 +244,8 @@ class Plan:
     steps: tuple[Link, ...]
 
 
-def plan_of(estate: Estate, name: str, time: int | None) -> Plan:
+def plan_of(estate: Estate, told: dict[Link, dict[str, Any]], time: int | None) -> Plan:
     """Return what the catalogue tells of a restore of a series to a time; None: now."""
-    told = told_of(estate, name)
     by_id = {backup["backupId"]: link for link, backup in told.items()}
     (series,) = {backup["series"]["id"] for backup in told.values()}
     at = time and datetime.fromtimestamp(time, UTC).isoformat()
@@ -278,6 +277,7 @@ def test_restores(estate: Estate, keystone: Keystone, tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(run, range(RESTORES)))
+    told = {name: told_of(estate, name) for name in OPTIONS}
     for (name, time), outcome in zip(chosen, outcomes, strict=True):
         series = estate.series[name]
         chains = agent_rules.folder(series.links)
@@ -289,7 +289,7 @@ def test_restores(estate: Estate, keystone: Keystone, tmp_path: Path) -> None:
         else:
             assert expected.shown is not None
             assert outcome.files == estate.files_of(expected.shown), (name, time)
-        plan = plan_of(estate, name, time)
+        plan = plan_of(estate, told[name], time)
         if name != REMOVED[0] and plan.verdict != "UNKNOWN":
             assert outcome.succeeded == (plan.verdict == "RESTORABLE"), (name, time, plan)
             assert plan.steps == expected.steps, (name, time, plan)
@@ -349,10 +349,11 @@ def test_the_catalogue_plans_as_the_agent_restores(estate: Estate, name: str) ->
     series = estate.series[name]
     chains = agent_rules.folder(series.links)
     begin = int(BEGIN.timestamp())
+    told = told_of(estate, name)
     # At noon of each day, the first of which is before any backup; and now.
     noons = range(begin - DAY // 2, begin + (NIGHTS[-1] + 2) * DAY, DAY)
     for time in (*noons, None):
-        plan = plan_of(estate, name, time)
+        plan = plan_of(estate, told, time)
         possible = agent_rules.possible_restores(chains, time, series.storage)
         if plan.verdict == "UNKNOWN":
             assert len(possible) > 1, plan
