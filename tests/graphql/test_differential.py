@@ -163,7 +163,8 @@ async def test_the_schema_beside_data(hostile: Twins) -> None:
 @pytest.mark.parametrize("tab", TABS, ids=lambda tab: tab.stem)
 async def test_the_tabs(sample: Twins, tab: Path) -> None:
     text, variables = question(tab)
-    if "mutation" not in text:
+    # Series aren't in the reference: `tests/chains` asks the like of that tab.
+    if "mutation" not in text and "series(" not in text:
         await sample.agree(Document(text, [variables]))
 
 

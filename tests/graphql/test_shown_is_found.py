@@ -33,7 +33,9 @@ from tests.support.tenants import LIMITS
 pytestmark = pytest.mark.anyio
 
 SCHEMA: Any = create_schema().core
-TYPES = [name for name, view in VIEWS.items() if view.key and name not in {"Chain", "Run", "Series"}]
+TYPES = [
+    name for name, view in VIEWS.items() if view.key and name not in {"Chain", "Run", "Series"}
+]
 """All but those that are worked out of others, in which nothing that is stored can be made up."""
 UNFILTERED = {("Job", ("successRate",)), ("Client", ("lastSeenAt",)), ("Client", ("isSilent",))}
 """Fields with tests of their own: they depend on arguments, or on what isn't in the estate."""

@@ -5,6 +5,7 @@ Python does the rest, row by row. Errors are the gateway's own, since those are 
 """
 
 import base64
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -345,8 +346,12 @@ def schema_with(scalars: GraphQLSchema) -> GraphQLSchema:
 
 SCHEMA = schema_with(create_schema().core)
 
+_VERDICT = frozenset({"restorability", "restorabilityReason", "chainLevel", "levelSource"})
 ELSEWHERE: Mapping[str, frozenset[str]] = {
-    "Query": frozenset({"run", "runs"}),
+    "Query": frozenset({"run", "runs", "series", "deletionImpact", "restorePlan", "retention"}),
+    "Backup": frozenset({"chain", "series", "requires", "dependents"}) | _VERDICT,
+    "BackupWhere": _VERDICT,
+    "BackupOrderField": frozenset({"RESTORABILITY", "RESTORABILITY_REASON", "CHAIN_LEVEL"}),
     "Job": frozenset({"runs", "lastRun", "lastSuccess", "successRate", "durations"}),
     "Client": frozenset({"lastSeenAt", "isSilent"}),
     "ClientWhere": frozenset({"lastSeenAt", "isSilent"}),
@@ -357,7 +362,7 @@ ELSEWHERE: Mapping[str, frozenset[str]] = {
 
 def _covered() -> GraphQLSchema:
     """Return the schema without the fields of `ELSEWHERE`, for documents to be made from."""
-    schema = build_schema(SDL.replace("type Run implements Node {", "type Run {"))
+    schema = build_schema(re.sub(r"type (Run|Series|Chain) implements Node \{", r"type \1 {", SDL))
     for name, without in ELSEWHERE.items():
         type_: Any = schema.type_map[name]
         known = type_.values if name.endswith("OrderField") else type_.fields
