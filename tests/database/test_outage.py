@@ -38,7 +38,7 @@ async def cable(empty: str) -> AsyncIterator[Cable]:
 @pytest.fixture
 async def client(cable: Cable) -> AsyncIterator[httpx.AsyncClient]:
     """Return a client of an application at the cable's near end."""
-    async with opened(create_app(load(database_url=cable.url, database_timeout=1))) as client:
+    async with opened(create_app(load(database_url=cable.url, database_timeout=3))) as client:
         yield client
 
 
@@ -101,7 +101,7 @@ async def test_a_server_that_hangs(client: httpx.AsyncClient, cable: Cable) -> N
     began = time.monotonic()
     response = await client.get("/v2/p/clients")
     assert response.status_code == 503
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     await cable.mend()
     assert await serves(client)
 

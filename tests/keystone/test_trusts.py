@@ -194,8 +194,7 @@ async def test_a_trust_that_a_service_brings_is_not_deleted(
 def with_key(ctx: Context, user: str, keystone: Keystone) -> Context:
     """Return the context of another request, which has an idempotency key."""
     keys = IdempotencyKeys(ctx.db, load())
-    headers = ((b"idempotency-key", b"k"),)
-    return replace(keystone.of(ctx, user), keys=keys, headers=headers, made_trusts=set())
+    return replace(keystone.of(ctx, user), keys=keys, given_key="k", made_trusts=set())
 
 
 async def test_a_repeat_makes_no_trust(alice: Context, keystone: Keystone) -> None:
