@@ -57,6 +57,8 @@ MUTATIONS = {
     "updateBackup": '(input: {id: "@B", status: DELETING}) { backup { id version status } }',
     "deleteBackup": '(input: {id: "@B"}) { deletedId }',
     "registerClient": '(input: {clientId: "new"}) { client { id uuid } }',
+    "setClientTimeZone": """(input: {id: "@C", timeZone: "Europe/Berlin"})
+        { client { version timeZone } }""",
     "deleteClient": '(input: {id: "@C"}) { deletedId }',
     "createJob": '(input: {description: "n", actions: []}) { job { id jobId description } }',
     "updateJob": '(input: {id: "@J", description: "other"}) { job { version description } }',

@@ -80,6 +80,8 @@ def in_list(type_: str, call: str) -> str:
     for part, field in (("NextRun", "nextRun"), ("ScheduleMeaning", "scheduleMeaning")):
         if type_ == part:
             return f"jobs {{ nodes {{ {field} {{ {call} }} }} }}"
+    if type_ == "Chain":
+        return f"series {{ nodes {{ chains {{ nodes {{ {call} }} }} }} }}"
     return f"{LISTS[type_]} {{ nodes {{ {call} }} }}"
 
 
