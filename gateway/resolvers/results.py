@@ -17,12 +17,13 @@ _TABLES = {table.__name__: table for table in (Action, Backup, Client, Job, Sess
 
 def dump(result: object) -> str:
     """Return a result as text. Raises TypeError for one of another kind."""
-    return orjson.dumps(_plain(result)).decode()
+    # In a list, since SQLite makes a number of a text that is one.
+    return orjson.dumps([_plain(result)]).decode()
 
 
 def load(text: str, project_id: str) -> Any:
     """Return the result of a text; a row of the project has nothing but its id and version."""
-    return _result(orjson.loads(text), project_id)
+    return _result(orjson.loads(text)[0], project_id)
 
 
 def _plain(result: Any) -> Any:
