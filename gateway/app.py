@@ -14,7 +14,6 @@ from gateway import __version__, playground
 from gateway.auth.identity import Authenticator, Headers, Identity, NoAuthenticator
 from gateway.auth.policy import Policy
 from gateway.auth.threads import WorkerThreads
-from gateway.chains import filling
 from gateway.context import Contexts, Trusts
 from gateway.db.database import Database
 from gateway.deadlines import Deadlines
@@ -40,7 +39,6 @@ from gateway.rest_compat import home, router
 from gateway.schema import errors as graphql_errors
 from gateway.schema import graphql_app
 from gateway.settings import Settings
-from gateway.upkeep.due_times import DueTimesUpkeep
 from gateway.upkeep.timer import Upkeep
 
 GRAPHQL = "/graphql"
@@ -73,12 +71,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
             others,
         ],
         middleware=list(_middleware(settings, any_host=any_host)),
-        lifespan=_lifespan(
-            readiness,
-            threads,
-            upkeep,
-            DueTimesUpkeep(database, settings.host_time_zone or None),
-        ),
+        lifespan=_lifespan(readiness, threads, upkeep),
     )
     # Every address is spelled out in the routes, with and without its slash.
     app.router.redirect_slashes = False
@@ -118,19 +111,14 @@ class Application(Starlette):
 
 
 def _lifespan(
-    readiness: SchemaReadiness,
-    threads: WorkerThreads,
-    upkeep: Upkeep,
-    due_times: DueTimesUpkeep,
+    readiness: SchemaReadiness, threads: WorkerThreads, upkeep: Upkeep
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
-        filler = asyncio.create_task(filling.keep_filled(readiness.database))
         try:
-            async with readiness.opened(), upkeep.running(), due_times.running():
+            async with readiness.opened(), upkeep.running():
                 yield
         finally:
-            filler.cancel()
             threads.close()
 
     return lifespan

@@ -22,7 +22,7 @@ from gateway.auth.policy import Policy
 from gateway.context import Context
 from gateway.db.database import Database
 from gateway.settings import Settings, load
-from gateway.upkeep import due_times
+from gateway.upkeep import timer
 from tests.support.apps import GraphQL, MakeClient, MakeContext, opened
 from tests.support.databases import OWN_SERVER, Cluster, Postgres, Server, Sqlite
 from tests.support.live import LiveGateway, live
@@ -31,7 +31,7 @@ from tests.support.recorder import QueryRecorder
 HOUSE = Path(__file__).parent / "house"
 
 # Tests write rows that no gateway would; those of its upkeep ask for it.
-due_times.FIRST_SECONDS = 1e6
+timer.FIRST_SECONDS = 1e6
 
 for variable in [name for name in os.environ if name.startswith("GATEWAY_")]:
     # The suite tests the defaults, and what it sets itself.

@@ -5,14 +5,12 @@ on. Both go on where they were stopped, take a bounded part of the catalogue at 
 other writers pass in between.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
-import structlog
 
 from gateway.catalogue.series_tables import Series
 from gateway.catalogue.tables import (
@@ -37,9 +35,6 @@ BATCH = 500
 """The number of backups that get their series in one transaction."""
 
 MAX_ATTEMPTS = 20
-PAUSE_SECONDS = 300
-
-log = structlog.get_logger(__name__)
 
 Report = Callable[[str, int], None]
 """Is told what has been done so far, and how many times."""
@@ -122,16 +117,6 @@ async def fill(database: Database, report: Report | None = None) -> int:
         if report:
             report("series have been derived", derived)
     return derived
-
-
-async def keep_filled(database: Database) -> None:
-    """Derive what gateways of the revision before go on writing, every few minutes, for ever."""
-    while True:
-        await asyncio.sleep(PAUSE_SECONDS)
-        try:
-            await fill(database)
-        except Unavailable as error:
-            log.warning("chains not worked out", reason=error.message)
 
 
 async def fill_in(transaction: Transaction, project_id: str, *, is_sqlite: bool) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.catalogue.bookkeeping_tables import RateBucket
 from gateway.catalogue.tables import columns, source
 from gateway.db.database import Database
+from gateway.settings.rates import MAX_BURST
 
 BucketKey = tuple[str, str]
 """A project's id, and a user's; the project's own bucket has an empty user id."""
@@ -64,10 +65,30 @@ class BucketStore:
         (row,) = await self._database.rows(statement, values)
         return row[0] / _MICRO, row[1] / _MICRO
 
+    async def forget(self) -> int:
+        """Forget the buckets that are full again, and return how many these are.
+
+        Raises Unavailable.
+        """
+        statement = self._database.statement(
+            (BucketStore, "forget", self._clock is None), self._forget
+        )
+        values = {} if self._clock is None else {"now": int(self._clock() * _MICRO)}
+        return len(await self._database.rows(statement, values))
+
+    def _forget(self) -> Any:
+        full = self._now() - sa.literal_column(str(MAX_BURST * _MICRO), sa.BigInteger)
+        return sa.delete(source(RateBucket)).where(_OWN.refilled_at < full).returning(_OWN.user_id)
+
+    def _now(self) -> sa.ColumnElement[int]:
+        if self._clock is not None:
+            return sa.bindparam("now", type_=sa.BigInteger)
+        return _NOW["sqlite" if self._database.is_sqlite else "postgresql"]
+
     def _lease(self) -> Any:
-        wanted, capacity, rate, full_after, now = (
+        wanted, capacity, rate, full_after = (
             sa.bindparam(name, type_=sa.BigInteger)
-            for name in ("wanted", "capacity", "rate", "full_after", "now")
+            for name in ("wanted", "capacity", "rate", "full_after")
         )
         dialect = "sqlite" if self._database.is_sqlite else "postgresql"
         insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[dialect]
@@ -76,7 +97,7 @@ class BucketStore:
             if self._database.is_sqlite
             else (sa.func.least, sa.func.greatest)
         )
-        moment = _NOW[dialect] if self._clock is None else now
+        moment = self._now()
         # A clock that was put back restores nothing, and a long time no more than fits.
         elapsed = least(greatest(moment - _OWN.refilled_at, 0), full_after)
         stored = least(_OWN.tokens + elapsed * rate, capacity)

@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+MAX_BURST = 86_400
+"""Seconds: after a day, every bucket is full."""
+
 
 class RateSettings(BaseModel):
     """The settings that begin with `rate_limit`."""
@@ -28,7 +31,7 @@ class RateSettings(BaseModel):
     rate_limit_burst: int = Field(
         60,
         ge=1,
-        le=86_400,
+        le=MAX_BURST,
         description="Seconds of these rates that may be spent at once, by those who spent nothing "
         "for as long.",
     )

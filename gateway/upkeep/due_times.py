@@ -5,8 +5,7 @@ client runs. A pass looks at all projects, and reads only the jobs that need it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,16 +16,11 @@ from gateway.catalogue.due import Due
 from gateway.catalogue.tables import Client, Job, columns, source
 from gateway.db.database import Database
 from gateway.db.rows import Row
-from gateway.errors import GatewayError
 
 log = structlog.get_logger(__name__)
 
 BATCH = 500
 """How many jobs are written in one transaction."""
-FIRST_SECONDS = 10
-"""The time from the start to the first pass: requests come first."""
-SECONDS = 600
-"""The time from one pass to the next."""
 
 _JOBS = columns(Job)
 _OWN, _CENTRAL = (sa.alias(source(Client), name) for name in ("own", "central"))
@@ -87,36 +81,16 @@ class DueTimesUpkeep:
             }
             rows = await self.database.rows(_STALE, values)
             if not rows:
-                return count
+                break
             changes = await asyncio.to_thread(_worked_out, rows)
             projects = sorted({row.project_id for row in rows})
             async with self.database.write(*projects) as transaction:
                 await transaction.execute_many(_SET, changes)
             count += len(rows)
             after = (rows[-1].project_id, rows[-1].id)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Keep next runs up during a block."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-    async def _run(self) -> None:
-        await asyncio.sleep(FIRST_SECONDS)
-        while True:
-            try:
-                if count := await self.renew():
-                    log.info("next runs worked out", jobs=count)
-            except GatewayError as error:
-                log.warning("next runs not worked out", reason=error.message)
-            except Exception:
-                log.exception("next runs not worked out")
-            await asyncio.sleep(SECONDS)
+        if count:
+            log.info("next runs worked out", jobs=count)
+        return count
 
 
 def _worked_out(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -31,6 +31,11 @@ class Heartbeats:
     def __init__(self, database: Database) -> None:
         self.pending: dict[tuple[str, str], int] = {}
         """The last second at which each client, by its project and id, has asked for its jobs."""
+        self.listening_since: float | None = None
+        """When it began to hear of every client, without a write that failed since; monotonic.
+
+        After such a failure nobody knows who was silent, and who wasn't heard.
+        """
         self._database = database
 
     def note(self, project_id: str, client_id: str) -> None:
@@ -43,8 +48,11 @@ class Heartbeats:
 
         Raises Unavailable.
         """
-        if not self.pending:
-            return
+        if self.pending:
+            await self._write()
+        self.listening_since = self.listening_since or time.monotonic()
+
+    async def _write(self) -> None:
         written, self.pending = self.pending, {}
         seen = [[*key, second] for key, second in sorted(written.items())]
         statement = self._database.statement(Heartbeats, self._statement)
@@ -53,6 +61,7 @@ class Heartbeats:
         except (GatewayError, TimeoutError, asyncio.CancelledError):
             # What was noted meanwhile is newer.
             self.pending = written | self.pending
+            self.listening_since = None
             raise
 
     def _statement(self) -> Any:

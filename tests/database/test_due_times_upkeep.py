@@ -15,7 +15,7 @@ from gateway.resolvers import clients, jobs
 from gateway.resolvers.clients import ClientDraft
 from gateway.resolvers.jobs import JobDraft
 from gateway.settings import Settings
-from gateway.upkeep import due_times
+from gateway.upkeep import timer
 from gateway.upkeep.due_times import DueTimesUpkeep
 from tests.support.apps import MakeContext, opened
 
@@ -121,8 +121,7 @@ async def test_a_gateway_does_it_while_it_serves(
 ) -> None:
     job = await made(ctx, **CRON)
     await written_by_an_older_gateway(ctx, job, due_at=None, due_version=None)
-    monkeypatch.setattr(due_times, "FIRST_SECONDS", 0)
-    monkeypatch.setattr(due_times, "SECONDS", 0.01)
+    monkeypatch.setattr(timer, "FIRST_SECONDS", 0)
     async with opened(create_app(settings)):
         async with asyncio.timeout(30):
             while (await due(database, job))[0] is None:  # noqa: ASYNC110 - nobody tells

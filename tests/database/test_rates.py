@@ -94,6 +94,18 @@ async def test_a_lease_takes_what_there_is(database: Database) -> None:
     assert await store.lease(("p1", "a"), 20, 50, 10) == (20, 30)
 
 
+async def test_buckets_that_are_full_again_are_forgotten(database: Database) -> None:
+    clock = Clock()
+    store = BucketStore(database, clock)
+    await store.lease(("p1", "a"), 30, 100, 10)
+    clock.now += 43_200
+    await store.lease(("p1", "b"), 30, 100, 10)
+    clock.now += 43_201
+    assert await store.forget() == 1
+    assert await store.lease(("p1", "a"), 10, 100, 10) == (10, 90)
+    assert await BucketStore(database).forget() == 2
+
+
 async def test_time_is_the_databases_own(database: Database) -> None:
     store = BucketStore(database)
     assert await store.lease(("p1", "a"), 1000, 1000, 1_000_000) == (1000, 0)

@@ -23,9 +23,9 @@ RULES: dict[str, set[str]] = {
         *("origins", "protocol", "rest_compat", "settings"),
     },
     "app": {
-        *("auth", "chains", "context", "db", "deadlines", "draining", "errors", "idempotency"),
-        *("middleware", "migrations", "origins", "overload", "playground", "rates", "resolvers"),
-        *("rest_compat", "schema", "settings", "upkeep"),
+        *("auth", "context", "db", "deadlines", "draining", "errors", "idempotency", "middleware"),
+        *("migrations", "origins", "overload", "playground", "rates", "resolvers", "rest_compat"),
+        *("schema", "settings", "upkeep"),
     },
     "auth": {"catalogue", "errors", "origins", "settings"},
     "catalogue": {"errors"},
@@ -61,7 +61,7 @@ RULES: dict[str, set[str]] = {
         *("http_errors", "logs", "negotiation", "query", "rates", "resolvers", "settings"),
     },
     "settings": {"errors"},
-    "upkeep": {"catalogue", "db", "errors", "settings"},
+    "upkeep": {"catalogue", "chains", "db", "errors", "rates", "settings"},
 }
 
 HOMES = {
@@ -93,8 +93,8 @@ HOMES = {
     },
     "strawberry": {"schema"},
     "structlog": {
-        *("__main__", "auth", "chains", "cli", "db", "logs", "middleware", "migrations"),
-        *("protocol", "rates", "schema", "upkeep"),
+        *("__main__", "auth", "cli", "db", "logs", "middleware", "migrations", "protocol", "rates"),
+        *("schema", "upkeep"),
     },
     "typer": {"__main__", "cli"},
     "uvicorn": {"__main__", "protocol"},
