@@ -20,7 +20,7 @@ from gateway.app import create_app
 from gateway.auth import policy as rules
 from gateway.auth.threads import WorkerThreads
 from gateway.chains import filling
-from gateway.cli import schema
+from gateway.cli import moving, schema
 from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
 from gateway.draining import Draining
@@ -51,6 +51,8 @@ policy = typer.Typer(no_args_is_help=True, help="Print the authorization rules."
 app.add_typer(db, name="db")
 app.add_typer(schema.commands, name="schema")
 app.add_typer(policy, name="policy")
+app.command("import", help=moving.HELP)(moving.import_catalogue)
+app.command("export")(moving.export_project)
 
 Documents = Annotated[
     Path | None,

@@ -117,14 +117,15 @@ def check_keys(
             )
 
 
-def check_lengths(row: SQLModel) -> None:
+def check_lengths(row: SQLModel, names: Collection[str] | None = None) -> None:
     """Check that both databases can hold the row's texts, and an index the short ones.
 
-    Raises BadInput naming the column, and its limit in bytes of UTF-8.
+    `names` are the columns to check, None for all. Raises BadInput naming the column, and its limit
+    in bytes of UTF-8.
     """
     limits = _limits(type(row))
     for key, value in vars(row).items():
-        if not isinstance(value, str):
+        if not isinstance(value, str) or (names is not None and key not in names):
             continue
         size = len(value.encode(errors="surrogatepass"))
         if size > limits.get(key, size):
@@ -146,3 +147,8 @@ def _limits(table: type[SQLModel]) -> Mapping[str, int]:
 def is_storable(text: str) -> bool:
     """Return True if both databases can hold the text: no NUL, no lone surrogates."""
     return not _UNSTORABLE.search(text)
+
+
+def storable(text: str) -> str:
+    """Return the text with U+FFFD in place of what no database can hold."""
+    return _UNSTORABLE.sub("\ufffd", text)

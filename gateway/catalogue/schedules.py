@@ -134,7 +134,7 @@ def readable(schedule: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str,
     of them: what isn't changed is never refused. Raises BadInput for any other key or value that
     the scheduler can't read.
     """
-    changed = {key: value for key, value in schedule.items() if not _is_known(key, value, known)}
+    changed = {key: value for key, value in schedule.items() if not is_known(key, value, known)}
     check_keys(changed, CHECKS, closed="job_schedule")
     read_before: AbstractSet[str] = _read_keys(known) if known else frozenset()
     read = dict(schedule)
@@ -161,6 +161,7 @@ def _read_keys(schedule: Mapping[str, Any]) -> AbstractSet[str]:
     return frozenset(_TRIGGERS)
 
 
-def _is_known(key: str, value: object, known: Mapping[str, Any]) -> bool:
+def is_known(key: str, value: object, known: Mapping[str, Any]) -> bool:
+    """Return True if a document has had this value of this key so far."""
     # JSON's true is no 1.
     return key in known and known[key] == value and type(known[key]) is type(value)

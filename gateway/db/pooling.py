@@ -185,6 +185,12 @@ class Pool(ABC):
         """Run a statement once for each list of arguments."""
 
     @abstractmethod
+    async def _copy(
+        self, connection: Any, table: str, names: Sequence[str], many: Sequence[Arguments]
+    ) -> None:
+        """Append rows of these columns to a table, in the driver's fastest way."""
+
+    @abstractmethod
     async def _execute(self, connection: Any, text: str, deadline: float | None = None) -> None:
         """Run a statement that has neither arguments nor rows. Raises TimeoutError."""
 
@@ -225,6 +231,12 @@ class TransactionConnection:
         StatementCounter.count()
         with self._tracking_errors():
             await self._pool._execute_many(self.connection, text, many)  # noqa: SLF001
+
+    async def copy(self, table: str, names: Sequence[str], many: Sequence[Arguments]) -> None:
+        """Append rows of these columns to a table. Raises as `Pool.fetch`."""
+        StatementCounter.count()
+        with self._tracking_errors():
+            await self._pool._copy(self.connection, table, names, many)  # noqa: SLF001
 
     async def execute(self, text: str) -> None:
         """Run a statement of the transaction itself, which isn't counted."""

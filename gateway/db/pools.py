@@ -103,6 +103,11 @@ class PostgresPool(Pool):
     async def _execute_many(self, connection: Any, text: str, many: Sequence[Arguments]) -> None:
         await connection.executemany(text, many)
 
+    async def _copy(
+        self, connection: Any, table: str, names: Sequence[str], many: Sequence[Arguments]
+    ) -> None:
+        await connection.copy_records_to_table(table, records=many, columns=names)
+
     async def _execute(self, connection: Any, text: str, deadline: float | None = None) -> None:
         seconds = None if deadline is None else deadline - time.monotonic()
         await connection.execute(text, timeout=seconds)
@@ -192,6 +197,13 @@ class SQLitePool(Pool):
 
     async def _execute_many(self, connection: Any, text: str, many: Sequence[Arguments]) -> None:
         # Within a transaction, which waits for no lock, and soon done.
+        await connection.executemany(text, many)
+
+    async def _copy(
+        self, connection: Any, table: str, names: Sequence[str], many: Sequence[Arguments]
+    ) -> None:
+        marks = ", ".join("?" * len(names))
+        text = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - of columns
         await connection.executemany(text, many)
 
     async def _execute(self, connection: Any, text: str, deadline: float | None = None) -> None:  # noqa: ARG002 - as above

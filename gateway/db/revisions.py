@@ -37,7 +37,9 @@ async def renew(transaction: Transaction, projects: Collection[str], dialect: st
     """
     if not transaction.changed:
         return
-    changed = {*projects, EVERYBODY} if transaction.changed_central else projects
+    changed = set(projects) - transaction.unchanged
+    if transaction.changed_central:
+        changed.add(EVERYBODY)
     # Not a counter: a database restored from a backup would reach the same count with other rows.
     # 62 bits, so that the sum of two revisions is a 64-bit integer.
     revision = secrets.randbits(62)

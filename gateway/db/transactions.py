@@ -10,6 +10,7 @@ from gateway.catalogue.derivations import derived
 from gateway.catalogue.tables import Client, columns, source
 from gateway.db.pooling import TransactionConnection
 from gateway.db.rows import Row
+from gateway.db.staging import Staging
 from gateway.db.statements import SQL, Statement
 
 Table = TypeVar("Table", bound=SQLModel)
@@ -30,6 +31,8 @@ class Transaction:
         """True if anything may have been changed."""
         self.changed_central = False
         """True if a central client may have been changed."""
+        self.unchanged: set[str] = set()
+        """Projects that the transaction was opened for, and has not changed after all."""
         self._connection = connection
         self._compile = compile_
 
@@ -80,6 +83,19 @@ class Transaction:
         if many:
             self._note_statement(statement)
             await self._execute_many(statement, lambda: statement, many)
+
+    async def stage(
+        self, staged: Staging, many: Sequence[Sequence[Any]], *, is_sqlite: bool
+    ) -> None:
+        """Fill a temporary table, which is gone after the transaction, with rows of its columns.
+
+        Raises the driver's errors.
+        """
+        for text in staged.creation[is_sqlite]:
+            await self._connection.execute(text)
+        if is_sqlite:
+            many = [staged.for_sqlite(values) for values in many]
+        await self._connection.copy(staged.table.name, staged.names, many)
 
     async def insert(self, *rows: SQLModel) -> None:
         """Insert rows of one table, with what is derived. Raises the driver's errors."""

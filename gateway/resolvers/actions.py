@@ -163,13 +163,13 @@ async def update(
         if "freezer_action" in changes:
             await _lock_jobs(ctx, transaction, action_id)
         row = await get_for_update(ctx, transaction, Action, action_id, expected_version)
-        document = orjson.loads(row.freezer_action)
+        stored = document = orjson.loads(row.freezer_action)
         values = dict(changes)
         if "freezer_action" in values:
             patch = checks.mapping("freezer_action", values.pop("freezer_action"))
             document = json_values.merge_patch(document, patch)
         text = json_values.dump(document, what="'freezer_action'")
-        values |= {"freezer_action": text, **projections.action(document)}
+        values |= {"freezer_action": text, **projections.action(document, stored)}
         before = _needs(row)
         await update_row(transaction, row, **values)
         await _check_clients(ctx, transaction, row, before)

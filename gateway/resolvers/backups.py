@@ -115,12 +115,14 @@ async def update(
     async def write(transaction: Transaction) -> Backup:
         series = await locking.lock(transaction, ctx.project_id, backup_id)
         row = await get_for_update(ctx, transaction, Backup, backup_id, expected_version)
-        metadata = orjson.loads(row.backup_metadata)
+        stored = metadata = orjson.loads(row.backup_metadata)
         ids = {k: v for k, v in changes.get("ids", {}).items() if v != getattr(row, k)}
         if ids or "metadata" in changes:
             patch = ids | checks.mapping("metadata", changes.get("metadata", {}))
             metadata = json_values.merge_patch(metadata, patch)
-        values = projections.backup(metadata, changes.get("status", row.status))
+        status = changes.get("status", row.status)
+        values = projections.backup(metadata, status, stored, row.status)
+        values = projections.as_stored(values, row, stored)
         values["backup_metadata"] = json_values.dump(metadata, what="the metadata")
         change = keeping.change(row, metadata, values)
         await update_row(transaction, row, **values | change.columns)

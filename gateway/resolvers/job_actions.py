@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue import checks
+from gateway.catalogue import checks, projections
 from gateway.catalogue.tables import Action, Job, JobAction, columns, source
 from gateway.catalogue.vocabularies import CAPABILITY_OF
 from gateway.context import Context
@@ -140,6 +140,7 @@ def _check_same(row: Action, draft: ActionDraft) -> None:
     given = checks.mapping("freezer_action", draft.freezer_action)
     keys = (stored.keys() | given.keys()) - {"_version", "user_id"}
     if any(stored.get(key) != given.get(key) for key in keys):
+        projections.action(given, stored)
         raise Unprocessable(
             f"the action '{row.id}' exists with another definition: update the action, or leave "
             "out its id to create a new one",

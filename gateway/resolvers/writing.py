@@ -117,12 +117,16 @@ def _select_for_update(table: type[SQLModel]) -> sa.Select[Any]:
 
 
 async def update_row(transaction: Transaction, row: SQLModel, **values: object) -> None:
-    """Set these columns and increment the version. Raises BadInput for texts too long."""
+    """Set these columns and increment the version.
+
+    Raises BadInput for new texts that are too long; those that were stored may stay.
+    """
+    changed = {key for key, value in values.items() if getattr(row, key) != value}
     values["version"] = row.version + 1  # type: ignore[attr-defined]  # every table with an id has it
     values["updated_at"] = now()
     for key, value in values.items():
         setattr(row, key, value)
-    check_lengths(row)
+    check_lengths(row, changed)
     await transaction.update(row, values)
 
 

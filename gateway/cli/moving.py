@@ -1,0 +1,199 @@
+"""The commands that move catalogues: `freezer-gateway import` and `freezer-gateway export`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway import migrations
+from gateway.cli import progress
+from gateway.cli.options import Config, fail, load_settings, run_on_database
+from gateway.db.database import Database
+from gateway.errors import GatewayError
+from gateway.moving import files, sources
+from gateway.moving.books import Books, Entry, Report
+from gateway.moving.files import FileCatalogue
+from gateway.moving.importing import Import
+from gateway.moving.layouts import Catalogue, Rows
+from gateway.moving.sources import Source
+from gateway.settings import Settings
+
+REPORT = Path("freezer-import.jsonl")
+
+HELP = """Import the catalogue of a running freezer-api, from its database, or an exported project.
+
+    SOURCE is the URL of freezer-api's database, the path of its `freezer-api.conf`, or a file that
+    `freezer-gateway export` has written:
+
+    - `freezer-gateway import mysql://reader:secret@db.example.org/freezer`
+    - `freezer-gateway import 'mysql://reader@localhost/freezer?unix_socket=/run/mysqld/mysqld.sock'`
+    - `freezer-gateway import sqlite:////var/lib/freezer/freezer.db`
+    - `freezer-gateway import /etc/freezer/freezer-api.conf`
+
+    Nothing is ever written there; a user who may only `SELECT` is enough. freezer-api may go on:
+    the import sees its database as it is at the start, at any revision of its schema.
+
+    **Stopped?** Run it again: it goes on. **Done?** Run it again as often as you like: it takes
+    over what has changed there, and changes nothing else. An item that was changed here after its
+    last change there stays as it is here.
+
+    **What is wrong with a row** is no reason to lose it. Everything that the tables can hold is
+    kept: unknown words, schedules that stop a scheduler, jobs whose client is gone. Each row with a
+    fault is a line of the report, as JSON: `kept` as it is, `altered` (a NaN became null), `left`
+    as it is here, or `refused`, with the reason and the whole row.
+
+    The command adds up that every row that freezer-api has was written, or is in the report, and
+    exits with 1 if not.
+"""
+
+
+def import_catalogue(
+    *,
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A URL, or the path of a freezer-api.conf or export.", metavar="SOURCE"
+        ),
+    ],
+    project: Annotated[
+        list[str] | None,
+        typer.Option(help="Import this project only; may be repeated.", metavar="ID"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing but the report.")
+    ] = False,
+    report: Annotated[
+        Path,
+        typer.Option(
+            help="File of the rows with a fault, `-` for standard output; written if there is one.",
+            metavar="FILE",
+        ),
+    ] = REPORT,
+    config: Config = None,
+) -> None:
+    """Import a catalogue; `HELP` is what the command line says of it."""
+    chosen = load_settings(config)
+    remarks = Report(report)
+    opened: Source | None = None
+    try:
+        if files.is_export(source):
+            catalogue: Rows = FileCatalogue(Path(source), project or ())
+        else:
+            opened = sources.open_source(source)
+            catalogue = Catalogue(opened, project or ())
+            typer.echo(f"from {opened.name}, revision {catalogue.revision}", err=True)
+        books = run_on_database(
+            chosen, lambda database: _run(database, chosen, catalogue, remarks, is_trial=dry_run)
+        )
+    except GatewayError as error:
+        fail(error.message)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}", code=1)
+    finally:
+        if opened is not None:
+            opened.close()
+    for line in _summary(books, remarks, is_trial=dry_run):
+        typer.echo(line)
+    if opened is not None:
+        for line in _advice(opened, chosen, books):
+            typer.echo(line)
+    if faults := list(books.faults()):
+        fail("\n".join(["the books don't add up:", *faults]), code=1)
+
+
+def export_project(
+    *,
+    file: Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE")],
+    project: Annotated[str, typer.Option(help="The project to export.", metavar="ID")],
+    anonymous: Annotated[
+        bool,
+        typer.Option(
+            "--anonymous",
+            help="Replace names, hosts, paths and ids, the same one always by the same.",
+        ),
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Export a project to a file, as JSON lines of its v2 documents.
+
+    `freezer-gateway import FILE` reads it back, into this gateway or another one. If the export is
+    stopped, run it again: it goes on. Each item is whole; items that change meanwhile are in the
+    file as they were before or after.
+    """
+    chosen = load_settings(config)
+
+    async def run(database: Database) -> Mapping[str, int]:
+        await _ready(database)
+        with progress.shown() as shown:
+            begun = ""
+
+            def advance(kind: str, count: int) -> None:
+                nonlocal begun
+                if kind != begun:
+                    shown.begin(kind, None)
+                    begun = kind
+                shown.advance(count)
+
+            work = files.Export(database, project, file, is_anonymous=anonymous)
+            return await work.run(advance)
+
+    try:
+        counts = run_on_database(chosen, run)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}", code=1)
+    typer.echo(", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count) or "empty")
+
+
+async def _ready(database: Database) -> None:
+    state = await migrations.prepare(database)
+    if not state.is_servable:
+        fail(str(state), code=1)
+
+
+async def _run(
+    database: Database, chosen: Settings, catalogue: Rows, report: Report, *, is_trial: bool
+) -> Books:
+    await _ready(database)
+    with progress.shown() as shown:
+        zone = chosen.host_time_zone or None
+        work = Import(catalogue, database, report, shown, is_trial=is_trial, time_zone=zone)
+        return await work.run()
+
+
+def _summary(books: Books, report: Report, *, is_trial: bool) -> Iterator[str]:
+    """Yield the lines that tell what became of the rows."""
+    columns = ("read", *Entry)
+    yield f"{'':<16}" + "".join(f"{name:>11}" for name in columns)
+    for table, read, entries in books.tables():
+        counts = (read, *(entries[entry] for entry in Entry))
+        yield f"{table:<16}" + "".join(f"{count:>11,}" for count in counts)
+    if deleted := books.deleted.total():
+        yield f"{deleted:,} rows that were deleted in freezer-api are not among them"
+    for (outcome, reason), count in sorted(report.counts.items()):
+        yield f"{outcome.value}: {count:,} {reason.value}"
+    if report.counts:
+        yield f"the report is in {report.path}"
+    written = books.total(Entry.INSERTED) + books.total(Entry.UPDATED)
+    if is_trial:
+        yield f"nothing was written: {written:,} rows would be"
+    elif not written:
+        yield "nothing has changed: all of it was here already"
+
+
+def _advice(source: Source, chosen: Settings, books: Books) -> Sequence[str]:
+    """Return what is to be said of the trusts by which central clients work."""
+    if not books.trusts:
+        return ()
+    told = (
+        f"{books.trusts:,} jobs work by a trust of Keystone, whose trustee is the user of "
+        "freezer-api: the gateway must log in to Keystone as the same one"
+    )
+    if chosen.auth != "keystone":
+        return (f"{told}; it doesn't log in to Keystone yet",)
+    own = f"{chosen.keystone_username} ({chosen.keystone_user_domain_name})"
+    if source.keystone_user is None:
+        return (f"{told}; it logs in as {own}",)
+    if source.keystone_user == own:
+        return (f"{told}, and does: as {own}",)
+    return (f"{told}, {source.keystone_user}, and not as {own}",)

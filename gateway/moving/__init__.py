@@ -1,0 +1,6 @@
+"""Moving in: freezer-api's catalogue read from its database, and written into the gateway's.
+
+`sources` opens the database, `layouts` knows freezer-api's tables at each revision, `documents` and
+`translation` make the gateway's rows of its rows, `writing` puts them into the catalogue, and
+`importing` does all of it in order, keeping the `books`.
+"""

@@ -1,0 +1,77 @@
+"""The translation of backups, with their places in series: there are very many of them."""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from gateway.catalogue import derivations, projections
+from gateway.catalogue.tables import Backup
+from gateway.catalogue.vocabularies import BackupStatus
+from gateway.chains import policies
+from gateway.chains.places import place_of
+from gateway.chains.policies import Policy
+from gateway.moving import documents
+from gateway.moving.books import Outcome, Reason
+from gateway.moving.known import Known
+from gateway.moving.translation import MAX_BYTES, Item, Reading
+
+_IDS = ("job_id", "client_id", "backup_uuid")
+_NAMES = ("backup_name", "hostname", "container", "action", "mode", "storage", "engine")
+_STATUSES = frozenset(BackupStatus)
+_SHORT = MAX_BYTES // 4
+"""The characters that always fit."""
+
+
+@dataclass
+class Backups:
+    """Translates backups, and keeps what many of them have in common."""
+
+    known: Known
+    _policies: dict[Policy, str] = field(default_factory=dict)
+    _ids: dict[Any, str] = field(default_factory=dict)
+
+    def translate(self, reading: Reading) -> Item:
+        """Return a backup. Raises Refused."""
+        row, values = reading.row, reading.owned()
+        project_id = values["project_id"]
+        metadata = reading.document("backup_metadata", default="null")
+        status = reading.text("status") or BackupStatus.AVAILABLE.value
+        if status not in _STATUSES:
+            reading.word("status", status, list(BackupStatus))
+        columns = projections.backup_columns(metadata, status)
+        if not columns["backup_name"]:
+            reading.remark(Outcome.KEPT, Reason.NO_VALUE, "it has no 'backup_name'")
+        job_id = columns.get("job_id") or reading.text("job_id") or None
+        client_id, told = self.known.jobs.get((project_id, job_id or ""), (None, ()))
+        columns["job_id"] = job_id
+        # An export tells of both; freezer-api knows of neither.
+        columns["client_id"] = columns.get("client_id") or row.get("client_id") or client_id
+        columns["backup_uuid"] = columns.get("backup_uuid") or row.get("backup_uuid")
+        self._bound(reading, columns)
+        values |= columns
+        values["user_name"] = reading.text("user_name")
+        values["backup_metadata"] = documents.dump(metadata)
+        place = place_of(SimpleNamespace(**columns), metadata)
+        policy = policies.of_backup(place.media, metadata, self.known.policy(told, metadata))
+        values["series"] = self._ids.get(place) or self._ids.setdefault(place, place.id)
+        values["policy"] = policy and self._dumped(policy)
+        values["derived_version"] = 0
+        values |= derivations.derived(Backup, values)
+        return Item("backups", project_id, values["id"], values, place=place)
+
+    def _dumped(self, policy: Policy) -> str:
+        return self._policies.get(policy) or self._policies.setdefault(policy, policy.dump())
+
+    def _bound(self, reading: Reading, columns: dict[str, Any]) -> None:
+        """Shorten the names that no index takes, and drop such ids: nothing has them."""
+        for name in _NAMES:
+            value = columns[name]
+            if value is not None and len(value) > _SHORT:
+                columns[name] = reading.short(name, value)
+        for name in _IDS:
+            value = columns[name]
+            if value is not None and len(value) > _SHORT and len(value.encode()) > MAX_BYTES:
+                columns[name] = None
+                reading.remark(
+                    Outcome.ALTERED, Reason.TOO_LONG, f"'{name}' is no id, only in the metadata"
+                )

@@ -1,0 +1,242 @@
+"""The import: every table read in pages, translated in a thread, and written batch by batch.
+
+While a batch is written, the next one is read. Running it again compares everything, and writes
+what is missing or has changed: so it goes on where it was stopped, whatever happened meanwhile.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from gateway.catalogue.tables import Client, columns
+from gateway.chains import filling
+from gateway.db.database import Database
+from gateway.moving import entities, known, writing
+from gateway.moving.backups import Backups
+from gateway.moving.books import Books, Entry, Outcome, Reason, Remark, Report
+from gateway.moving.known import Known
+from gateway.moving.layouts import TABLES, Rows, SourceValues
+from gateway.moving.translation import Item, Reading, Refused
+from gateway.upkeep.due_times import DueTimesUpkeep
+
+_CLIENTS = columns(Client)
+_CENTRAL = sa.select(_CLIENTS.id, _CLIENTS.project_id).where(_CLIENTS.is_central)
+
+Key = tuple[str, str | None]
+"""A table and a project."""
+
+
+class Progress(Protocol):
+    """Is told how far the import is."""
+
+    def begin(self, what: str, total: int | None) -> None:
+        """Begin a part of so many rows; None for a number that isn't known."""
+
+    def advance(self, count: int) -> None:
+        """Note that so many rows of it are done."""
+
+
+@dataclass(slots=True)
+class Page:
+    """A page that has been read: what it counts, what is to be written, and what is reported."""
+
+    read: int = 0
+    counts: dict[Key, int] = field(default_factory=dict)
+    items: list[Item] = field(default_factory=list)
+    refused: dict[Key, int] = field(default_factory=dict)
+    remarks: list[Remark] = field(default_factory=list)
+
+    def add(self, reading: Reading, translate: Callable[[Reading], Item]) -> Item | None:
+        """Translate a row, and return it; None for one that is refused."""
+        key = reading.table, reading.row["project_id"]
+        self.counts[key] = self.counts.get(key, 0) + 1
+        item = None
+        try:
+            item = translate(reading)
+            self.items.append(item)
+        except Refused as error:
+            reading.refused(error)
+            self.refused[key] = self.refused.get(key, 0) + 1
+        self.remarks += reading.remarks
+        return item
+
+    def refuse_link(self, row: SourceValues, action_id: str, reason: Reason, message: str) -> None:
+        """Report that an action isn't put into a job's list."""
+        key = "job_actions", row["project_id"]
+        self.refused[key] = self.refused.get(key, 0) + 1
+        link = {"job_id": row["id"], "action_id": action_id}
+        self.remarks.append(
+            Remark(*key, f"{row['id']}:{action_id}", Outcome.REFUSED, reason, message, link)
+        )
+
+    def count_links(self, row: SourceValues, count: int) -> None:
+        """Count the actions in a job's list."""
+        key = "job_actions", row["project_id"]
+        self.counts[key] = self.counts.get(key, 0) + count
+
+
+@dataclass
+class Import:
+    """An import of a catalogue into the gateway's."""
+
+    catalogue: Rows
+    database: Database
+    report: Report
+    progress: Progress
+    is_trial: bool = False
+    """True to write nothing but the report."""
+    time_zone: str | None = None
+    """The time zone of hosts of which none is known."""
+    books: Books = field(default_factory=Books)
+
+    async def run(self) -> Books:
+        """Do it, and return the books. Raises Unavailable, and OSError for the report."""
+        await asyncio.to_thread(self._count)
+        standing = await asyncio.to_thread(self.catalogue.standing)
+        rows = await self.database.rows(_CENTRAL)
+        central = {row.id: row.project_id for row in rows}
+        reader = _Reader(self.catalogue, Known(central, known.duplicates(standing)))
+        for table in TABLES:
+            self.progress.begin(table, self.books.expected[table].total())
+            async for page in _ahead(reader.pages(table)):
+                await self._write(table, page)
+        if not self.is_trial:
+            await self._derive()
+        return self.books
+
+    def _count(self) -> None:
+        for table in TABLES:
+            self.books.expected[table] = self.catalogue.count(table)
+            self.books.deleted[table] = self.catalogue.count(table, deleted=True).total()
+
+    async def _write(self, table: str, page: Page) -> None:
+        """Write a page, and then enter it in the books."""
+        entries: dict[tuple[str, str, str], Entry] = {}
+        for kind in ("inline_actions", table):
+            items = [item for item in page.items if item.table == kind]
+            written = await writing.write(self.database, kind, items, is_trial=self.is_trial)
+            entries |= {(kind, *key): entry for key, entry in written.items()}
+        for (kind, project_id), count in page.counts.items():
+            self.books.read[kind, project_id] += count
+        for (kind, project_id), count in page.refused.items():
+            self.books.note(kind, project_id, Entry.REFUSED, count)
+        for item in page.items:
+            entry = entries[item.table, item.project_id, item.id]
+            self.books.note(item.table, item.project_id, entry)
+            self.books.trusts += item.values.get("trust_id") is not None
+            if item.links:
+                self.books.note("job_actions", item.project_id, entry, len(item.links))
+            if entry is Entry.LEFT:
+                page.remarks.append(_left(item))
+        self.report.add(page.remarks)
+        self.progress.advance(page.read)
+
+    async def _derive(self) -> None:
+        """Derive what follows from the rows: the chains of backups, and the next runs of jobs."""
+        self.progress.begin("next runs", None)
+        self.progress.advance(await DueTimesUpkeep(self.database, self.time_zone).renew())
+        self.progress.begin("series", None)
+        done = 0
+
+        def told(_: str, count: int) -> None:
+            nonlocal done
+            self.progress.advance(count - done)
+            done = count
+
+        await filling.fill(self.database, told)
+
+
+class _Reader:
+    """Reads the tables in their order, and remembers what later ones refer to."""
+
+    def __init__(self, catalogue: Rows, rows: Known) -> None:
+        self._catalogue = catalogue
+        self._known = rows
+        self._backups = Backups(rows)
+        self._translate: Mapping[str, Callable[[Reading], Item]] = {
+            "clients": lambda reading: entities.client(reading, rows),
+            "sessions": lambda reading: entities.session(reading, rows),
+            "actions": lambda reading: entities.action(reading, rows),
+            "backups": self._backups.translate,
+        }
+
+    def pages(self, table: str) -> Iterator[Page]:
+        """Yield the pages of a table, translated. Raises Unavailable."""
+        for rows in self._catalogue.pages(table):
+            page = Page(read=len(rows))
+            if table == "jobs":
+                self._add_jobs(page, rows)
+            else:
+                translate = self._translate[table]
+                for row in rows:
+                    page.add(Reading(table, row), translate)
+            yield page
+
+    def _add_jobs(self, page: Page, rows: Sequence[SourceValues]) -> None:
+        job_ids = [row["id"] for row in rows]
+        credentials = self._catalogue.credentials(job_ids)
+        linked: dict[str, list[str]] = {}
+        if self._catalogue.has_links:
+            for job_id, action_id in self._catalogue.links(job_ids):
+                linked.setdefault(job_id, []).append(action_id)
+        for row in rows:
+            self._add_job(page, row, linked.get(row["id"], []), credentials.get(row["id"]))
+
+    def _add_job(
+        self,
+        page: Page,
+        row: SourceValues,
+        linked: Sequence[str],
+        credentials: tuple[str, str] | None,
+    ) -> None:
+        """Add a job, after the actions that only its own list has."""
+        made: list[Item] = []
+        refused: list[tuple[str, Reason, str]] = []
+
+        def refuse(_: SourceValues, action_id: str, reason: Reason, message: str) -> None:
+            refused.append((action_id, reason, message))
+
+        def translate(reading: Reading) -> Item:
+            if self._catalogue.has_links:
+                actions = list(entities.links(row, linked, self._known, refuse))
+            else:
+                found = list(entities.inline_actions(reading, self._known, refuse))
+                actions = [action_id for action_id, _ in found]
+                made.extend(item for _, item in found if item is not None)
+            return entities.job(reading, self._known, actions, credentials)
+
+        item = page.add(Reading("jobs", row), translate)
+        for one in made:
+            key = one.table, one.project_id
+            page.counts[key] = page.counts.get(key, 0) + 1
+            page.items.append(one)
+        if item is None and self._catalogue.has_links:
+            told = {action_id for action_id, *_ in refused}
+            refused += [
+                (action_id, Reason.NO_JOB, "its job is refused")
+                for action_id in linked
+                if action_id not in told
+            ]
+        page.count_links(row, len(refused) + (len(item.links) if item else 0))
+        for action_id, reason, message in refused:
+            page.refuse_link(row, action_id, reason, message)
+
+
+def _left(item: Item) -> Remark:
+    message = "it was changed here after the last change there, and stays as it is here"
+    return Remark(item.table, item.project_id, item.id, Outcome.LEFT, Reason.CHANGED_HERE, message)
+
+
+async def _ahead(pages: Iterator[Page]) -> AsyncIterator[Page]:
+    """Yield pages, each read in a thread while the one before it is used."""
+    coming = asyncio.create_task(asyncio.to_thread(next, pages, None))
+    try:
+        while (page := await coming) is not None:
+            coming = asyncio.create_task(asyncio.to_thread(next, pages, None))
+            yield page
+    finally:
+        # Nobody else may use the source before the thread has left it.
+        await asyncio.gather(coming, return_exceptions=True)

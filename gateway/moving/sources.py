@@ -1,0 +1,189 @@
+"""Databases of freezer-api, opened read-only, each as one snapshot: MariaDB, MySQL and SQLite."""
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import sqlalchemy as sa
+from oslo_config import cfg
+from pymysql.constants import FIELD_TYPE
+from sqlalchemy.exc import ArgumentError
+
+from gateway.errors import BadInput, Unavailable
+
+SourceRow = Sequence[Any]
+
+CONNECT_SECONDS = 10
+PATIENCE_SECONDS = 600
+"""How long a statement of the source may take: counting scans whole tables."""
+_INTEGERS = ("TINY", "SHORT", "INT24", "LONG", "LONGLONG")
+# Times stay texts, as SQLite has them.
+_CONVERSIONS = {
+    **pymysql.converters.encoders,
+    **{getattr(FIELD_TYPE, name): int for name in _INTEGERS},
+}
+
+
+class Source(ABC):
+    """A connection to freezer-api's database, in one transaction that sees it as it began."""
+
+    name: str
+    """The URL, without its password."""
+    keystone_user: str | None = None
+    """The user as which freezer-api logs in to Keystone, where its configuration tells."""
+
+    @abstractmethod
+    def columns(self) -> Mapping[str, frozenset[str]]:
+        """Return the columns of each table. Raises Unavailable."""
+
+    @abstractmethod
+    def rows(self, query: str, arguments: Sequence[Any] = ()) -> Sequence[SourceRow]:
+        """Return the rows of a query, whose parameters are written `%s`. Raises Unavailable."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the transaction, and close the connection."""
+
+
+def open_source(text: str) -> Source:
+    """Open freezer-api's database: a URL, or the path of a `freezer-api.conf` that has one.
+
+    Return it with its transaction begun. Raises BadInput for what names no database, Unavailable
+    if it doesn't answer.
+    """
+    keystone_user = None
+    if "://" not in text:
+        text, keystone_user = _configured(Path(text))
+    try:
+        url = sa.make_url(text)
+    except ArgumentError:
+        raise BadInput(
+            "SOURCE must be mysql://…, sqlite:///… or the path of a freezer-api.conf"
+        ) from None
+    backend = url.get_backend_name()
+    if backend in {"mysql", "mariadb"}:
+        source: Source = _MySQL(url)
+    elif backend == "sqlite":
+        source = _SQLite(url)
+    else:
+        raise BadInput(f"freezer-api has no database of the kind '{backend}'")
+    source.name = url.render_as_string(hide_password=True)
+    source.keystone_user = keystone_user
+    return source
+
+
+def _configured(path: Path) -> tuple[str, str | None]:
+    """Return the URL, and Keystone's user, of a freezer-api.conf. Raises BadInput."""
+    if not path.is_file():
+        raise BadInput(f"no file '{path}': SOURCE is a URL, or the path of a freezer-api.conf")
+    configuration = cfg.ConfigOpts()
+    configuration.register_opts([cfg.StrOpt("connection")], group="database")
+    configuration.register_opts(
+        [cfg.StrOpt("username"), cfg.StrOpt("user_domain_name")], group="keystone_authtoken"
+    )
+    try:
+        configuration([], project="freezer-api", default_config_files=[str(path)])
+        connection = configuration.database.connection
+        user = configuration.keystone_authtoken
+        name = f"{user.username} ({user.user_domain_name or 'Default'})" if user.username else None
+    except cfg.Error as error:
+        raise BadInput(f"{path}: {error}") from None
+    if not connection:
+        raise BadInput(f"{path} has no 'connection' in [database]")
+    return connection, name
+
+
+class _MySQL(Source):
+    """MariaDB or MySQL, by the driver that is written in Python: it installs anywhere."""
+
+    def __init__(self, url: sa.URL) -> None:
+        if not url.database:
+            raise BadInput("SOURCE names no database: mysql://user:password@host/freezer")
+        options = {
+            key: value
+            for key, value in url.query.items()
+            if key == "unix_socket" or key.startswith("ssl_")
+        }
+        try:
+            self._connection = pymysql.connect(
+                host=url.host or "localhost",
+                port=url.port or 3306,
+                user=url.username,
+                password=url.password or "",
+                database=url.database,
+                charset="utf8mb4",
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=PATIENCE_SECONDS,
+                conv=_CONVERSIONS,
+                **options,
+            )
+            # A consistent read needs this level; servers may be set to a lower one.
+            self.rows("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            self.rows("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        except (pymysql.MySQLError, OSError) as error:
+            raise _unavailable(error) from error
+
+    def columns(self) -> Mapping[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        query = (
+            "SELECT table_name, column_name FROM information_schema.columns "
+            "WHERE table_schema = database()"
+        )
+        for table, column in self.rows(query):
+            found.setdefault(table, set()).add(column)
+        return {table: frozenset(names) for table, names in found.items()}
+
+    def rows(self, query: str, arguments: Sequence[Any] = ()) -> Sequence[SourceRow]:
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(query, tuple(arguments) or None)
+                rows: Sequence[SourceRow] = cursor.fetchall()
+                return rows
+        except (pymysql.MySQLError, OSError) as error:
+            raise _unavailable(error) from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class _SQLite(Source):
+    """An SQLite file."""
+
+    def __init__(self, url: sa.URL) -> None:
+        path = Path(url.database or "").absolute()
+        try:
+            self._connection = sqlite3.connect(
+                f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            )
+            # Bytes that are no UTF-8 are reported, rather than end the import.
+            self._connection.text_factory = lambda text: text.decode(errors="surrogateescape")
+            self._connection.execute("BEGIN")
+            self._connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+        except sqlite3.Error as error:
+            raise Unavailable(f"{path}: {error}") from error
+
+    def columns(self) -> Mapping[str, frozenset[str]]:
+        tables = self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {
+            table: frozenset(
+                row[0] for row in self.rows("SELECT name FROM pragma_table_info(%s)", (table,))
+            )
+            for (table,) in tables
+        }
+
+    def rows(self, query: str, arguments: Sequence[Any] = ()) -> Sequence[SourceRow]:
+        try:
+            return self._connection.execute(query.replace("%s", "?"), tuple(arguments)).fetchall()
+        except sqlite3.Error as error:
+            raise _unavailable(error) from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    reason = error.args[-1] if error.args else error
+    return Unavailable(f"freezer-api's database says: {reason}")

@@ -1,0 +1,278 @@
+"""Writing rows into the catalogue: new ones are copied in, others compared, and changed if need be.
+
+A batch is one transaction, so an import may be stopped at any moment. Nothing is written of a row
+that is there as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import SQLModel
+
+from gateway.catalogue.column_types import JSONText
+from gateway.catalogue.history import OF_JOB
+from gateway.catalogue.tables import (
+    Action,
+    Backup,
+    Client,
+    Job,
+    JobAction,
+    Session,
+    columns,
+    source,
+)
+from gateway.chains import entering
+from gateway.chains.places import Place
+from gateway.db.database import Database
+from gateway.db.staging import Staging
+from gateway.db.transactions import Transaction
+from gateway.errors import LostRace, Unavailable
+from gateway.moving.books import Entry
+from gateway.moving.translation import Item
+
+MAX_ATTEMPTS = 20
+
+_DERIVED_LATER = {
+    Backup: frozenset(
+        {
+            *("chain_time", "chain_level", "level_source", "chain_state"),
+            *("restorability", "restorability_reason"),
+        }
+    ),
+    Job: frozenset({"due_at", "due_basis", "due_zone", "due_version"}) | OF_JOB,
+    Client: frozenset({"time_zone"}),
+}
+"""The columns that others write: deriving, the upkeep, the database's triggers, users."""
+_PROJECTED = ("project_id", "id", "version")
+_COMPARED: Mapping[type[SQLModel], Sequence[str]] = {
+    Client: (
+        *("uuid", "user_id", "hostname", "description", "is_central", "created_at", "updated_at"),
+        *("supported_actions", "supported_modes", "supported_storages", "supported_engines"),
+    ),
+    Session: (
+        *("user_id", "description", "hold_off", "session_tag", "schedule", "job_states", "status"),
+        *("result", "time_start", "time_end", "time_started", "time_ended"),
+        *("created_at", "updated_at"),
+    ),
+    Action: (
+        *("user_id", "freezer_action", "max_retries", "max_retries_interval", "mandatory"),
+        *("created_at", "updated_at"),
+    ),
+    Job: (
+        *("user_id", "description", "client_id", "session_id", "session_tag", "job_schedule"),
+        *("user_credentials", "created_at", "updated_at"),
+    ),
+    Backup: (
+        *("user_id", "user_name", "status", "backup_metadata", "job_id"),
+        *("created_at", "updated_at"),
+    ),
+}
+"""The columns that freezer-api's row decides; the others are projected from them."""
+
+
+class Kind:
+    """A table of the catalogue, with the statements that write many of its rows."""
+
+    def __init__(self, table: type[SQLModel]) -> None:
+        """Write the statements."""
+        own = columns(table)
+        later = _DERIVED_LATER.get(table, frozenset())
+        self.table = table
+        self.names = tuple(column.key for column in own if column.key not in later)
+        self.staging = Staging(table, self.names)
+        staged = self.staging.table.c
+        join = sa.and_(own.project_id == staged.project_id, own.id == staged.id)
+        differs = sa.or_(
+            *(_text(own[name]).is_distinct_from(_text(staged[name])) for name in _COMPARED[table])
+        )
+        also = [own.series] if table is Backup else []
+        self.compare = sa.select(
+            own.project_id,
+            own.id,
+            differs.label("differs"),
+            (own.updated_at > staged.updated_at).label("is_newer"),
+            *also,
+        ).join_from(self.staging.table, source(table), join)
+        every = sa.select(*staged).where(sa.true())
+        self.insert = {
+            is_sqlite: insert(source(table))
+            .from_select(self.names, every, include_defaults=False)
+            .on_conflict_do_nothing()
+            .returning(own.id)
+            for is_sqlite, insert in ((True, sqlite.insert), (False, postgresql.insert))
+        }
+        set_: dict[str, sa.ColumnElement[Any]] = {
+            name: sa.bindparam(name, None, own[name].type)
+            for name in self.names
+            if name not in _PROJECTED
+        }
+        set_["version"] = own.version + 1
+        if table is Backup:
+            set_["derived_version"] = own.version + 1
+        self.update = (
+            sa.update(source(table))
+            .where(own.project_id == sa.bindparam("of_project"), own.id == sa.bindparam("of_id"))
+            .values(set_)
+        )
+
+
+def _text(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Return a column as it can be compared: PostgreSQL compares no JSON."""
+    return sa.cast(column, sa.Text) if isinstance(column.type, JSONText) else column
+
+
+KINDS: Mapping[str, Kind] = {
+    "clients": Kind(Client),
+    "sessions": Kind(Session),
+    "actions": Kind(Action),
+    "inline_actions": Kind(Action),
+    "jobs": Kind(Job),
+    "backups": Kind(Backup),
+}
+"""By the names of freezer-api's tables."""
+
+_LINKS = columns(JobAction)
+_JOBS = KINDS["jobs"].staging.table.c
+_SELECT_LINKS = (
+    sa.select(_LINKS.project_id, _LINKS.job_id, _LINKS.action_id)
+    .join_from(
+        KINDS["jobs"].staging.table,
+        source(JobAction),
+        sa.and_(_LINKS.project_id == _JOBS.project_id, _LINKS.job_id == _JOBS.id),
+    )
+    .order_by(_LINKS.project_id, _LINKS.job_id, _LINKS.position)
+)
+_DELETE_LINKS = sa.delete(source(JobAction)).where(
+    _LINKS.project_id == sa.bindparam("of_project"), _LINKS.job_id == sa.bindparam("of_job")
+)
+_INSERT_LINKS = sa.insert(source(JobAction))
+
+Key = tuple[str, str]
+"""A project and an id in it."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows of one table, and what is to become of each of them."""
+
+    kind: Kind
+    items: Mapping[Key, Item]
+    entries: dict[Key, Entry]
+    series: Mapping[Key, str | None]
+    """The series that stored backups are in."""
+
+    def having(self, *entries: Entry) -> Sequence[Item]:
+        """Return the rows that get one of these entries."""
+        return [item for key, item in self.items.items() if self.entries[key] in entries]
+
+
+async def write(
+    database: Database, table: str, items: Sequence[Item], *, is_trial: bool = False
+) -> Mapping[Key, Entry]:
+    """Write rows of one of freezer-api's tables, and return what became of each.
+
+    A trial writes none. Raises Unavailable.
+    """
+    if not items:
+        return {}
+    projects = sorted({item.project_id for item in items})
+    for _ in range(MAX_ATTEMPTS):
+        try:
+            async with database.write(*projects) as transaction:
+                batch = await _compare(transaction, KINDS[table], items, database)
+                changed = batch.having(Entry.INSERTED, Entry.UPDATED)
+                if changed and not is_trial:
+                    await _write(transaction, batch, database)
+                    transaction.unchanged = set(projects) - {item.project_id for item in changed}
+        except LostRace:
+            continue
+        return batch.entries
+    raise Unavailable("other writers leave no time for the import")
+
+
+async def _compare(
+    transaction: Transaction, kind: Kind, items: Sequence[Item], database: Database
+) -> Batch:
+    """Find out what is to be done of each row. Raises the driver's errors."""
+    records = [[item.values[name] for name in kind.names] for item in items]
+    await transaction.stage(kind.staging, records, is_sqlite=database.is_sqlite)
+    by_key = {(item.project_id, item.id): item for item in items}
+    entries = dict.fromkeys(by_key, Entry.INSERTED)
+    stored = await transaction.rows(kind.compare)
+    relisted = await _relisted(transaction, by_key) if kind.table is Job and stored else set()
+    for row in stored:
+        key = row.project_id, row.id
+        if not row.differs and key not in relisted:
+            entries[key] = Entry.UNCHANGED
+        else:
+            entries[key] = Entry.LEFT if row.is_newer else Entry.UPDATED
+    series = {}
+    if kind.table is Backup:
+        series = {(row.project_id, row.id): row.series for row in stored}
+    return Batch(kind, by_key, entries, series)
+
+
+async def _relisted(transaction: Transaction, jobs: Mapping[Key, Item]) -> set[Key]:
+    """Return those of the jobs that have other actions than those stored, or in another order."""
+    stored: dict[Key, list[str]] = {}
+    for project_id, job_id, action_id in await transaction.rows(_SELECT_LINKS):
+        stored.setdefault((project_id, job_id), []).append(action_id)
+    return {key for key, item in jobs.items() if list(item.links) != stored.get(key, [])}
+
+
+async def _write(transaction: Transaction, batch: Batch, database: Database) -> None:
+    """Write what is new or changed. Raises LostRace, and the driver's errors."""
+    kind, is_sqlite = batch.kind, database.is_sqlite
+    new, changed = batch.having(Entry.INSERTED), batch.having(Entry.UPDATED)
+    if kind.table is Backup:
+        await _enter(transaction, batch, is_sqlite=is_sqlite)
+    if new:
+        inserted = await transaction.rows(kind.insert[is_sqlite])
+        if len(inserted) != len(new):
+            raise LostRace("others have written the same rows")
+    await transaction.execute_many(
+        kind.update,
+        [
+            {name: item.values[name] for name in kind.names if name not in _PROJECTED}
+            | {"of_project": item.project_id, "of_id": item.id}
+            for item in changed
+        ],
+    )
+    if kind.table is Job:
+        await _link(transaction, new, changed)
+
+
+async def _enter(transaction: Transaction, batch: Batch, *, is_sqlite: bool) -> None:
+    """Lock the series of backups that are to be written, and have them derived."""
+    entered: dict[Key, tuple[Place, int]] = {}
+    left = set()
+    for item in batch.having(Entry.INSERTED, Entry.UPDATED):
+        key, time = (item.project_id, item.values["series"]), item.values["calendar_time"]
+        if item.place is not None and (key not in entered or entered[key][1] < time):
+            entered[key] = item.place, time
+        old = batch.series.get((item.project_id, item.id))
+        if old is not None and old != item.values["series"]:
+            left.add((item.project_id, old))
+    ordered = dict(sorted(entered.items(), key=lambda one: one[0]))
+    await entering.enter_many(transaction, ordered, sorted(left), is_sqlite=is_sqlite)
+
+
+async def _link(transaction: Transaction, new: Sequence[Item], changed: Sequence[Item]) -> None:
+    """Write the lists of jobs. Raises the driver's errors."""
+    await transaction.execute_many(
+        _DELETE_LINKS, [{"of_project": job.project_id, "of_job": job.id} for job in changed]
+    )
+    rows = [
+        {
+            "project_id": job.project_id,
+            "job_id": job.id,
+            "position": position,
+            "action_id": action_id,
+        }
+        for job in (*new, *changed)
+        for position, action_id in enumerate(job.links)
+    ]
+    await transaction.execute_many(_INSERT_LINKS, rows)

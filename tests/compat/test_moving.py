@@ -1,0 +1,140 @@
+"""freezer-api's catalogue moves in from MariaDB, at each revision, however often it is killed."""
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.moving.layouts import REVISIONS
+from tests.bench.mariadb import MariaDB
+from tests.support.live import command
+
+from . import freezer_databases
+from .freezer_databases import FreezerDatabase, at_revision, fill, metadata
+
+PROJECTS = ("p1", "p2", "p3")
+BACKUPS = 50_000
+KILLS = 5
+TABLES = ("clients", "sessions", "actions", "jobs", "job_actions", "backups", "series", "runs")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """Return a MariaDB."""
+    with freezer_databases.running(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
+
+
+def environment(target: Path) -> dict[str, str]:
+    """Return the variables of a gateway that keeps its catalogue in this file."""
+    return os.environ | {"GATEWAY_DATABASE_URL": f"sqlite:///{target}"}
+
+
+def moved(source: FreezerDatabase, target: Path, *options: str) -> str:
+    """Import a catalogue by the command, and return what it says."""
+    done = subprocess.run(
+        command("import", source.url, "--report", str(target.with_suffix(".jsonl")), *options),
+        env=environment(target),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def rows(target: Path, table: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a table of the gateway's."""
+    connection = sqlite3.connect(target)
+    try:
+        return connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall()  # noqa: S608 - a table
+    finally:
+        connection.close()
+
+
+def column(target: Path, query: str) -> list[Any]:
+    """Return the first column of a query's rows."""
+    connection = sqlite3.connect(target)
+    try:
+        return [row[0] for row in connection.execute(query)]
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_every_revision_of_the_schema_moves_in(
+    server: MariaDB, tmp_path: Path, revision: str
+) -> None:
+    source, target = at_revision(server, revision), tmp_path / "gateway.db"
+    fill(source, 20)
+    moved(source, target)
+    stored = column(target, "SELECT backup_metadata FROM backups ORDER BY id")
+    assert [json.loads(text) for text in stored] == [metadata(number) for number in range(20)]
+    inline = "job_actions" not in source.columns
+    links = column(target, "SELECT action_id FROM job_actions ORDER BY position")
+    assert links[:2] == ["a2-p1", "a1-p1"]
+    assert len(links) == (3 if inline else 2)
+    named = "user_name" in source.columns["backups"]
+    assert set(column(target, "SELECT user_name FROM backups")) == {"jane" if named else None}
+    assert (
+        column(target, "SELECT path_to_backup FROM actions WHERE id LIKE 'a%-p1'") == ["/etc"] * 2
+    )
+    before = {table: rows(target, table) for table in TABLES}
+    assert "nothing has changed" in moved(source, target)
+    assert {table: rows(target, table) for table in TABLES} == before
+
+
+def test_an_upgraded_catalogue_moves_in_as_the_one_before(server: MariaDB, tmp_path: Path) -> None:
+    older = at_revision(server, "4f8c679a1d3b")
+    fill(older, 20)
+    moved(older, tmp_path / "older.db")
+    environment_ = freezer_databases.made_of("freezer-api-mariadb", freezer_databases.REQUIREMENTS)
+    program = [environment_ / "bin" / "python", freezer_databases.SYNC, server.url(older.name)]
+    subprocess.run([*program, "head"], check=True, capture_output=True)
+    moved(older, tmp_path / "newer.db")
+    for table in ("clients", "sessions", "backups"):
+        assert rows(tmp_path / "older.db", table) == rows(tmp_path / "newer.db", table)
+    query = (
+        "SELECT freezer_action FROM job_actions JOIN actions ON action_id = id ORDER BY position"
+    )
+    both = [column(tmp_path / name, query) for name in ("older.db", "newer.db")]
+    assert [json.loads(text) for text in both[0]] == [json.loads(text) for text in both[1]]
+
+
+def test_an_import_that_is_killed_goes_on(server: MariaDB, tmp_path: Path) -> None:
+    source = at_revision(server)
+    fill(source, BACKUPS // len(PROJECTS), PROJECTS)
+    source.run(
+        "UPDATE backups SET backup_metadata = left(backup_metadata, 50) WHERE id LIKE '%777'"
+    )
+    whole, target = tmp_path / "whole.db", tmp_path / "killed.db"
+    begun = time.monotonic()
+    moved(source, whole)
+    seconds = time.monotonic() - begun
+    for _ in range(KILLS):
+        process = subprocess.Popen(
+            command("import", source.url, "--report", str(tmp_path / "killed.jsonl")),
+            env=environment(target),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            process.wait(random.uniform(0.1, 0.9) * seconds)  # noqa: S311 - no secret
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    moved(source, target)
+    for table in TABLES:
+        assert rows(target, table) == rows(whole, table), table
+    report = (tmp_path / "killed.jsonl").read_text().splitlines()
+    cut = sum(str(number).zfill(8).endswith("777") for number in range(BACKUPS // len(PROJECTS)))
+    assert len(report) == cut * len(PROJECTS)
+    assert "nothing has changed" in moved(source, target)

@@ -1,0 +1,1 @@
+"""Moving in: freezer-api's catalogue in the gateway's tables."""
