@@ -1,5 +1,6 @@
 """The translation of backups, with their places in series: there are very many of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +10,6 @@ from gateway.catalogue.tables import Backup
 from gateway.catalogue.vocabularies import BackupStatus
 from gateway.chains import policies
 from gateway.chains.places import place_of
-from gateway.chains.policies import Policy
-from gateway.moving import documents
 from gateway.moving.books import Outcome, Reason
 from gateway.moving.known import Known
 from gateway.moving.translation import MAX_BYTES, Item, Reading
@@ -18,6 +17,7 @@ from gateway.moving.translation import MAX_BYTES, Item, Reading
 _IDS = ("job_id", "client_id", "backup_uuid")
 _NAMES = ("backup_name", "hostname", "container", "action", "mode", "storage", "engine")
 _STATUSES = frozenset(BackupStatus)
+_LEVELS = ("max_level", "always_level", "mode")
 _SHORT = MAX_BYTES // 4
 """The characters that always fit."""
 
@@ -27,14 +27,14 @@ class Backups:
     """Translates backups, and keeps what many of them have in common."""
 
     known: Known
-    _policies: dict[Policy, str] = field(default_factory=dict)
+    _policies: dict[tuple[str, int, str], str | None] = field(default_factory=dict)
     _ids: dict[Any, str] = field(default_factory=dict)
 
     def translate(self, reading: Reading) -> Item:
         """Return a backup. Raises Refused."""
         row, values = reading.row, reading.owned()
         project_id = values["project_id"]
-        metadata = reading.document("backup_metadata", default="null")
+        metadata, text = reading.document_and_text("backup_metadata", default="null")
         status = reading.text("status") or BackupStatus.AVAILABLE.value
         if status not in _STATUSES:
             reading.word("status", status, list(BackupStatus))
@@ -50,17 +50,25 @@ class Backups:
         self._bound(reading, columns)
         values |= columns
         values["user_name"] = reading.text("user_name")
-        values["backup_metadata"] = documents.dump(metadata)
+        values["backup_metadata"] = text
         place = place_of(SimpleNamespace(**columns), metadata)
-        policy = policies.of_backup(place.media, metadata, self.known.policy(told, metadata))
         values["series"] = self._ids.get(place) or self._ids.setdefault(place, place.id)
-        values["policy"] = policy and self._dumped(policy)
+        values["policy"] = self._policy(place.media, metadata, told)
         values["derived_version"] = 0
         values |= derivations.derived(Backup, values)
         return Item("backups", project_id, values["id"], values, place=place)
 
-    def _dumped(self, policy: Policy) -> str:
-        return self._policies.get(policy) or self._policies.setdefault(policy, policy.dump())
+    def _policy(
+        self, media: str, metadata: dict[str, Any], told: Sequence[dict[str, Any]]
+    ) -> str | None:
+        """Return the policy that a backup was made by, as it is stored."""
+        known = self.known.policy(told, metadata)
+        # All that a policy is made of; as texts, since JSON's true is no 1.
+        key = media, id(known), repr([metadata.get(name) for name in _LEVELS])
+        if key not in self._policies:
+            policy = policies.of_backup(media, metadata, known)
+            self._policies[key] = policy and policy.dump()
+        return self._policies[key]
 
     def _bound(self, reading: Reading, columns: dict[str, Any]) -> None:
         """Shorten the names that no index takes, and drop such ids: nothing has them."""

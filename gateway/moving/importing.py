@@ -25,6 +25,9 @@ from gateway.upkeep.due_times import DueTimesUpkeep
 _CLIENTS = columns(Client)
 _CENTRAL = sa.select(_CLIENTS.id, _CLIENTS.project_id).where(_CLIENTS.is_central)
 
+BATCHES = {"jobs": 500}
+"""The rows of a transaction, where they are fewer than a page: triggers write the runs of jobs."""
+
 Key = tuple[str, str | None]
 """A table and a project."""
 
@@ -117,8 +120,10 @@ class Import:
         entries: dict[tuple[str, str, str], Entry] = {}
         for kind in ("inline_actions", table):
             items = [item for item in page.items if item.table == kind]
-            written = await writing.write(self.database, kind, items, is_trial=self.is_trial)
-            entries |= {(kind, *key): entry for key, entry in written.items()}
+            for at in range(0, len(items), size := BATCHES.get(kind, len(items))):
+                batch = items[at : at + size]
+                written = await writing.write(self.database, kind, batch, is_trial=self.is_trial)
+                entries |= {(kind, *key): entry for key, entry in written.items()}
         for (kind, project_id), count in page.counts.items():
             self.books.read[kind, project_id] += count
         for (kind, project_id), count in page.refused.items():

@@ -105,14 +105,17 @@ class Reading:
 
     def document(self, name: str, default: str = "{}") -> dict[str, Any]:
         """Return a column's object; that of the default for an empty one. Raises Refused."""
-        what = f"'{name}'"
+        return self.document_and_text(name, default)[0]
+
+    def document_and_text(self, name: str, default: str = "{}") -> tuple[dict[str, Any], str]:
+        """Return the same, and the text of it that can be stored. Raises Refused."""
         try:
-            value, faults = documents.read_object(self.row[name] or default, what)
+            value, text, faults = documents.read_object(self.row[name] or default, f"'{name}'")
         except Unreadable as error:
             raise Refused(error.reason, error.message) from None
         for reason, message in faults:
             self.remark(Outcome.ALTERED, reason, message)
-        return value
+        return value, text
 
     def number(self, name: str, default: int | None) -> int | None:
         """Return a column's integer, or the default for null."""

@@ -4,8 +4,9 @@ A batch is one transaction, so an import may be stopped at any moment. Nothing i
 that is there as it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -82,6 +83,7 @@ class Kind:
         later = _DERIVED_LATER.get(table, frozenset())
         self.table = table
         self.names = tuple(column.key for column in own if column.key not in later)
+        self.record: Callable[[Mapping[str, Any]], Sequence[Any]] = itemgetter(*self.names)
         self.staging = Staging(table, self.names)
         staged = self.staging.table.c
         join = sa.and_(own.project_id == staged.project_id, own.id == staged.id)
@@ -197,7 +199,7 @@ async def _compare(
     transaction: Transaction, kind: Kind, items: Sequence[Item], database: Database
 ) -> Batch:
     """Find out what is to be done of each row. Raises the driver's errors."""
-    records = [[item.values[name] for name in kind.names] for item in items]
+    records = [kind.record(item.values) for item in items]
     await transaction.stage(kind.staging, records, is_sqlite=database.is_sqlite)
     by_key = {(item.project_id, item.id): item for item in items}
     entries = dict.fromkeys(by_key, Entry.INSERTED)
