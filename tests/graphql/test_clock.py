@@ -37,7 +37,7 @@ from tests.support.global_ids import global_id
 pytestmark = pytest.mark.anyio
 
 CORE = create_schema().core
-LATER = (timedelta(hours=7), timedelta(days=2), timedelta(days=400), timedelta(days=-30))
+LATER = (timedelta(hours=8), timedelta(days=400), timedelta(days=-30))
 """How far the clock is moved: over a run's time, nights, and the end of schedules."""
 LISTS = {
     get_named_type(get_named_type(field.type).fields["nodes"].type).name: name
