@@ -24,6 +24,14 @@ def _on_sqlite(_element: seconds_now, _compiler: Any, **_options: Any) -> str:
     return "CAST(strftime('%s', 'now') AS INTEGER)"
 
 
+AS_OF = "as_of"
+"""The parameter that holds a moment in the clock's place, or null."""
+MOMENT: sa.ColumnElement[int] = sa.func.coalesce(
+    sa.bindparam(AS_OF, None, type_=sa.BigInteger), seconds_now(), type_=sa.BigInteger
+)
+"""The moment that a list is asked about: by default now, by the database's clock."""
+
+
 class epoch(GenericFunction[int]):  # noqa: N801 - as above
     """A point in time as whole seconds since 1970."""
 

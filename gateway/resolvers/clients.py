@@ -1,5 +1,6 @@
 """Clients: the hosts that schedulers register, and their capabilities."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
 from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.query import filters
-from gateway.query.clock import epoch, seconds_now
+from gateway.query.clock import MOMENT, epoch
 from gateway.query.filters import Where
 from gateway.query.paging import LIMIT, Sort
 from gateway.query.selects import CALLER, Query, key_columns
@@ -67,7 +68,7 @@ LAST_SEEN = (
 """The last second at which its scheduler has asked for its jobs; null for never."""
 HEARD_OF = sa.func.coalesce(LAST_SEEN, epoch(COLUMNS.created_at), type_=sa.BigInteger)
 """The last second at which anything was heard of it: at least it has been registered."""
-IS_SILENT = seconds_now() - sa.bindparam("silent_after", None, type_=sa.BigInteger) > HEARD_OF
+IS_SILENT = MOMENT - sa.bindparam("silent_after", None, type_=sa.BigInteger) > HEARD_OF
 """The predicate that nothing has been heard of it for longer than the setting allows."""
 
 
@@ -76,7 +77,7 @@ class Clients(Collection):
 
     def values(self, ctx: Context) -> dict[str, Any]:
         """Return the values of the parameters in the visible rows, and in silence."""
-        return {"project_id": ctx.project_id, "silent_after": ctx.silent_after}
+        return super().values(ctx) | {"silent_after": ctx.silent_after}
 
     async def resolve_ids(
         self, ctx: Context, keys: Sequence[ItemKey], select: Columns
@@ -254,8 +255,8 @@ async def silence(
     As of a moment, by default of now.
     """
     del all_projects  # the seconds are those of rows that have been read
-    now = time.time() if as_of is None else as_of.timestamp()
-    return {key: cast("int", key[1]) < int(now) - ctx.silent_after for key in keys}
+    moment = int(time.time()) if as_of is None else math.ceil(as_of.timestamp())
+    return {key: cast("int", key[1]) < moment - ctx.silent_after for key in keys}
 
 
 def note_poll(ctx: Context, client_id: str) -> None:

@@ -64,6 +64,7 @@ class Session(Node):
         "The session's jobs.",
         owner=jobs.OF_SESSION,
         key="session_id",
+        as_of=True,
     )
 
 
