@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.functions import GenericFunction
 
 
@@ -40,3 +41,19 @@ def _epoch_on_postgresql(element: epoch, compiler: Any, **options: Any) -> str:
 @compiles(epoch, "sqlite")
 def _epoch_on_sqlite(element: epoch, compiler: Any, **options: Any) -> str:
     return f"CAST(strftime('%s', {compiler.process(element.clauses, **options)}) AS INTEGER)"
+
+
+AS_OF: sa.ColumnElement[int] = sa.bindparam("as_of", None, type_=sa.BigInteger)
+"""The parameter that holds another moment than now, in seconds."""
+
+
+def at_moment(
+    expression: sa.ColumnElement[Any], moment: sa.ColumnElement[int] = AS_OF
+) -> sa.ColumnElement[Any]:
+    """Return an expression with a moment in place of the clock, wherever it asks the time."""
+
+    def replace(element: Any, **_: Any) -> Any:
+        return moment if isinstance(element, seconds_now) else None
+
+    replaced: sa.ColumnElement[Any] = visitors.replacement_traverse(expression, {}, replace)
+    return replaced

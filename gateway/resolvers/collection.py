@@ -199,7 +199,11 @@ class Collection:
 
     def values(self, ctx: Context) -> dict[str, Any]:
         """Return the values of the parameters that the list itself has."""
-        return {"project_id": ctx.project_id}
+        return {
+            "project_id": ctx.project_id,
+            "silent_after": ctx.silent_after,
+            "across": self.rule == self.rules.all_projects,
+        }
 
     async def rows(  # noqa: PLR0913 - what one statement may depend on
         self,
@@ -211,11 +215,13 @@ class Collection:
         *,
         keys: Sequence[ItemKey] | None = None,
         owner: Owner | None = None,
+        as_of: int | None = None,
     ) -> Sequence[Row]:
         """Return the rows of this form of SELECT over the list, or over these parents' lists.
 
-        The statement is compiled once for all requests that differ in nothing but values. Raises
-        Forbidden and Unavailable.
+        `as_of` is the value of the parameter `AS_OF`, if the statement has it. The statement is
+        compiled once for all requests that differ in nothing but values. Raises Forbidden and
+        Unavailable.
         """
         ctx.authorize(self.rule)
         compared: list[Any] = []
@@ -225,6 +231,8 @@ class Collection:
             values |= page_request.values
         if keys is not None:
             values |= selects.keys_parameter(keys)
+        if as_of is not None:
+            values["as_of"] = as_of
 
         def make() -> sa.Select[Any]:
             visible = self.visible

@@ -189,7 +189,7 @@ class OverdueFilter:
     eq: bool = strawberry.field(description="True for jobs that are overdue, false for all others.")
     as_of: datetime | None = strawberry.field(default=None, description=_AS_OF)
 
-    def where(self) -> Where:
+    def where_in(self, _view: str) -> Where:
         """Return the condition."""
         overdue: Where = due_times.OVERDUE
         if self.as_of is not None:
