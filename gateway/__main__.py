@@ -209,9 +209,9 @@ def policy_sample() -> None:
 def load_demo(config: Config = None) -> None:
     """Load sample data: a believable estate to try the gateway on.
 
-    It has twelve clients, forty jobs and a year of backups in the project `demo`, a smaller second
-    project, and the examples of the REST documentation in a third. Existing data stays as it is;
-    running the command again adds nothing.
+    It has fourteen clients, fifty jobs and a year of backups in the project `demo`, a smaller
+    second project, and the examples of the REST documentation in a third. Existing data stays as
+    it is; running the command again adds nothing.
     """
 
     async def load(database: Database) -> demo.Summary:

@@ -306,15 +306,19 @@ def _told(state: State, entry: Entry, media: Media) -> Step:
     )
     if again and not media.is_sorted and after.doubted_above is None:
         after = replace(after, doubted_above=level - 1, doubt=Reason.LISTING_ORDER)
-    if any(below not in there for below in range(level)):
-        verdict = Restorability.BROKEN, Reason.MISSING_LEVEL
-    elif after.doubted_above is not None and level > after.doubted_above and after.doubt:
-        verdict = Restorability.UNKNOWN, after.doubt
-    elif again:
-        verdict = Restorability.RESTORABLE, Reason.SAME_LEVEL_TWICE
-    else:
-        verdict = Restorability.RESTORABLE, Reason.LEVELS_REPORTED
+    verdict = _judged_told(after, level, again=again)
     return Step(after, _verdict(chain, level, *verdict, source), supersedes)
+
+
+def _judged_told(state: State, level: int, *, again: bool) -> tuple[Restorability, Reason]:
+    """Return the verdict on the newest backup of a chain, `again` if its level was there before."""
+    there = dict(state.levels)
+    if any(below not in there for below in range(level)):
+        return Restorability.BROKEN, Reason.MISSING_LEVEL
+    if state.doubted_above is not None and level > state.doubted_above and state.doubt:
+        return Restorability.UNKNOWN, state.doubt
+    reason = Reason.SAME_LEVEL_TWICE if again else Reason.LEVELS_REPORTED
+    return Restorability.RESTORABLE, reason
 
 
 def _told_nothing(state: State, entry: Entry) -> Step:
@@ -337,6 +341,25 @@ def superseded(verdict: Verdict, media: Media) -> Verdict:
         word = hidden(media)
         return replace(verdict, restorability=word, reason=Reason.SUPERSEDED)
     return verdict
+
+
+def untouched(
+    state: State, entry: Entry, level: int | None, media: Media, *, again: bool
+) -> tuple[Restorability, Reason]:
+    """Return the verdict on an available backup before a later one took its level, or its data.
+
+    `state` is that after it, `again` is True if its level was in its chain before.
+    """
+    if level is None:
+        is_unknown = entry.policy is None and not media.is_told
+        return (
+            Restorability.UNKNOWN,
+            Reason.POLICY_UNKNOWN if is_unknown else Reason.LEVEL_UNKNOWN,
+        )
+    if media.is_told:
+        return _judged_told(state, level, again=again)
+    verdict = _judged(state, entry, media)
+    return verdict.restorability, verdict.reason
 
 
 def hidden(media: Media) -> Restorability:

@@ -25,6 +25,14 @@ def _on_sqlite(_element: seconds_now, _compiler: Any, **_options: Any) -> str:
     return "CAST(strftime('%s', 'now') AS INTEGER)"
 
 
+AS_OF = "as_of"
+"""The parameter that holds a moment in the clock's place, or null."""
+MOMENT: sa.ColumnElement[int] = sa.func.coalesce(
+    sa.bindparam(AS_OF, None, type_=sa.BigInteger), seconds_now(), type_=sa.BigInteger
+)
+"""The moment that a list is asked about: by default now, by the database's clock."""
+
+
 class epoch(GenericFunction[int]):  # noqa: N801 - as above
     """A point in time as whole seconds since 1970."""
 
@@ -43,17 +51,14 @@ def _epoch_on_sqlite(element: epoch, compiler: Any, **options: Any) -> str:
     return f"CAST(strftime('%s', {compiler.process(element.clauses, **options)}) AS INTEGER)"
 
 
-AS_OF: sa.ColumnElement[int] = sa.bindparam("as_of", None, type_=sa.BigInteger)
-"""The parameter that holds another moment than now, in seconds."""
-
-
 def at_moment(
-    expression: sa.ColumnElement[Any], moment: sa.ColumnElement[int] = AS_OF
+    expression: sa.ColumnElement[Any], moment: sa.ColumnElement[int]
 ) -> sa.ColumnElement[Any]:
-    """Return an expression with a moment in place of the clock, wherever it asks the time."""
+    """Return an expression that is about another moment than the list that it stands in."""
 
     def replace(element: Any, **_: Any) -> Any:
-        return moment if isinstance(element, seconds_now) else None
+        is_moment = isinstance(element, sa.BindParameter) and element.key == AS_OF
+        return moment if is_moment else None
 
     replaced: sa.ColumnElement[Any] = visitors.replacement_traverse(expression, {}, replace)
     return replaced

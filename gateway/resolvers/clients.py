@@ -1,5 +1,6 @@
 """Clients: the hosts that schedulers register, and their capabilities."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
 from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.query import filters
-from gateway.query.clock import epoch, seconds_now
+from gateway.query.clock import MOMENT, epoch
 from gateway.query.filters import Where
 from gateway.query.paging import LIMIT, Sort
 from gateway.query.selects import CALLER, Query, key_columns
@@ -69,7 +70,7 @@ HEARD_OF = sa.func.coalesce(LAST_SEEN, epoch(COLUMNS.created_at), type_=sa.BigIn
 """The last second at which anything was heard of it: at least it has been registered."""
 SILENT_AFTER: sa.ColumnElement[int] = sa.bindparam("silent_after", None, type_=sa.BigInteger)
 """The parameter that holds the seconds without a poll after which a client is silent."""
-IS_SILENT = seconds_now() - SILENT_AFTER > HEARD_OF
+IS_SILENT = MOMENT - SILENT_AFTER > HEARD_OF
 """The predicate that nothing has been heard of it for longer than the setting allows."""
 
 
@@ -252,8 +253,8 @@ async def silence(
     As of a moment, by default of now.
     """
     del all_projects  # the seconds are those of rows that have been read
-    now = time.time() if as_of is None else as_of.timestamp()
-    return {key: cast("int", key[1]) < int(now) - ctx.silent_after for key in keys}
+    moment = int(time.time()) if as_of is None else math.ceil(as_of.timestamp())
+    return {key: cast("int", key[1]) < moment - ctx.silent_after for key in keys}
 
 
 def note_poll(ctx: Context, client_id: str) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -48,7 +48,7 @@ class Host:
 class Coverage:
     """The coverage of hosts."""
 
-    as_of: datetime | None
+    as_of: datetime
     max_age: int | None
     hosts: Sequence[Host]
     expected: int
@@ -113,7 +113,8 @@ async def of_hosts(
             found = HostCoverage.UNPROTECTED if is_known else HostCoverage.MISSING
         hosts.append(Host(name, found, known.get(name), moment_of(at)))
     covered = sum(host.coverage is HostCoverage.COVERED for host in hosts)
-    return Coverage(moment_of(now), allowed, hosts, len(hosts), covered)
+    moment = as_of or datetime.fromtimestamp(now, UTC)
+    return Coverage(moment, allowed, hosts, len(hosts), covered)
 
 
 async def _newest(ctx: Context, names: Sequence[str]) -> Mapping[str, int | None]:

@@ -13,7 +13,7 @@ from gateway.catalogue.timetables import GRACE
 from gateway.context import Context
 from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
-from gateway.query.clock import seconds_now
+from gateway.query.clock import MOMENT
 from gateway.query.filters import Condition
 from gateway.query.selects import CALLER
 
@@ -29,9 +29,9 @@ OVERDUE = Condition(
     COLUMNS.due_at,
     "isNull",
     False,  # noqa: FBT003 - the operator's value
-    COLUMNS.due_at < seconds_now() - sa.literal_column(str(GRACE), sa.BigInteger),
+    COLUMNS.due_at < MOMENT - sa.literal_column(str(GRACE), sa.BigInteger),
 )
-"""The condition that a job's next run is overdue, by the database's clock."""
+"""The condition that a job's next run is overdue, at the moment that the list is asked about."""
 
 _ZONE = (
     sa.select(_CLIENTS.time_zone)

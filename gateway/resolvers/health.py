@@ -1,10 +1,10 @@
 """Health: one SQL expression of an item's columns and the clock, made of an ordered list of rules.
 
-What is filtered and sorted by, counted and shown is the same expression. It reads the clock of the
-database, or has another moment in its place. Nothing but the clock goes back: the columns are those
-of now.
+What is filtered and sorted by, counted and shown is the same expression, about the moment that the
+list is asked about. Nothing but the clock goes back: the columns are those of now.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from gateway.catalogue.health_words import SEVERITY, HealthReason, HealthState
 from gateway.catalogue.tables import FIRST_SECOND, LAST_SECOND, columns
 from gateway.context import Context, ItemKey
 from gateway.query import selects
-from gateway.query.clock import at_moment, seconds_now
+from gateway.query.clock import MOMENT
 from gateway.query.filters import All, AnyOf, AsOf, Condition, Where
 from gateway.resolvers.collection import Collection, Column
 from gateway.resolvers.health_texts import GONE, Facts
@@ -83,8 +83,8 @@ class Health:
         self._mute = (
             _MUTES.project_id == collection.key[0],
             _MUTES[mute] == collection.key[1],
-            _MUTES.muted_at <= seconds_now(),
-            sa.or_(_MUTES.muted_until.is_(None), _MUTES.muted_until > seconds_now()),
+            _MUTES.muted_at <= MOMENT,
+            sa.or_(_MUTES.muted_until.is_(None), _MUTES.muted_until > MOMENT),
         )
         self.is_muted: Column = (
             sa.exists().where(*self._mute).correlate(collection.source)  # type: ignore[arg-type]
@@ -128,11 +128,6 @@ class Health:
             for name in ("reason", "user_name", "muted_at", "muted_until")
         }
         return tuple(column.label(name) for name, column in (by_rule | of_mute).items())
-
-    @cached_property
-    def shown_as_of(self) -> tuple[Column, ...]:
-        """The same columns as of another moment, a parameter of the statement."""
-        return tuple(at_moment(column) for column in self.shown)
 
     def where(
         self,
@@ -179,13 +174,10 @@ class Health:
         Raises Forbidden and Unavailable.
         """
         collection = self.collection.all_projects if all_projects else self.collection
+        if as_of is not None:
+            collection = collection.as_of(as_of)
         rows = await collection.rows(
-            ctx,
-            selects.by_keys,
-            self.shown if as_of is None else self.shown_as_of,
-            keys=keys,
-            owner=self.collection.key,
-            as_of=None if as_of is None else seconds_of(as_of),
+            ctx, selects.by_keys, self.shown, keys=keys, owner=self.collection.key
         )
         found = {(row[0], row[1]): self._facts(row) for row in rows}
         return {key: found.get(key, GONE) for key in keys}
@@ -207,8 +199,8 @@ class Health:
 
 
 def seconds_of(moment: datetime) -> int:
-    """Return a moment in whole seconds since 1970, as the clock tells them."""
-    return int(moment.timestamp() // 1)
+    """Return the first whole second since 1970 that isn't before a moment."""
+    return math.ceil(moment.timestamp())
 
 
 def moment_of(seconds: int | None) -> datetime | None:

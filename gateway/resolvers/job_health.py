@@ -18,7 +18,7 @@ from gateway.catalogue.tables import (
 from gateway.catalogue.timetables import CRON, GRACE
 from gateway.catalogue.vocabularies import JobEvent, JobStatus
 from gateway.chains.vocabularies import Restorability
-from gateway.query.clock import epoch, seconds_now
+from gateway.query.clock import MOMENT, epoch
 from gateway.resolvers import clients, jobs, sessions
 from gateway.resolvers.health import NULL, Health, Rule, constant, scalar, word
 
@@ -68,7 +68,7 @@ _RECURS = sa.and_(
 """The predicate of jobs that are to run again and again, without an end."""
 _ENDED = sa.case((_JOBS.time_ended > constant(0), _JOBS.time_ended), else_=epoch(_JOBS.updated_at))
 
-IS_OVERDUE = sa.and_(_JOBS.due_at.is_not(None), _JOBS.due_at < seconds_now() - constant(GRACE))
+IS_OVERDUE = sa.and_(_JOBS.due_at.is_not(None), _JOBS.due_at < MOMENT - constant(GRACE))
 IS_FAILING = _JOBS.failures_in_a_row >= sa.literal_column("1", sa.Integer)
 
 _SAVES = _exists(
@@ -156,7 +156,7 @@ OF_JOBS = Health(
         ),
         Rule(
             _CRITICAL,
-            when=_JOBS.due_at < seconds_now() - constant(GRACE + CRITICAL_OVERDUE),
+            when=_JOBS.due_at < MOMENT - constant(GRACE + CRITICAL_OVERDUE),
             **_OVERDUE,
         ),
         Rule(_ATTENTION, when=IS_FAILING, **_FAILING),

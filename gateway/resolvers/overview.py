@@ -12,7 +12,6 @@ from gateway.catalogue.health_words import SEVERITY, HealthReason, HealthState
 from gateway.catalogue.tables import FIRST_SECOND, Job, columns
 from gateway.catalogue.vocabularies import JobStatus
 from gateway.context import Context
-from gateway.query.clock import at_moment
 from gateway.query.filters import All, Condition
 from gateway.resolvers import clients, coverage, job_health, protection, runs
 from gateway.resolvers.collection import Column
@@ -84,7 +83,6 @@ class _Counting:
                 for name, flag in flags.items()
             ),
         )
-        self.select_as_of = tuple(at_moment(column) for column in self.select)
 
         # A bound method is another one each time, and statements are found again by their form.
         self.form = self._grouped
@@ -97,12 +95,12 @@ class _Counting:
             items.c.severity, items.c.is_muted, sa.func.count(), sa.func.min(items.c.since), *flags
         ).group_by(items.c.severity, items.c.is_muted)
 
-    async def counted(self, ctx: Context, as_of: int | None, *, all_projects: bool) -> Counts:
+    async def counted(self, ctx: Context, as_of: datetime | None, *, all_projects: bool) -> Counts:
         """Return the numbers. Raises Forbidden and Unavailable."""
         collection = self.health.collection
-        rows = await (collection.all_projects if all_projects else collection).rows(
-            ctx, self.form, self.select if as_of is None else self.select_as_of, as_of=as_of
-        )
+        collection = collection.all_projects if all_projects else collection
+        collection = collection if as_of is None else collection.as_of(as_of)
+        rows = await collection.rows(ctx, self.form, self.select)
         counts = Counts(flags=dict.fromkeys(self.flags, 0))
         for severity, is_muted, number, since, *flags in rows:
             if is_muted:
@@ -162,15 +160,15 @@ async def of_project(
     begin = max(now - RECENT_SECONDS, FIRST_SECOND) if since is None else seconds_of(since)
     # One after the other: an overview must not take several connections.
     found = [
-        await one.counted(ctx, moment, all_projects=all_projects)
+        await one.counted(ctx, as_of, all_projects=all_projects)
         for one in (_OF_JOBS, _OF_CLIENTS, _OF_SERIES, _OF_SESSIONS)
     ]
     outcomes = await _outcomes(ctx, begin, moment, all_projects=all_projects)
     hosts = None if all_projects else await coverage.of_hosts(ctx, as_of=as_of)
     state, since_then, message = _summary(found, hosts)
     return Overview(
-        as_of=datetime.fromtimestamp(now, UTC),
-        since=datetime.fromtimestamp(begin, UTC),
+        as_of=as_of or datetime.fromtimestamp(now, UTC),
+        since=since or datetime.fromtimestamp(begin, UTC),
         state=state,
         state_since=moment_of(since_then),
         message=message,

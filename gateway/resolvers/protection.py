@@ -8,7 +8,7 @@ from gateway.catalogue.series_tables import Series
 from gateway.catalogue.tables import NO_TIME, Backup, Client, Job, columns, source
 from gateway.catalogue.vocabularies import JobStatus
 from gateway.chains.vocabularies import Restorability
-from gateway.query.clock import epoch, seconds_now
+from gateway.query.clock import MOMENT, epoch
 from gateway.resolvers import clients, series
 from gateway.resolvers.health import Health, Rule, constant, scalar, word
 from gateway.resolvers.job_health import COULD_BE_RESTORED, MAY_BE_RESTORED, words
@@ -114,7 +114,7 @@ _HAS_JOB = _has_job(
     )
 )
 _CREATED = epoch(_CLIENTS.created_at)
-_IS_NEW = seconds_now() - constant(NEW_SECONDS) < _CREATED
+_IS_NEW = MOMENT - constant(NEW_SECONDS) < _CREATED
 _SILENT = (HealthReason.CLIENT_SILENT, clients.IS_SILENT)
 _SINCE_SILENT = clients.HEARD_OF + clients.SILENT_AFTER
 _MISSED_BY_CLIENT = (
@@ -131,7 +131,7 @@ OF_CLIENTS = Health(
             # Without an objective, nothing is looked for.
             sa.case(
                 (OBJECTIVE_OF_CLIENT.is_(None), sa.false()),
-                else_=seconds_now() > _MISSED_BY_CLIENT,
+                else_=MOMENT > _MISSED_BY_CLIENT,
             ),
             _MISSED_BY_CLIENT,
             OBJECTIVE_OF_CLIENT,
@@ -183,7 +183,7 @@ OF_SERIES = Health(
             sa.case(
                 (OBJECTIVE_OF_SERIES.is_(None), sa.false()),
                 (NEWEST_OF_SERIES.is_(None), sa.not_(_newest_is(Restorability.IN_PROGRESS))),
-                else_=seconds_now() > _MISSED_BY_SERIES,
+                else_=MOMENT > _MISSED_BY_SERIES,
             ),
             _MISSED_BY_SERIES,
             OBJECTIVE_OF_SERIES,

@@ -62,9 +62,11 @@ class Client(Node):
         "heard_of",
         bool,
         "True if its scheduler hasn't asked for its jobs for longer than the gateway's setting "
-        "allows, nor has it been registered since. Conditions and orders are about now.",
+        "allows, nor has it been registered since. Conditions and orders are about the "
+        "list's own `asOf`.",
         {"as_of": (Annotated[Optional[datetime], AS_OF], None)},
         by=clients.IS_SILENT,
+        clock=("as_of",),
     )
     health = health.health("Client", "client_id")
     newest_restore_point_at: datetime | None = column(
@@ -93,6 +95,7 @@ class Client(Node):
         "The jobs that it runs; of a central client, those of the current project.",
         owner=jobs.OF_CLIENT,
         key="client_id",
+        as_of=True,
         key_project="served_project",
     )
     backups = connection(
@@ -172,7 +175,11 @@ class Query:
     """The root fields for clients."""
 
     clients = connection(
-        "clients.Client", COLLECTION, clients.search, "Clients, central ones included, by id."
+        "clients.Client",
+        COLLECTION,
+        clients.search,
+        "Clients, central ones included, by id.",
+        as_of=True,
     )
     client = by_rest_id("clients.Client", COLLECTION, "clientId")
 

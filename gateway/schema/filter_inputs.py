@@ -1,6 +1,6 @@
 """Typed filters and orders: inputs made of a view's columns, and the conditions they stand for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
 from enum import Enum, StrEnum
@@ -155,6 +155,28 @@ def where_input(
     )
     about = f"Conditions on {cls.__name__.lower()}s; all must hold."
     return _input(name, cls.__module__, members, about)
+
+
+def clock_names(view: View, where: Any, orders: Iterable[Any]) -> Iterator[str]:
+    """Yield the fields of a filter and of orders that read the clock."""
+    for name, value in vars(where).items() if where else ():
+        match value:
+            case strawberry.UNSET | None:
+                continue
+            case list() if name in {"and_", "or_"}:
+                for one in value:
+                    yield from clock_names(view, one, ())
+            case _ if name == "not_":
+                yield from clock_names(view, value, ())
+            case _ if name in view.parts:
+                yield from clock_names(VIEWS[view.parts[name]], value, ())
+            case _:
+                field = view.all.get(name)
+                if getattr(value, "reads_clock", field is not None and field.reads_clock):
+                    yield f"{view.name}Where.{_camel(name)}"
+    for item in orders:
+        if view.all[item.field.value].reads_clock:
+            yield f"{view.name}Order.{item.field.name}"
 
 
 def order_input(cls: type) -> Any:

@@ -24,6 +24,7 @@ _RULES: Mapping[str, Rules] = {
 """The rules of health, by the types that have it."""
 
 _AS_OF = "The moment as of which, by the columns of now; now if absent."
+_OF_LIST = "The moment as of which; that of the list if absent."
 AsOf = Annotated[Optional[datetime], strawberry.argument(description=_AS_OF, name="asOf")]
 
 
@@ -68,7 +69,12 @@ class HealthFilter:
     is_muted: bool | None = strawberry.field(
         default=None, description="True for what is muted, false for what isn't."
     )
-    as_of: datetime | None = strawberry.field(default=None, description=_AS_OF)
+    as_of: datetime | None = strawberry.field(default=None, description=_OF_LIST)
+
+    @property
+    def reads_clock(self) -> bool:
+        """True if it has no moment of its own."""
+        return self.as_of is None
 
     def where_in(self, view: str) -> Where:
         """Return the condition on the items of a view."""
@@ -91,7 +97,9 @@ FILTER = (HealthFilter, "Conditions on the health.")
 
 def health(view: str, key: str) -> Any:
     """Return the field of a view that shows the health; `key` is the one that has the id."""
-    return batch(_RULES[view].load, key, Health, "The health.", {"as_of": (AsOf, None)})
+    return batch(
+        _RULES[view].load, key, Health, "The health.", {"as_of": (AsOf, None)}, clock=("as_of",)
+    )
 
 
 def orders(view: str) -> dict[str, ColumnField]:
@@ -101,9 +109,17 @@ def orders(view: str) -> dict[str, ColumnField]:
     since = sa.type_coerce(rules.since, sa.BigInteger())
     return {
         "health": ColumnField(
-            rules.severity, Sort(rules.severity, name="health"), is_filtered=False, kind=int
+            rules.severity,
+            Sort(rules.severity, name="health"),
+            is_filtered=False,
+            kind=int,
+            reads_clock=True,
         ),
         "health_since": ColumnField(
-            since, Sort(rules.since, name="health_since"), is_filtered=False, kind=datetime
+            since,
+            Sort(rules.since, name="health_since"),
+            is_filtered=False,
+            kind=datetime,
+            reads_clock=True,
         ),
     }

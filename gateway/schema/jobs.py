@@ -290,7 +290,7 @@ class JobEventPayload:
 class Query:
     """The root fields for jobs."""
 
-    jobs = connection("jobs.Job", COLLECTION, jobs.search, "Jobs, by description.")
+    jobs = connection("jobs.Job", COLLECTION, jobs.search, "Jobs, by description.", as_of=True)
     job = by_rest_id("jobs.Job", COLLECTION, "jobId")
 
 

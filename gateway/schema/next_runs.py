@@ -49,6 +49,7 @@ class NextRun:
         Optional[datetime],
         "The time an hour after the run was due, at which the scheduler drops it; null before.",
         {"as_of": (AsOf, None)},
+        clock=("as_of",),
     )
     later = declare(
         None,
@@ -83,6 +84,7 @@ class ScheduleMeaning:
         list[ScheduleWarning],
         "Things that the schedule surely does, and one may not expect.",
         {"as_of": (AsOf, None)},
+        clock=("as_of",),
     )
 
 
@@ -187,7 +189,14 @@ class OverdueFilter:
     """A condition of its own, on the clock."""
 
     eq: bool = strawberry.field(description="True for jobs that are overdue, false for all others.")
-    as_of: datetime | None = strawberry.field(default=None, description=_AS_OF)
+    as_of: datetime | None = strawberry.field(
+        default=None, description="The moment as of which; that of the list if absent."
+    )
+
+    @property
+    def reads_clock(self) -> bool:
+        """True if it has no moment of its own."""
+        return self.as_of is None
 
     def where_in(self, _view: str) -> Where:
         """Return the condition."""

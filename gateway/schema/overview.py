@@ -154,7 +154,7 @@ States = Annotated[
 class Query:
     """The root fields of no single entity's health."""
 
-    @answered("The things that need somebody, in numbers.")
+    @answered("The things that need somebody, in numbers.", clock=("as_of",))
     @staticmethod
     async def overview(
         ctx: Context,
@@ -191,7 +191,10 @@ class Query:
             uncovered_hosts=0 if hosts is None else hosts.uncovered,
         )
 
-    @answered("The coverage of the hosts that should be backed up: of a list, or the project's.")
+    @answered(
+        "The coverage of the hosts that should be backed up: of a list, or the project's.",
+        clock=("as_of",),
+    )
     @staticmethod
     async def coverage(
         ctx: Context,

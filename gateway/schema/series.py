@@ -150,5 +150,9 @@ class Query:
     """The root fields for series."""
 
     series = connection(
-        "series.Series", COLLECTION, series.search, "Series, by host and backup name."
+        "series.Series",
+        COLLECTION,
+        series.search,
+        "Series, by host and backup name.",
+        as_of=True,
     )

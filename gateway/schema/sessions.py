@@ -71,6 +71,7 @@ class Session(Node):
         "The session's jobs.",
         owner=jobs.OF_SESSION,
         key="session_id",
+        as_of=True,
     )
 
 
@@ -161,7 +162,11 @@ class Query:
     """The root fields for sessions."""
 
     sessions = connection(
-        "sessions.Session", COLLECTION, sessions.search, "Sessions, by description."
+        "sessions.Session",
+        COLLECTION,
+        sessions.search,
+        "Sessions, by description.",
+        as_of=True,
     )
     session = by_rest_id("sessions.Session", COLLECTION, "sessionId")
 

@@ -18,6 +18,14 @@ from gateway.resolvers.collection import Collection, Column, Columns, Owner
 DESCRIPTION = "gateway"
 """The key in a Strawberry field's metadata under which one of the following stands."""
 
+CLOCK = "gateway-clock"
+"""The key under which a field that depends on the clock has the names of its arguments, in Python,
+each of which gives a moment in the clock's place. Fields of a payload have those of its root field.
+
+Columns that depend on it say so by `ColumnField.reads_clock`: the list's `as_of` is their moment.
+Operations that read the clock are told by it: see `execution/clock_reads.py`.
+"""
+
 
 @dataclass(frozen=True)
 class ColumnField:
@@ -34,6 +42,8 @@ class ColumnField:
     """The predicate of the stored values that the type doesn't show as null; None for all."""
     or_null: Column | None = None
     """The column that is compared, with null for the others."""
+    reads_clock: bool = False
+    """True if conditions and orders by it depend on the clock."""
 
 
 @dataclass(frozen=True)
