@@ -193,7 +193,7 @@ class Estate:
                 user_id="u",
                 backup_name="b",
                 backup_metadata="{}",
-                calendar_time=NOW - age,
+                time_stamp=NOW - age,
                 restorability=verdict,
                 derived_version=0,
                 **columns,
