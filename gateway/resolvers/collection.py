@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import count
@@ -54,8 +54,8 @@ class Collection:
     """True if pages carry the revision that they are of."""
     moment: int | None = None
     """The epoch second that conditions and orders on the clock are about; None for now."""
-    now: Self | None = None
-    """The list that this one is about another moment than now of."""
+    now: Self | None = field(default=None, init=False)
+    """The same list about now, whose statements this one shares; not copied by `replace`."""
 
     @cached_property
     def all_projects(self) -> Self:
@@ -82,7 +82,9 @@ class Collection:
 
     def as_of(self, moment: datetime) -> Self:
         """Return the same list about a moment: what depends on the clock does so on that."""
-        return replace(self, moment=math.ceil(moment.timestamp()), now=self)
+        made = replace(self, moment=math.ceil(moment.timestamp()))
+        object.__setattr__(made, "now", self.now or self)
+        return made
 
     def sorted_by(self, *by: Sort) -> Order:
         """Return these sort keys with tie-breakers appended, or the list's own order for none."""

@@ -325,7 +325,7 @@ async def test_one_client_is_silent_and_its_job_late(sample: Database) -> None:
         .where(jobs.project_id == "demo", jobs.due_at < morning - GRACE)
         .order_by(jobs.description)
     )
-    assert [row[0] for row in late] == ["nas1: move the archive", "till1: journal, nightly"]
+    assert [row[0] for row in late] == ["till1: close the books", "till1: journal, nightly"]
 
 
 async def test_sessions_agree_with_their_jobs(sample: Database) -> None:

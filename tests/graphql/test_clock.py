@@ -32,11 +32,12 @@ from gateway.schema.views import CLOCK
 from gateway.settings import load
 from tests.support.apps import opened
 from tests.support.databases import Sqlite
+from tests.support.global_ids import global_id
 
 pytestmark = pytest.mark.anyio
 
 CORE = create_schema().core
-LATER = (timedelta(hours=7), timedelta(days=2), timedelta(days=400), timedelta(days=-30))
+LATER = (timedelta(hours=8), timedelta(days=400), timedelta(days=-30))
 """How far the clock is moved: over a run's time, nights, and the end of schedules."""
 LISTS = {
     get_named_type(get_named_type(field.type).fields["nodes"].type).name: name
@@ -259,3 +260,132 @@ async def test_whatever_says_that_it_changes_does(
         *("Query.restorePlan", "Query.retention"),
         *("RestorePlan.restoreFromDate", "RestorePlan.freezerAction"),
     }
+
+
+MOMENT = "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{ clients { nodes { isSilent } } }", ["Client.isSilent"]),
+        ("{ clients { nodes { isSilent(asOf: null) } } }", ["Client.isSilent"]),
+        (f'{{ clients {{ nodes {{ isSilent(asOf: "{MOMENT}") }} }} }}', []),
+        ("{ clients(where: {isSilent: {eq: true}}) { totalCount } }", ["ClientWhere.isSilent"]),
+        (
+            f'{{ clients(where: {{isSilent: {{eq: true}}}}, asOf: "{MOMENT}") {{ totalCount }} }}',
+            [],
+        ),
+        (
+            "{ clients(where: {or: [{not: {isSilent: {eq: true}}}]}) { totalCount } }",
+            ["ClientWhere.isSilent"],
+        ),
+        ('{ clients(where: {hostname: {eq: "a"}}) { totalCount } }', []),
+        ("{ clients(orderBy: {field: HOSTNAME}) { totalCount } }", []),
+        ("{ clients(orderBy: {field: IS_SILENT}) { totalCount } }", ["ClientOrder.IS_SILENT"]),
+        (
+            "{ sessions { nodes { jobs(where: {isOverdue: {eq: true}}) { totalCount } } } }",
+            ["JobWhere.isOverdue"],
+        ),
+        (f'{{ jobs(where: {{isOverdue: {{eq: true, asOf: "{MOMENT}"}}}}) {{ totalCount }} }}', []),
+        ("{ jobs { nodes { nextRun { at basis later } } } }", []),
+        ("{ jobs { nodes { nextRun { overdueSince } } } }", ["NextRun.overdueSince"]),
+        (
+            "{ jobs { edges { node { scheduleMeaning { warnings { code } } } } } }",
+            ["ScheduleMeaning.warnings"],
+        ),
+        ('{ restorePlan(series: "$S") { warnings } }', ["Query.restorePlan"]),
+        (f'{{ restorePlan(series: "$S", at: "{MOMENT}") {{ warnings }} }}', []),
+        (
+            f'{{ restorePlan(series: "$S", at: "{MOMENT}") {{ freezerAction }} }}',
+            ["RestorePlan.freezerAction"],
+        ),
+        (f'{{ restorePlan(series: "$S", asOf: "{MOMENT}") {{ freezerAction }} }}', []),
+        (f'{{ retention(series: "$S", at: "{MOMENT}") {{ keptCount }} }}', []),
+        ('{ node(id: "$C") { ... on Client { isSilent } } }', ["Client.isSilent"]),
+        ('{ node(id: "$J") { ... on Client { isSilent } } }', []),
+        ("{ backups { nodes { client { isSilent } } } }", ["Client.isSilent"]),
+        ("{ __schema { queryType { name } } viewer { user } }", []),
+    ],
+)
+async def test_a_moment_takes_the_place_of_the_clock(
+    asking: httpx.AsyncClient, text: str, expected: list[str]
+) -> None:
+    ids = {
+        "$S": global_id("Series", "demo", "s"),
+        "$C": global_id("Client", "demo", "c"),
+        "$J": global_id("Job", "demo", "j"),
+    }
+    for name, id_ in ids.items():
+        text = text.replace(name, id_)
+    assert reads(asking, text) == expected
+
+
+async def test_variables_may_give_the_moment(asking: httpx.AsyncClient) -> None:
+    text = """query($where: JobWhere, $order: [ClientOrder!], $asOf: DateTime, $show: Boolean!) {
+      jobs(where: $where, asOf: $asOf) { totalCount }
+      clients(orderBy: $order, asOf: $asOf) { nodes { isSilent(asOf: $asOf) @include(if: $show) } }
+    }"""
+    where, order = {"isOverdue": {"eq": True}}, [{"field": "IS_SILENT"}]
+    assert reads(asking, text, show=False) == []
+    assert reads(asking, text, show=True) == ["Client.isSilent"]
+    assert reads(asking, text, show=False, where=where) == ["JobWhere.isOverdue"]
+    assert reads(asking, text, show=False, order=order) == ["ClientOrder.IS_SILENT"]
+    everything = {"show": True, "where": where, "order": order}
+    assert len(reads(asking, text, **everything)) == 3
+    assert reads(asking, text, asOf=MOMENT, **everything) == []
+
+
+async def test_items_by_their_ids_read_what_their_types_select(asking: httpx.AsyncClient) -> None:
+    text = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on Client { isSilent } } }"
+    job, client = global_id("Job", "demo", "j"), global_id("Client", "demo", "c")
+    assert reads(asking, text, ids=[job]) == []
+    assert reads(asking, text, ids=[job, client]) == ["Client.isSilent"]
+    assert reads(asking, text, ids=[job]) == []
+
+
+async def test_a_mutation_always_depends_on_it(asking: httpx.AsyncClient) -> None:
+    app = asking._transport.app  # type: ignore[attr-defined]  # noqa: SLF001 - for the plan
+    text = 'mutation { startJob(input: {id: "x"}) { requested } }'
+    plan, variables = app.state.graphql.executor.prepare(text, {})
+    assert plan.depends_on_clock(Execution(ProjectOnly(), variables))
+
+
+LISTED = """query($asOf: DateTime) {
+  silent: clients(where: {isSilent: {eq: true}}, asOf: $asOf) { totalCount nodes { clientId } }
+  order: clients(orderBy: [{field: IS_SILENT}, {field: HOSTNAME}], asOf: $asOf) {
+    nodes { clientId isSilent(asOf: $asOf) } }
+  late: jobs(where: {isOverdue: {eq: true}}, asOf: $asOf) { totalCount nodes { jobId } }
+  nested: clients { nodes { jobs(where: {isOverdue: {eq: true}}, asOf: $asOf) { totalCount } } }
+}"""
+
+
+@pytest.mark.parametrize("by", [timedelta(hours=-8), timedelta(days=2), timedelta(days=-500)])
+async def test_a_list_as_of_a_moment_is_the_list_by_a_clock_of_then(
+    demo_url: str, asking: httpx.AsyncClient, by: timedelta
+) -> None:
+    async with moved(demo_url, by) as client:
+        then = await ask(client, LISTED)
+        other = await ask(client, LISTED, asOf=(column_types.now() - by).isoformat())
+    moment = (column_types.now() + by).isoformat()
+    assert await ask(asking, LISTED, asOf=moment) == then
+    assert other != then
+
+
+async def test_lists_of_other_moments_share_their_statements(asking: httpx.AsyncClient) -> None:
+    app = asking._transport.app  # type: ignore[attr-defined]  # noqa: SLF001 - to count them
+    statements = app.state.contexts.db._statements  # noqa: SLF001 - as above
+    await ask(asking, LISTED)
+    known = len(statements)
+    for day in range(1, 5):
+        await ask(asking, LISTED, asOf=f"2026-01-0{day}T00:00:00Z")
+    assert len(statements) == known
+
+
+async def test_a_list_as_of_a_moment_on_every_database(demo_client: httpx.AsyncClient) -> None:
+    past = await ask(demo_client, LISTED, asOf="2000-01-01T00:00:00Z")
+    future = await ask(demo_client, LISTED, asOf="2100-01-01T00:00:00Z")
+    assert (past["silent"]["totalCount"], past["late"]["totalCount"]) == (0, 0)
+    assert future["silent"]["totalCount"] == len(future["order"]["nodes"])
+    assert future["late"]["totalCount"] > 20
+    assert all(node["isSilent"] for node in future["order"]["nodes"])

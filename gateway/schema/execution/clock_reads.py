@@ -29,13 +29,13 @@ class FieldRead:
     """A field whose arguments may give the moment."""
 
     name: str
-    arguments: Arguments | None
+    arguments: Arguments
     moments: Sequence[str]
     """The arguments each of which gives a moment in the clock's place."""
 
     def names(self, execution: Execution) -> Sequence[str]:
         """Return the field, if none of them is given."""
-        given = {} if self.arguments is None else _values(self.arguments, execution)
+        given = _values(self.arguments, execution)
         if given is None or any(given.get(one) is not None for one in self.moments):
             return ()
         return (self.name,)

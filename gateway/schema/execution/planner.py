@@ -166,16 +166,12 @@ class Planner:
         return IntrospectionPlan(run)
 
     def _note_field(
-        self, kind: Any, name: str, definition: GraphQLField, arguments: Arguments | None
+        self, kind: Any, name: str, definition: GraphQLField, arguments: Arguments
     ) -> None:
         """Note a field that may read the clock, and the arguments that may keep it from that."""
         moments = _metadata(definition).get(CLOCK)
         if moments is not None:
             self._clock_reads.append(FieldRead(f"{kind.name}.{name}", arguments, moments))
-
-    def _note_column(self, name: str, spec: ColumnField) -> None:
-        if spec.reads_clock:
-            self._clock_reads.append(FieldRead(name, None, ()))
 
     def _payload(
         self, kind: Any, group: Group, arguments: Arguments
@@ -278,8 +274,7 @@ class Planner:
                 output.constant(field, name)
                 continue
             match _spec(definition):
-                case ColumnField() as spec:
-                    self._note_column(f"{name}.{graphql_name}", spec)
+                case ColumnField():
                     type_ = get_named_type(definition.type)
                     output.column(field, _python_name(definition), type_)
                 case ConnectionField() as spec:
@@ -318,7 +313,8 @@ class Planner:
                 inner = list(self._derived(_type(definition), below))
             field.inner = [part.field for part in inner]
             arguments = Arguments(self.strawberry, definition, below) if definition.args else None
-            self._note_field(kind, name, definition, arguments)
+            if arguments is not None:
+                self._note_field(kind, name, definition, arguments)
             yield DerivedPart(field, _python_name(definition), arguments, None, inner)
 
     def _batch(
