@@ -168,7 +168,7 @@ class Estate:
             yield rows.expected_host(self.project_id, self._hostname(name))
         for one in self._own.get("mutes", ()):
             job, days = jobs[one["job"]], one.get("days")
-            yield rows.mute(job, one["reason"], self.loaded_at, days, OPERATOR)
+            yield rows.mute(job, one["reason"], self.night, days, OPERATOR)
 
     def _saving(self, task: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Sequence[Run]]:
         """Return the step of a task that has left backups, and its runs; None and no runs."""

@@ -1,6 +1,6 @@
 """What a project says of its health: mutes, recovery objectives, and the hosts to back up.
 
-None of it is in a v2 document, so no revision changes.
+None of it is in a v2 document.
 """
 
 import time
@@ -100,8 +100,8 @@ async def mute(ctx: Context, view: str, item_id: str, reason: str, until: dateti
 
     async def write(transaction: Transaction) -> None:
         await _lock(ctx, transaction, view, item_id)
-        await transaction.note(_UNMUTE[_OF_VIEW[view]], _of(ctx, item_id))
-        await transaction.note(_MUTE, values)
+        await transaction.rows(_UNMUTE[_OF_VIEW[view]], _of(ctx, item_id))
+        await transaction.rows(_MUTE, values)
 
     await _transact(ctx, view, item_id, write)
 
@@ -115,7 +115,7 @@ async def unmute(ctx: Context, view: str, item_id: str) -> None:
 
     async def write(transaction: Transaction) -> None:
         await _lock(ctx, transaction, view, item_id)
-        await transaction.note(_UNMUTE[_OF_VIEW[view]], _of(ctx, item_id))
+        await transaction.rows(_UNMUTE[_OF_VIEW[view]], _of(ctx, item_id))
 
     await _transact(ctx, view, item_id, write)
 
@@ -144,12 +144,12 @@ async def set_objective(ctx: Context, item: ItemKey | None, max_age: int | None)
 
     async def write(transaction: Transaction) -> None:
         if item is None:
-            await transaction.note(_CLEAR_PROJECT, _of(ctx))
+            await transaction.rows(_CLEAR_PROJECT, _of(ctx))
         else:
             await _lock(ctx, transaction, view, item_id)
-            await transaction.note(_CLEAR[_OF_VIEW[view]], _of(ctx, item_id))
+            await transaction.rows(_CLEAR[_OF_VIEW[view]], _of(ctx, item_id))
         if max_age is not None:
-            await transaction.note(_SET_OBJECTIVE, values)
+            await transaction.rows(_SET_OBJECTIVE, values)
 
     if item is None:
         await _put(ctx, write)
@@ -168,8 +168,8 @@ async def set_hosts(ctx: Context, hostnames: Sequence[str]) -> int:
     keys = keys_parameter([(ctx.project_id, name) for name in names])
 
     async def write(transaction: Transaction) -> int:
-        await transaction.note(_CLEAR_HOSTS, _of(ctx))
-        await transaction.note(_ADD_HOSTS[ctx.db.is_sqlite], keys)
+        await transaction.rows(_CLEAR_HOSTS, _of(ctx))
+        await transaction.rows(_ADD_HOSTS[ctx.db.is_sqlite], keys)
         return len(names)
 
     return await _put(ctx, write)
@@ -202,7 +202,9 @@ def _of(ctx: Context, item_id: str | None = None) -> dict[str, str | None]:
 async def _lock(ctx: Context, transaction: Transaction, view: str, item_id: str) -> None:
     """Lock an item of the project, so that nobody else writes of it. Raises NotFound."""
     if view != "Series":
-        await get_for_update(ctx, transaction, _TABLES[view], item_id)
+        row: Any = await get_for_update(ctx, transaction, _TABLES[view], item_id)
+        # Other projects see a central client, and what is said of it.
+        transaction.changed_central |= view == "Client" and row.is_central
     elif await locking.lock_series(transaction, ctx.project_id, item_id) is None:
         raise NotFound(f"no series with the id '{item_id}' in this project", field="id")
 
