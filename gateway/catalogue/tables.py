@@ -168,8 +168,6 @@ class Job(SQLModel, table=True):
     due_basis: str | None = text(NAME_BYTES, default=None)
     # The host's time zone that it is worked out in; null for none that is known.
     due_zone: str | None = text(NAME_BYTES, default=None)
-    # What is wrong with the schedule of a job that a scheduler is to run; null for nothing.
-    due_fault: str | None = text(NAME_BYTES, default=None)
     # The version of the job that these are of: another gateway's writes leave them behind.
     due_version: int | None = bigint(default=None)
     # Written by the database itself, as the job's runs are: see `catalogue/history.py`.
@@ -177,6 +175,8 @@ class Job(SQLModel, table=True):
     last_success_start: int | None = bigint(default=None)
     failures_in_a_row: int = counter()
     failing_since: int | None = bigint(default=None)
+    # What is wrong with the schedule of a job that a scheduler is to run: worked out with `due_at`.
+    due_fault: str | None = text(NAME_BYTES, default=None)
 
 
 class Action(SQLModel, table=True):

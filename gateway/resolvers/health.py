@@ -57,6 +57,8 @@ class Rule:
     """A number that its text tells."""
     at: Column = NULL
     """A second that its text tells."""
+    found_by: Column | None = None
+    """A predicate that holds wherever a rule with this reason does, and that an index finds."""
 
 
 class Health:
@@ -149,17 +151,14 @@ class Health:
         return where if as_of is None else AsOf(where, seconds_of(as_of))
 
     def _with_reasons(self, reasons: frozenset[HealthReason]) -> Where:
-        """Return the condition that a rule with one of these reasons holds.
+        """Return the condition that a rule with one of these reasons holds."""
+        return AnyOf(tuple(self._with_reason(reason) for reason in sorted(reasons)))
 
-        Its own predicate stands beside that, for which the database may have an index.
-        """
-        return AnyOf(
-            tuple(
-                Condition(self.rule, "eq", place, among=rule.when)
-                for place, rule in enumerate(self.rules)
-                if rule.reason in reasons
-            )
-        )
+    def _with_reason(self, reason: HealthReason) -> Where:
+        of_reason = [place for place, rule in enumerate(self.rules) if rule.reason is reason]
+        if not of_reason:
+            return AnyOf(())
+        return Condition(self.rule, "in", tuple(of_reason), among=self.rules[of_reason[0]].found_by)
 
     async def load(
         self,

@@ -117,11 +117,13 @@ _FAILING: dict[str, Any] = {
     "since": _JOBS.failing_since,
     "number": _JOBS.failures_in_a_row,
     "at": _JOBS.last_success_start,
+    "found_by": IS_FAILING,
 }
 _OVERDUE: dict[str, Any] = {
     "reason": HealthReason.OVERDUE,
     "since": _JOBS.due_at + constant(GRACE),
     "at": _JOBS.due_at,
+    "found_by": IS_OVERDUE,
 }
 _UPDATED, _CREATED = epoch(_JOBS.updated_at), epoch(_JOBS.created_at)
 _CRITICAL, _ATTENTION = HealthState.CRITICAL, HealthState.ATTENTION

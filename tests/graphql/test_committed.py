@@ -60,7 +60,9 @@ def extremes(name: str, type_: Any) -> Iterator[Any]:
             yield from ([{"freezerAction": {"timeout": value}}] for value in INTEGERS)
             yield from ([{"freezerAction": {}, "maxRetries": value}] for value in INTEGERS)
         case "String" | "ID" if name != "id":
-            yield from ([value] for value in TEXTS) if name[:9] in {"supported", "hostnames"} else TEXTS
+            yield from (
+                ([value] for value in TEXTS) if name[:9] in {"supported", "hostnames"} else TEXTS
+            )
 
 
 def inputs(mutation: str, ids: dict[str, str]) -> Iterator[dict[str, Any]]:
@@ -113,7 +115,7 @@ class World:
             query = f'{{ it: {kind}({kind}Id: "{item_id}") {{ id }} }}'
             self.ids[kind] = (await self.ask(query)).json()["data"]["it"]["id"]
         await self.expire()
-        mute = "mutation($id: ID!) { muteHealth(input: {id: $id, reason: \"x\"}) { __typename } }"
+        mute = 'mutation($id: ID!) { muteHealth(input: {id: $id, reason: "x"}) { __typename } }'
         assert "errors" not in (await self.ask(mute, id=self.ids["client"])).json()
 
     async def expire(self) -> None:
