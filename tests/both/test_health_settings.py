@@ -58,7 +58,7 @@ async def registered(
         "mode": "fs",
         "time_stamp": int(time.time()) - age,
         "curr_backup_level": 0,
-        "no_incremental": True,
+        "max_level": 1,
         "client_id": name,
         **metadata,
     }
@@ -356,7 +356,7 @@ async def test_hosts_that_should_be_backed_up_and_are_not(
     [
         (MUTE, {"input": {"id": "Job", "reason": " "}}, "reason"),
         (MUTE, {"input": {"id": "Job", "reason": "x" * 2000}}, "reason"),
-        (MUTE, {"input": {"id": "Job", "reason": "a\0b"}}, "reason"),
+        (MUTE, {"input": {"id": "Job", "reason": "a\0b"}}, "variables"),
         (MUTE, {"input": {"id": "Job", "reason": "x", "until": "2020-01-01T00:00:00Z"}}, "until"),
         (MUTE, {"input": {"id": "Action", "reason": "x"}}, "id"),
         (MUTE, {"input": {"id": "nonsense", "reason": "x"}}, "id"),
@@ -364,7 +364,7 @@ async def test_hosts_that_should_be_backed_up_and_are_not(
         (OBJECTIVE, {"input": {"maxAge": 2**31}}, None),
         (OBJECTIVE, {"input": {"id": "Job", "maxAge": 5}}, "id"),
         (HOSTS, {"names": [""]}, "hostnames"),
-        (HOSTS, {"names": ["a\0b"]}, "hostnames"),
+        (HOSTS, {"names": ["a\0b"]}, "variables"),
         (HOSTS, {"names": ["x" * 600]}, "hostname"),
         (HOSTS, {"names": [str(number) for number in range(10_001)]}, None),
         ("query($at: Int) { coverage(hosts: [], maxAge: $at) { expected } }", {"at": -1}, "maxAge"),
