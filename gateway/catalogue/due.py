@@ -96,7 +96,7 @@ class Due:
 
     @property
     def _fault(self) -> str | None:
-        """What is wrong with the schedule, as a scheduler reads it."""
+        """The fault of the schedule, as a scheduler reads it; None for none."""
         try:
             schedules.readable(orjson.loads(self.after["job_schedule"]), {})
             is_impossible = self.timetable.is_impossible

@@ -50,7 +50,7 @@ class Rule:
     state: HealthState
     reason: HealthReason
     when: Column
-    """Where it is null, it doesn't hold."""
+    """A null says that it doesn't hold."""
     since: Column = NULL
     """The second since which it holds, or null where nothing tells."""
     number: Column = NULL
@@ -88,9 +88,7 @@ class Health:
             _MUTES.muted_at <= MOMENT,
             sa.or_(_MUTES.muted_until.is_(None), _MUTES.muted_until > MOMENT),
         )
-        self.is_muted: Column = (
-            sa.exists().where(*self._mute).correlate(collection.source)  # type: ignore[arg-type]
-        )
+        self.is_muted: Column = sa.exists().where(*self._mute).correlate(collection.source)
         """The predicate that the health is known, and isn't to be counted."""
         self.counted: Column = sa.case((self.is_muted, constant(0)), else_=self.severity)
         """The severity, of a muted item that of a healthy one."""

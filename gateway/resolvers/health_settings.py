@@ -1,4 +1,4 @@
-"""What a project says of its health: mutes, recovery objectives, and the hosts to back up.
+"""Mutes, recovery objectives, and the hosts to back up: a project says them of its own health.
 
 None of it is in a v2 document.
 """

@@ -29,7 +29,7 @@ class Facts:
 
     @property
     def remedy(self) -> str | None:
-        """What to do about it; None where nothing is to be done."""
+        """The thing to do about it; None where nothing is to be done."""
         return _REMEDIES.get(self.reason)
 
 

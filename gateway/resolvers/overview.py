@@ -47,7 +47,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Overview:
-    """What needs somebody in a project, or in all."""
+    """The things that need somebody in a project, or in all."""
 
     as_of: datetime
     since: datetime

@@ -33,7 +33,7 @@ _IS_RESTORABLE = sa.and_(
     _BACKUPS.restorability == word(Restorability.RESTORABLE),
     _BACKUPS.calendar_time > constant(NO_TIME),
 )
-_ONE = sa.literal_column("1")
+_ONE = sa.literal_column("1", sa.Integer)
 
 NEWEST_OF_CLIENT = scalar(
     sa.select(_BACKUPS.calendar_time)

@@ -168,7 +168,7 @@ class Query:
         return Overview(
             as_of=found.as_of,
             since=found.since,
-            health=found.state.value,
+            health=found.state,
             health_since=found.state_since,
             message=found.message,
             jobs=found.jobs,  # type: ignore[arg-type]  # they have the same attributes
@@ -203,7 +203,7 @@ class Query:
         states: States = None,
         as_of: AsOf = None,
     ) -> Coverage:
-        """Return the coverage of hosts."""
+        """Return the coverage of hosts. Raises BadInput for an age out of bounds."""
         if max_age is not None and not 0 <= max_age <= MAX_AGE:
             raise BadInput(
                 f"'maxAge' must be between 0 and {MAX_AGE} seconds, not {max_age}", field="maxAge"
@@ -219,7 +219,7 @@ class Query:
             hosts=[
                 ExpectedHost(
                     hostname=host.hostname,
-                    coverage=host.coverage.value,
+                    coverage=host.coverage,
                     client_id=host.client_id,  # type: ignore[arg-type]  # a text
                     newest_restore_point_at=host.newest,
                 )
