@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from gateway.catalogue import json_values
+from gateway.catalogue.bookkeeping_tables import Revision
 from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.column_types import new_id
 from gateway.catalogue.health_tables import ExpectedHost, HealthMute, RecoveryObjective
@@ -19,7 +20,7 @@ from gateway.catalogue.tables import Client, Job, Session, columns, source
 from gateway.chains import locking
 from gateway.context import Context, ItemKey
 from gateway.db.transactions import Transaction
-from gateway.errors import BadInput, Conflict, NotFound
+from gateway.errors import BadInput, Conflict, LostRace, NotFound
 from gateway.query.selects import keys_parameter, keys_table
 from gateway.resolvers import clients, writing
 from gateway.resolvers.health import seconds_of
@@ -59,6 +60,12 @@ _CLEAR_PROJECT = sa.delete(source(RecoveryObjective)).where(
     _OBJECTIVES.series_id.is_(None),
 )
 _SET_OBJECTIVE = sa.insert(source(RecoveryObjective))
+_REVISIONS = columns(Revision)
+_LOCK_PROJECT = (
+    sa.select(_REVISIONS.revision)
+    .where(_REVISIONS.project_id == sa.bindparam("project_id"))
+    .with_for_update()
+)
 _HOSTS = columns(ExpectedHost)
 _CLEAR_HOSTS = sa.delete(source(ExpectedHost)).where(
     _HOSTS.project_id == sa.bindparam("of_project")
@@ -176,12 +183,21 @@ async def set_hosts(ctx: Context, hostnames: Sequence[str]) -> int:
 
 
 async def _put(ctx: Context, write: Callable[[Transaction], Awaitable[Result]]) -> Result:
-    """Replace rows that no lock keeps another request from writing; return what `write` does."""
-    try:
-        return await writing.transact(ctx, write)
-    except Conflict:
-        # Written by another request meanwhile: replace its rows.
-        return await writing.transact(ctx, write)
+    """Replace rows that are of no item, one request after the other; return what `write` does."""
+
+    async def locked(transaction: Transaction) -> Result:
+        # Nobody who has locked it needs another lock.
+        await transaction.rows(_LOCK_PROJECT, {"project_id": ctx.project_id})
+        return await write(transaction)
+
+    async def attempt() -> Result:
+        try:
+            return await writing.transact(ctx, locked)
+        except Conflict as error:
+            # The project had nothing to lock, and another request was faster.
+            raise LostRace from error
+
+    return await writing.retry(attempt, LostRace)
 
 
 def check_hosts(names: Sequence[str], field: str, limit: int) -> None:
