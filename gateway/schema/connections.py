@@ -81,7 +81,7 @@ def connection(  # noqa: PLR0913 - all that makes one list differ from another
     spec = ConnectionField(type_name(type_), collection, search, owner, key, extra, key_project)
     shown = connection_type or Connection[reference(type_)]  # type: ignore[misc]
     arguments = _arguments(type_, nested=owner is not None)
-    return declare(spec, shown, description, arguments | (dict(_MOMENT) if as_of else {}))
+    return declare(spec, shown, description, {**arguments, **(_MOMENT if as_of else {})})
 
 
 _MOMENT: Mapping[str, Any] = {

@@ -36,7 +36,7 @@ from tests.support.global_ids import global_id
 
 pytestmark = pytest.mark.anyio
 
-CORE = create_schema().core
+CORE: Any = create_schema().core
 LATER = (timedelta(hours=8), timedelta(days=400), timedelta(days=-30))
 """How far the clock is moved: over a run's time, nights, and the end of schedules."""
 LISTS = {
@@ -352,7 +352,7 @@ async def test_a_mutation_always_depends_on_it(asking: httpx.AsyncClient) -> Non
     app = asking._transport.app  # type: ignore[attr-defined]  # noqa: SLF001 - for the plan
     text = 'mutation { startJob(input: {id: "x"}) { requested } }'
     plan, variables = app.state.graphql.executor.prepare(text, {})
-    assert plan.depends_on_clock(Execution(ProjectOnly(), variables))
+    assert plan.depends_on_clock(Execution(ProjectOnly(), variables))  # type: ignore[arg-type]
 
 
 LISTED = """query($asOf: DateTime) {
