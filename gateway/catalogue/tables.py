@@ -175,6 +175,8 @@ class Job(SQLModel, table=True):
     last_success_start: int | None = bigint(default=None)
     failures_in_a_row: int = counter()
     failing_since: int | None = bigint(default=None)
+    # What is wrong with the schedule of a job that a scheduler is to run: worked out with `due_at`.
+    due_fault: str | None = text(NAME_BYTES, default=None)
 
 
 class Action(SQLModel, table=True):

@@ -158,6 +158,17 @@ class Estate:
             yield from self._backups(nobody, hosts[task["host"]], saving or {}, runs)
         for session in sessions:
             yield self._session(session, [jobs[name] for name in session["jobs"]])
+        yield from self._health(jobs)
+
+    def _health(self, jobs: Mapping[str, Values]) -> Iterator[Row]:
+        """Yield what the project says of its health."""
+        if "objective" in self._own:
+            yield rows.objective(self.project_id, self._own["objective"])
+        for name in self._own.get("expected", ()):
+            yield rows.expected_host(self.project_id, self._hostname(name))
+        for one in self._own.get("mutes", ()):
+            job, days = jobs[one["job"]], one.get("days")
+            yield rows.mute(job, one["reason"], self.night, days, OPERATOR)
 
     def _saving(self, task: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Sequence[Run]]:
         """Return the step of a task that has left backups, and its runs; None and no runs."""

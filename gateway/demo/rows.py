@@ -1,7 +1,7 @@
 """The sample's rows: the columns of each table, projected as the resolvers project them."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -9,6 +9,7 @@ from sqlmodel import SQLModel
 
 from gateway.catalogue import checks, derivations, json_values, projections
 from gateway.catalogue.due import Due
+from gateway.catalogue.health_tables import ExpectedHost, HealthMute, RecoveryObjective
 from gateway.catalogue.history import ClientHeartbeat, Run
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session
 from gateway.catalogue.vocabularies import CAPABILITIES, RunOutcome
@@ -20,6 +21,7 @@ Row = tuple[Table, Values]
 
 TABLES: tuple[Table, ...] = (
     *(Client, ClientHeartbeat, Session, Action, Job, Run, JobAction, Backup),
+    *(RecoveryObjective, HealthMute, ExpectedHost),
 )
 """The tables, in the order of their foreign keys."""
 IDS = UUID("1d8f2a5e-5b0c-4f39-9d53-7e1f6a0c2b74")
@@ -64,6 +66,26 @@ def heartbeat(client: Values, seen: datetime) -> Row:
     """Return the row of the time at which a client's scheduler was last heard of."""
     key = {"project_id": client["project_id"], "client_id": client["id"]}
     return ClientHeartbeat, key | {"seen_at": epoch(seen)}
+
+
+def objective(project_id: str, max_age: int) -> Row:
+    """Return the row of a project's recovery objective, in seconds."""
+    key = {"project_id": project_id, "id": uuid5(IDS, f"{project_id}/objective").hex}
+    return RecoveryObjective, key | {"client_id": None, "series_id": None, "max_age": max_age}
+
+
+def expected_host(project_id: str, hostname: str) -> Row:
+    """Return the row of a host that should be backed up."""
+    return ExpectedHost, {"project_id": project_id, "hostname": hostname}
+
+
+def mute(job: Values, reason: str, at: datetime, days: float | None, user_name: str) -> Row:
+    """Return the row of the mute of a job's health, for so many days; None for good."""
+    key = {"project_id": job["project_id"], "id": job["id"], "user_id": job["user_id"]}
+    items = {"job_id": job["id"], "client_id": None, "series_id": None, "session_id": None}
+    until = None if days is None else epoch(at + timedelta(days=days))
+    said = {"reason": reason, "user_name": user_name, "muted_at": epoch(at), "muted_until": until}
+    return HealthMute, key | items | said
 
 
 def job(

@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.functions import GenericFunction
 
 
@@ -50,3 +51,16 @@ def _epoch_on_postgresql(element: epoch, compiler: Any, **options: Any) -> str:
 @compiles(epoch, "sqlite")
 def _epoch_on_sqlite(element: epoch, compiler: Any, **options: Any) -> str:
     return f"CAST(strftime('%s', {compiler.process(element.clauses, **options)}) AS INTEGER)"
+
+
+def at_moment(
+    expression: sa.ColumnElement[Any], moment: sa.ColumnElement[int]
+) -> sa.ColumnElement[Any]:
+    """Return an expression that is about another moment than the list that it stands in."""
+
+    def replace(element: Any, **_: Any) -> Any:
+        is_moment = isinstance(element, sa.BindParameter) and element.key == AS_OF
+        return moment if is_moment else None
+
+    replaced: sa.ColumnElement[Any] = visitors.replacement_traverse(expression, {}, replace)
+    return replaced

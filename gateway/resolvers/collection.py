@@ -212,9 +212,12 @@ class Collection:
 
     def values(self, ctx: Context) -> dict[str, Any]:
         """Return the values of the parameters that the list itself has."""
-        if self.moment is None:
-            return {"project_id": ctx.project_id}
-        return {"project_id": ctx.project_id, AS_OF: self.moment}
+        values = {
+            "project_id": ctx.project_id,
+            "silent_after": ctx.silent_after,
+            "across": self.rule == self.rules.all_projects,
+        }
+        return values if self.moment is None else values | {AS_OF: self.moment}
 
     async def rows(  # noqa: PLR0913 - what one statement may depend on
         self,

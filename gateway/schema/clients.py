@@ -8,8 +8,9 @@ import strawberry
 from gateway.catalogue.tables import Client as Table
 from gateway.catalogue.tables import default_of
 from gateway.context import Context, ItemKey
-from gateway.resolvers import backups, clients, jobs
+from gateway.resolvers import backups, clients, jobs, protection
 from gateway.resolvers.clients import COLLECTION, COLUMNS, ClientDraft
+from gateway.schema import health
 from gateway.schema.connections import connection
 from gateway.schema.fields import Node, batch, by_rest_id, column, mutation, node, written
 from gateway.schema.filter_inputs import order_input, where_input
@@ -25,6 +26,7 @@ AS_OF = strawberry.argument(description="The moment that it is about; now if abs
     description="A host that runs a scheduler and its agent.",
     served_project=clients.SERVED_PROJECT,
     heard_of=clients.HEARD_OF,
+    **health.orders("Client"),
 )
 class Client(Node):
     """A view over a client's row."""
@@ -66,6 +68,22 @@ class Client(Node):
         by=clients.IS_SILENT,
         clock=("as_of",),
     )
+    health = health.health("Client", "client_id")
+    newest_restore_point_at: datetime | None = column(
+        protection.NEWEST_OF_CLIENT,
+        "The time of the newest backup of it that can be restored; null for none.",
+        sort=protection.NEWEST_OF_CLIENT,
+        compared=protection.NEWEST_OF_CLIENT,
+    )
+    recovery_objective: int | None = column(
+        protection.OBJECTIVE_OF_CLIENT,
+        "The seconds that its newest restore point may be old: its own objective, else the "
+        "project's; null if there is none.",
+    )
+    has_restorable_backup: bool = column(
+        protection.HAS_RESTORABLE_BACKUP,
+        "True if there is a backup of it that can be restored, or once could.",
+    )
     version: int = column(COLUMNS.version, "The number of changes since it was registered.")
     created_at: datetime = column(COLUMNS.created_at, "The time of its registration.", sort=True)
     updated_at: datetime = column(COLUMNS.updated_at, "The time of its last change.", sort=True)
@@ -91,7 +109,7 @@ class Client(Node):
     )
 
 
-ClientWhere = where_input(Client)
+ClientWhere = where_input(Client, own={"health": health.FILTER})
 ClientOrder = order_input(Client)
 
 

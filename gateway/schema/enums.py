@@ -5,6 +5,7 @@ from typing import Any
 
 import strawberry
 
+from gateway.catalogue.health_words import HealthReason, HealthState, HostCoverage
 from gateway.catalogue.vocabularies import (
     BackupStatus,
     JobEvent,
@@ -27,6 +28,9 @@ from gateway.chains.vocabularies import (
 __all__ = [
     "BackupStatus",
     "ChainState",
+    "HealthReason",
+    "HealthState",
+    "HostCoverage",
     "JobEvent",
     "JobResult",
     "JobStatus",
@@ -45,7 +49,7 @@ for _vocabulary in (
     *(BackupStatus, JobEvent, JobResult, JobStatus, RunOutcome),
     *(NextRunBasis, ScheduleTrigger, ScheduleWarningCode),
     *(ChainState, LevelSource, Restorability, RestorabilityReason, RestoreWarning),
-    RetentionWarning,
+    *(RetentionWarning, HealthReason, HealthState, HostCoverage),
 ):
     _enum: Any = strawberry.enum(_vocabulary, description=inspect.getdoc(_vocabulary))
     for _value in _enum.__strawberry_definition__.values:

@@ -13,6 +13,7 @@ from gateway.query.filters import (
     EXISTS,
     All,
     AnyOf,
+    AsOf,
     Condition,
     DocumentCondition,
     Not,
@@ -125,7 +126,7 @@ def where_input(
     """Return the filter input of a view, with a field for each column that may be filtered by.
 
     `hidden` are columns that no field shows, with descriptions. `own` are inputs that make their
-    conditions themselves, by `where`: each its type and description. `documents` are the columns
+    conditions themselves, by `where_in`: each its type and description. `documents` are the columns
     that hold documents, with a description of conditions on them.
     """
     name = f"{cls.__name__}Where"
@@ -223,7 +224,7 @@ def _check_size(where: Where) -> None:
         if depth > MAX_DEPTH:
             raise BadInput(f"'where' is nested deeper than {MAX_DEPTH} levels", field="where")
         match part:
-            case Not(inner):
+            case Not(inner) | AsOf(inner):
                 waiting.append((inner, depth + 1))
             case All(parts) | AnyOf(parts):
                 # An empty one is a condition as well: it always holds, or never.
@@ -266,8 +267,8 @@ def _parts(view: View, name: str, value: Any) -> Iterable[Where]:
         yield Not(_required_condition(view, value))
     elif name in view.parts:
         yield _required_condition(VIEWS[view.parts[name]], value)
-    elif hasattr(value, "where"):
-        yield value.where()
+    elif hasattr(value, "where_in"):
+        yield value.where_in(view.name)
     elif isinstance(value, list):
         yield from (_held(view.all[name].column, item) for item in value)
     else:

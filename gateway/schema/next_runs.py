@@ -198,7 +198,7 @@ class OverdueFilter:
         """True if it has no moment of its own."""
         return self.as_of is None
 
-    def where(self) -> Where:
+    def where_in(self, _view: str) -> Where:
         """Return the condition."""
         overdue: Where = due_times.OVERDUE
         if self.as_of is not None:

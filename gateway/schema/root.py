@@ -13,7 +13,9 @@ from gateway.schema import (
     actions,
     backups,
     clients,
+    health_settings,
     jobs,
+    overview,
     restores,
     retentions,
     runs,
@@ -107,8 +109,8 @@ class Names(NameConverter):
 def create_schema() -> Schema:
     """Return the schema."""
     entities = (backups, jobs, actions, clients, sessions)
-    queries = (*entities, runs, series, restores, retentions)
-    mutations = (*entities, restores, retentions)
+    queries = (*entities, runs, series, restores, retentions, overview)
+    mutations = (*entities, restores, retentions, health_settings)
     return Schema(
         query=strawberry.type(
             merge_types("Query", (Root, *(entity.Query for entity in queries))),

@@ -163,9 +163,13 @@ class ListedField:
 
 @dataclass(frozen=True)
 class WrittenField:
-    """A field of a payload: the item with the payload's key, as it is after the write."""
+    """A field of a payload: the item with the payload's key, as it is after the write.
+
+    `key` is the payload's attribute that has it, null for no item.
+    """
 
     view: str
+    key: str = "key"
 
 
 @dataclass(frozen=True)

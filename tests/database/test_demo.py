@@ -111,7 +111,7 @@ async def change(database: Database, *statements: SQL) -> None:
     ("project", "counts"),
     [
         (EXAMPLES, [1, 0, 1, 1, 1, 2]),
-        ("demo", [14, 3, 63, 51, 63, 4470]),
+        ("demo", [14, 3, 64, 52, 64, 4470]),
         ("demo-lab", [3, 0, 6, 5, 6, 155]),
     ],
 )
@@ -147,7 +147,7 @@ async def test_examples(sample: Database) -> None:
 
 async def test_summary_counts_what_was_added(database: Database) -> None:
     added = await demo.load(database)
-    assert added == Summary(clients=18, sessions=3, actions=70, jobs=57, backups=4627)
+    assert added == Summary(clients=18, sessions=3, actions=71, jobs=58, backups=4627)
     assert added
 
 

@@ -101,3 +101,18 @@ async def test_the_items_of_each_parent_are_looked_up(
     with recorder:
         assert "errors" not in await graphql(query)
     assert f"(project_id=? AND {column}=?)" in await plan_of(database, recorder.statements[1])
+
+
+@pytest.mark.parametrize(
+    ("reason", "index"), [("FAILING", "ix_jobs_failures"), ("OVERDUE", "ix_jobs_due")]
+)
+async def test_jobs_that_fail_or_are_late_are_found_by_an_index(
+    graphql: GraphQL, database: Database, recorder: QueryRecorder, reason: str, index: str
+) -> None:
+    await estate(database, 5)
+    with recorder:
+        await graphql(f"{{ jobs(where: {{health: {{reasons: [{reason}]}}}}) {{ totalCount }} }}")
+    (statement,) = recorder.statements
+    plan = await plan_of(database, statement)
+    # PostgreSQL chooses by costs, and here one index costs as little as the other.
+    assert index in plan or (not database.is_sqlite and "Index Scan using ix_jobs" in plan)

@@ -27,9 +27,10 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The item with the payload's key."""
+    """The item with a key of the payload's."""
 
     level: LevelPlan
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class PayloadPlan:
         """Yield the selections on items, with the response's keys that they stand under."""
         for key, part in self.parts:
             match part:
-                case Written(level) | Listed(_, level):
+                case Written(level, _) | Listed(_, level):
                     yield key, level
                 case Nested(_, payload):
                     yield from payload.levels()
@@ -78,8 +79,8 @@ class PayloadPlan:
                 shown = value
             case Attribute(name):
                 shown = getattr(source, name)
-            case Written(level):
-                shown = await execution.attempt(_written(execution, level, source.key))
+            case Written(level, key):
+                shown = await execution.attempt(_written(execution, level, getattr(source, key)))
             case Listed(name, level):
                 shown = await execution.attempt(listed(execution, level, getattr(source, name)))
             case Nested(name, payload):

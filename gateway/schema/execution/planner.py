@@ -195,7 +195,7 @@ class Planner:
                 part = (
                     Listed(spec.keys or _python_name(definition), level)
                     if isinstance(spec, ListedField)
-                    else Written(level)
+                    else Written(level, spec.key)
                 )
             elif isinstance(get_named_type(definition.type), GraphQLObjectType):
                 inner_kind = get_named_type(definition.type)
