@@ -48,6 +48,10 @@ class RestorabilityReason(Vocabulary):
         "Levels aren't known: none is told, and nothing tells how they were chosen.",
     )
     LEVEL_UNKNOWN = "LEVEL_UNKNOWN", "Levels aren't known, since those before it aren't."
+    REMOVED_MEANWHILE = (
+        "REMOVED_MEANWHILE",
+        "A retention ran meanwhile, which has removed its chain before it was made, or after.",
+    )
     LEVEL_IMPOSSIBLE = "LEVEL_IMPOSSIBLE", "The agent can't have made a backup of this level here."
     NO_CINDER_BACKUP_ID = "NO_CINDER_BACKUP_ID", "The agent hasn't told Cinder's id of it."
     NO_TIME = "NO_TIME", "It has no time, so that no restore can choose it."
