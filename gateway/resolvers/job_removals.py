@@ -9,10 +9,12 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from gateway.catalogue.column_types import now
 from gateway.catalogue.series_tables import Removal
 from gateway.catalogue.tables import Action, Client, Job, JobAction, columns, source
 from gateway.catalogue.vocabularies import JobResult, JobStatus
 from gateway.chains import keeping, locking, places, policies
+from gateway.chains.policies import DAY
 from gateway.context import Context
 from gateway.db.transactions import Transaction
 from gateway.query.selects import CALLER
@@ -79,10 +81,14 @@ async def get_for_update(
 
 
 def succeeded(job: Job) -> int | None:
-    """Return when the run began that a job reports as its last, if it has ended with success."""
-    is_over = job.result == JobResult.SUCCESS and job.status not in _RUNNING
+    """Return when the run began that a job reports as its last, if it has ended with success.
+
+    A host whose clock is more than a day ahead tells nothing: all that it saves would be removed.
+    """
+    if job.result != JobResult.SUCCESS or job.status in _RUNNING:
+        return None
     began, ended = job.time_started or 0, job.time_ended or 0
-    return began if is_over and 0 < began <= ended else None
+    return began if 0 < began <= ended <= now().timestamp() + DAY else None
 
 
 async def apply(ctx: Context, transaction: Transaction, job: Job) -> None:
@@ -110,7 +116,7 @@ async def apply(ctx: Context, transaction: Transaction, job: Job) -> None:
     for position, action, policy in removing:
         for place in places.of_action(action, hostname):
             if place.media == "cindernative" or not (place.hostname or place.media == "cinder"):
-                # The agent reports what Cinder has deleted; or nobody knows whose backups these are.
+                # Of Cinder's own, the agent deletes the records; or nobody knows whose these are.
                 continue
             own = [at < position for at, saved in saving if place in saved]
             found[place.id, position] = Removal(

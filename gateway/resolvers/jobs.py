@@ -369,7 +369,7 @@ def _check_name(ctx: Context, name: str) -> None:
 
 async def _assign_client_and_trust(ctx: Context, row: Job) -> None:
     """Set the client and trust of a job without. Raises Unprocessable and Unavailable."""
-    row.client_id = row.client_id or await _only_client(ctx)
+    row.client_id = row.client_id or await only_client(ctx)
     if row.trust_id is None:
         _set(row, await trusts.trust_columns(ctx, row.client_id))
 
@@ -379,7 +379,7 @@ def _set(row: Job, values: Mapping[str, Any]) -> None:
         setattr(row, key, value)
 
 
-async def _only_client(ctx: Context) -> str | None:
+async def only_client(ctx: Context) -> str | None:
     """Return the id of the project's client, or None if it has none or several."""
     rows = await ctx.db.rows(_TWO_CLIENTS, {"project_id": ctx.project_id})
     return rows[0][0] if len(rows) == 1 else None

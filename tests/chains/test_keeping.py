@@ -84,9 +84,8 @@ def before(
     sure, unsure = [NEVER], [NEVER]
     for row in removals:
         is_own = row.job_id == job_id and row.own_came_first is not None
-        if time is None or row.ended_at < time:
-            sure.append(removed(row, rows))
-        elif row.began_at <= time and is_own and not row.own_came_first:
+        is_before = time is None or row.ended_at < time
+        if is_before or (row.began_at <= time and is_own and not row.own_came_first):
             sure.append(removed(row, rows))
         elif row.began_at <= time and not is_own:
             unsure.append(removed(row, rows))
