@@ -32,6 +32,8 @@ _MAY_REMOVE = (
         _STEPS.job_id == _JOBS.id,
         _ACTION,
         _ACTIONS.action.in_([sa.literal_column("'admin'"), sa.literal_column("'restore'")]),
+        # Most restores remove nothing.
+        sa.cast(_ACTIONS.freezer_action, sa.Text).like(sa.literal_column("""'%"remove_%'""")),
     )
     .correlate(source(Job))
     .label("may_remove")

@@ -410,9 +410,7 @@ async def test_a_report_costs_no_further_statement(
                 with recorder:
                     await catalogue.report(name, ended(day, status=word, result=result))
                 counts.setdefault(f"{name} {word}", []).append(len(recorder))
-    assert counts["plain scheduled"] == counts["plain running"]
-    # One to read the actions.
-    assert counts["restoring scheduled"] == [count + 1 for count in counts["plain running"]]
+    assert len({count for found in counts.values() for count in found}) == 1
     await catalogue.job("tidy", ADMIN)
     with recorder:
         await catalogue.report("tidy", ended(6))
