@@ -81,7 +81,7 @@ class Removal(SQLModel, table=True):
     position: int = Field(primary_key=True)
     began_at: int = bigint()
     policy: str = document()
-    # True if the job's own backups of the series are made before it, null if only some are.
+    # True if its job makes its own backups of the series before it, false if after; null: unknown.
     own_came_first: bool | None = None
 
 

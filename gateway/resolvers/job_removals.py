@@ -22,6 +22,9 @@ from gateway.resolvers.writing import check_found
 
 _JOBS, _STEPS, _ACTIONS = columns(Job), columns(JobAction), columns(Action)
 _CLIENTS = columns(Client)
+_NONE = frozenset({"cindernative", "glance"})
+"""The media of which nothing has expired: of Cinder's own, the agent deletes the records itself; of
+images, it looks for chains in the wrong folder."""
 _RUNNING = frozenset({JobStatus.RUNNING, JobStatus.ABORTING})
 _REPORTED = frozenset({"result", "status", "time_started", "time_ended"})
 _ACTION = sa.and_(_ACTIONS.project_id == _STEPS.project_id, _ACTIONS.id == _STEPS.action_id)
@@ -117,8 +120,8 @@ async def apply(ctx: Context, transaction: Transaction, job: Job) -> None:
     found: dict[tuple[str, int], Removal] = {}
     for position, action, policy in removing:
         for place in places.of_action(action, hostname):
-            if place.media == "cindernative" or not (place.hostname or place.media == "cinder"):
-                # Of Cinder's own, the agent deletes the records; or nobody knows whose these are.
+            if place.media in _NONE or not (place.hostname or place.media == "cinder"):
+                # Without a host, nobody knows whose backups these are.
                 continue
             own = [at < position for at, saved in saving if place in saved]
             found[place.id, position] = Removal(
@@ -129,7 +132,7 @@ async def apply(ctx: Context, transaction: Transaction, job: Job) -> None:
                 position=position,
                 began_at=job.time_started or 0,
                 policy=policy.dump(),
-                own_came_first=None if len(set(own)) > 1 else all(own),
+                own_came_first=own[0] if len(set(own)) == 1 else None,
             )
     await _remove(ctx, transaction, [found[key] for key in sorted(found)])
 

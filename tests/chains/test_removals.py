@@ -298,6 +298,14 @@ async def test_volumes_and_instances(
     assert (another == EXPIRED) == (media == "cinderbrick")
 
 
+async def test_of_images_the_agent_removes_nothing(catalogue: Catalogue) -> None:
+    values = {"glance_image_id": "g1", "engine_name": "glance"}
+    await catalogue.backup(1, backup_media="glance", mode="glance", **values)
+    await catalogue.job("tidy", ADMIN | values)
+    await catalogue.report("tidy", ended(6))
+    assert await catalogue.words() == [THERE]
+
+
 async def test_what_cinder_holds_is_told_by_the_agent(catalogue: Catalogue) -> None:
     values = {"cindernative_vol_id": "v1", "cinder_backup_id": "b1"}
     await catalogue.backup(1, backup_media="cindernative", mode="cindernative", **values)
