@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.catalogue.derivations import calendar_time
-from gateway.catalogue.series_tables import ForgottenBackup
+from gateway.catalogue.series_tables import ForgottenBackup, Removal
 from gateway.catalogue.series_tables import Series as Table
 from gateway.catalogue.tables import NO_TIME, Backup, source
 from gateway.catalogue.vocabularies import BackupStatus
-from gateway.chains import locking, policies
+from gateway.chains import locking, policies, removals
 from gateway.chains.derivation import (
     FORGOTTEN,
     NEWEST,
@@ -119,11 +119,13 @@ async def _append(transaction: Transaction, series: SeriesRow, row: Backup, entr
     if in_chain:
         newest = await transaction.rows(NEWEST, series.key)
         last = newest[0].calendar_time if newest else NO_TIME
-        is_newest = entry.time > max(last, series.forgotten_time)
+        is_newest = entry.time > max(last, series.forgotten_time, series.removals_time)
         if not is_newest or series.forgotten_time > last or _begins_to_tell(series, entry):
             return False
         if newest:
             state = State.load(newest[0].chain_state)
+        if newest and series.removals_time >= last > NO_TIME:
+            state = (await removals.since(transaction, series.key, last)).rest(state)
     step = advance(state, entry, media)
     if step.supersedes is not None:
         await supersede(transaction, series, step.verdict, step.supersedes)
@@ -239,6 +241,30 @@ async def forget(
     await _leave(transaction, series, entry)
 
 
+async def remove(
+    transaction: Transaction, series: SeriesRow, removal: Removal, *, is_sqlite: bool
+) -> None:
+    """Note a removal that ran between two times, and make expired what it has removed.
+
+    Nothing changes by one that is known already. The series is locked. Raises the driver's errors.
+    """
+    if not await removals.insert(transaction, removal, is_sqlite=is_sqlite):
+        return
+    series.removals_time = max(series.removals_time, removal.ended_at)
+    if series.is_stale:
+        await series.write(transaction)
+        return
+    newest = await transaction.rows(NEWEST, series.key)
+    if newest and removal.began_at <= max(newest[0].calendar_time, series.forgotten_time):
+        await derive(transaction, series, removal.began_at, removal.ended_at)
+        return
+    policy = Policy.load(removal.policy) or Policy()
+    await series.expire(transaction, policy.removed_at(removal.began_at))
+    for row in await transaction.rows(NEWEST, series.key):
+        series.restorability = row.restorability
+    await series.write(transaction)
+
+
 async def delete_expired(transaction: Transaction, series: SeriesRow) -> int:
     """Delete the backups of a series whose data a retention has removed; return their number.
 
@@ -264,21 +290,25 @@ async def _leave(transaction: Transaction, series: SeriesRow, entry: Entry) -> N
         series.is_told, since = False, None
     if not series.is_stale and (entry.time != NO_TIME or since is None):
         await derive(transaction, series, since)
-    if series.forgotten_time != NO_TIME:
+    if max(series.forgotten_time, series.removals_time) != NO_TIME:
         await _tidy(transaction, series)
 
 
 async def _drop(transaction: Transaction, series: SeriesRow) -> None:
     await transaction.execute_many(_CLEAR, [series.key])
+    if series.removals_time != NO_TIME:
+        await removals.clear(transaction, series.key)
     await transaction.execute_many(_DROP, [series.key])
 
 
 async def _tidy(transaction: Transaction, series: SeriesRow) -> None:
-    """Drop what is remembered of backups before the first one, if that needs none of them."""
+    """Drop what is remembered of the time before the first backup, if that needs no other."""
     for oldest in await transaction.rows(_OLDEST, series.key):
         if oldest.chain_level == 0:
             before = {"time": oldest.calendar_time}
             await transaction.execute_many(_CLEAR_BEFORE, [series.key | before])
+            if series.removals_time != NO_TIME:
+                await removals.clear(transaction, series.key, oldest.calendar_time)
 
 
 async def _settle(

@@ -30,6 +30,7 @@ _STANDS = (
     SERIES.removed_time,
     SERIES.forgotten_time,
     SERIES.is_stale,
+    SERIES.removals_time,
 )
 
 
@@ -41,6 +42,7 @@ def _entering(insert: Any) -> Any:
         removed_time=NO_TIME,
         forgotten_time=NO_TIME,
         is_stale=False,
+        removals_time=NO_TIME,
     )
     new = statement.excluded.newest_time
     newest = sa.case((new > SERIES.newest_time, new), else_=SERIES.newest_time)

@@ -17,6 +17,7 @@ NEVER_INCREMENTAL = frozenset({"nova", "glance", "cinder"})
 _FALSE = frozenset({"", "false", "no", "0", "off", "none", "null"})
 DAY = 86_400
 _MAX_DAYS = 1_000_000
+_REMOVAL = ("remove_older_than", "remove_before_date", "remove_from_date")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,14 @@ class Policy:
     remove_older_than: float | None = None
     """Days; 0 removes everything."""
     remove_before: int | None = None
-    """Epoch seconds."""
+    """Epoch seconds; 0 removes everything."""
 
     def dump(self) -> str:
         """Return the policy as JSON, without what says nothing."""
         given = {
             key: value
             for key, value in asdict(self).items()
-            if value or (key == "remove_older_than" and value is not None)
+            if value or (key in {"remove_older_than", "remove_before"} and value is not None)
         }
         return orjson.dumps(given).decode()
 
@@ -91,6 +92,25 @@ def of_action(action: Document) -> Policy:
     )
 
 
+def of_removal(action: Document) -> Policy | None:
+    """Return the policy of an `admin` or `restore` action that has run, if it removes old chains.
+
+    With several of the options it can't have run: the agent refuses them.
+    """
+    given = [key for key in _REMOVAL if action.get(key) is not None]
+    if action.get("remove_older_than") == "":
+        given.remove("remove_older_than")
+    if len(given) != 1:
+        return None
+    policy = of_action(action)
+    removes = policy.remove_older_than is not None or policy.remove_before is not None
+    return (
+        Policy(remove_older_than=policy.remove_older_than, remove_before=policy.remove_before)
+        if removes
+        else None
+    )
+
+
 def choose(actions: Sequence[Document], metadata: Document) -> Document | None:
     """Return which of a job's backup actions made a backup; None if several may have."""
     for keys in ((), ("backup_name",), ("backup_name", "container"), ("path_to_backup",)):
@@ -125,8 +145,9 @@ def _whole(value: object) -> int:
 
 def _days_to_remove(value: object) -> float | None:
     """Return the days of `remove_older_than`; for the agent, false is none at all: 0 days."""
-    if isinstance(value, bool) or (isinstance(value, str) and value.lower() in {"false", "none"}):
-        return float(value is True)
+    word = str(value).lower() if isinstance(value, (bool, str)) else ""
+    if word in {"false", "none", "true"}:
+        return float(word == "true")
     return _days(value)
 
 

@@ -8,6 +8,7 @@ next backup.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
+from itertools import zip_longest
 from typing import Any, NamedTuple, Self
 
 import orjson
@@ -111,8 +112,11 @@ class Step(NamedTuple):
     """The time of the backup of the same chain and level that can't be chosen any more."""
 
 
-def advance(state: State, entry: Entry, media: Media) -> Step:
-    """Return what a series is after its next backup, which is later than all before."""
+def advance(state: State, entry: Entry, media: Media, removing: int = NEVER) -> Step:
+    """Return what a series is after its next backup, which is later than all before.
+
+    Chains up to the time `removing` have been removed before it or after it, nobody knows which.
+    """
     if entry.time == NO_TIME:
         return Step(state, _verdict(NO_TIME, None, Restorability.UNKNOWN, Reason.NO_TIME))
     if media.media == "cindernative":
@@ -124,8 +128,18 @@ def advance(state: State, entry: Entry, media: Media) -> Step:
     if entry.status == BackupStatus.ERROR:
         failed = _unfinished(state, entry, Restorability.FAILED, Reason.HAS_FAILED)
         return Step(_doubting(state, Reason.FAILED_BEFORE, media), failed)
-    step = _told(state, entry, media) if media.is_told else _derived(state, entry, media)
-    return step._replace(state=_after_removal(step.state, entry))
+    if media.is_told:
+        step = _told(state, entry, media)
+    elif _is_in_doubt(state, entry, removing):
+        step = _unknown(state, entry, Reason.REMOVED_MEANWHILE)
+    else:
+        step = _derived(state, entry, media)
+    return step._replace(state=after_removal(step.state, removed_by(entry)))
+
+
+def _is_in_doubt(state: State, entry: Entry, removing: int) -> bool:
+    is_next = state.chain is not None and state.chain <= removing and entry.time != state.last
+    return is_next and entry.policy is not None and entry.policy.incremental
 
 
 def removed_by(entry: Entry) -> int:
@@ -135,9 +149,9 @@ def removed_by(entry: Entry) -> int:
     return entry.policy.removed_at(entry.time)
 
 
-def _after_removal(state: State, entry: Entry) -> State:
-    removed = removed_by(entry)
-    return replace(state, removed=removed) if removed > state.removed else state
+def after_removal(state: State, until: int) -> State:
+    """Return the state after chains up to this time have been removed."""
+    return replace(state, removed=until) if until > state.removed else state
 
 
 def _verdict(
@@ -367,15 +381,23 @@ def hidden(media: Media) -> Restorability:
     return Restorability.BROKEN if media.is_sorted else Restorability.UNKNOWN
 
 
-def fold(entries: Sequence[Entry], media: Media, state: State | None = None) -> list[Verdict]:
+def fold(
+    entries: Sequence[Entry], media: Media, removals: Sequence[tuple[int, int]] = ()
+) -> list[Verdict]:
     """Return the verdict on each of a series' backups, which are in the order of time.
 
-    Retentions that have removed a chain by now make its backups expired.
+    For each backup, and after the last, `removals` may tell up to when chains have been removed
+    before it by others, and up to when about then. Retentions that have removed a chain by now make
+    its backups expired.
     """
-    state = state or State()
+    state = State()
     verdicts: list[Verdict] = []
-    for entry in entries:
-        step = advance(state, entry, media)
+    nothing = NEVER, NEVER
+    for entry, (until, removing) in zip_longest(entries, removals, fillvalue=nothing):
+        state = after_removal(state, until)
+        if not isinstance(entry, Entry):
+            break
+        step = advance(state, entry, media, removing)
         if step.supersedes is not None:
             for at, one in enumerate(verdicts):
                 same = (one.chain, one.level) == (step.verdict.chain, step.verdict.level)

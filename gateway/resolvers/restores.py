@@ -1,7 +1,7 @@
 """Restores: the plan for a series and a moment, and the job that carries it out."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from gateway.db.transactions import Transaction
 from gateway.errors import NotFound, Unprocessable
 from gateway.query.filters import All, Condition, Where
 from gateway.query.paging import PageRequest
-from gateway.resolvers import backups, jobs, past, series
+from gateway.resolvers import backups, job_actions, jobs, past, series
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.collection import Columns
 from gateway.resolvers.jobs import JobDraft
@@ -40,6 +40,7 @@ _COLUMNS = (
 )
 _PAST_COLUMNS = (*past.COLUMNS, _OWN.compressed_size)
 _SERIES = tuple(series.COLUMNS)
+_VOLUME = "cinderbrick_vol_id"
 
 
 @dataclass(frozen=True)
@@ -96,18 +97,21 @@ async def plan(  # noqa: PLR0913 - all that a restore is made of
         verdict = reading.restorability.value, reading.reason.value
         return Plan(moment, [], None, *verdict, words, None, None, None, series_id=series_id)
     date = await _date(ctx, series_id, last, then)
-    action, size = await _details(ctx, reading.steps, date, path=path, overwrite=overwrite)
+    details = await _details(ctx, reading.steps, date, path=path, overwrite=overwrite)
+    verdict = reading.restorability, reading.reason
+    if details.is_mixed:
+        verdict = Restorability.BROKEN, RestorabilityReason.VOLUMES_MIXED
     return Plan(
         at=moment,
         steps=[(ctx.project_id, one.id) for one in reading.steps],
         key=(ctx.project_id, last.id),
-        restorability=reading.restorability.value,
-        restorability_reason=reading.reason.value,
+        restorability=verdict[0].value,
+        restorability_reason=verdict[1].value,
         warnings=[word.value for word in reading.warnings],
-        bytes=size,
+        bytes=details.size,
         restore_from_date=datetime.fromtimestamp(date, UTC),
-        freezer_action=orjson.Fragment(orjson.dumps(action)),
-        document=action,
+        freezer_action=orjson.Fragment(orjson.dumps(details.action)),
+        document=details.action,
         backup_id=last.id,
         series_id=series_id,
     )
@@ -207,10 +211,20 @@ async def _date(ctx: Context, series_id: str, last: Member, then: Past | None) -
     return max(last.time, int(now().timestamp()))
 
 
+@dataclass(frozen=True, slots=True)
+class _Details:
+    """The action that restores a backup, and what is told of all that it reads."""
+
+    action: dict[str, Any]
+    size: int | None
+    is_mixed: bool
+    """True if it reads backups of several volumes."""
+
+
 async def _details(
     ctx: Context, steps: Sequence[Member], date: int, *, path: str | None, overwrite: bool
-) -> tuple[dict[str, Any], int | None]:
-    """Return the action that restores the last of these backups, and the bytes of all."""
+) -> _Details:
+    """Return the details of a restore that reads these backups, the last one last."""
     keys = [(ctx.project_id, one.id) for one in steps]
     names = ("id", "mode", "backup_name", "hostname", "container", "storage", "engine")
     columns = (*(_OWN[name] for name in names), _OWN.backup_metadata, _OWN.compressed_size)
@@ -221,7 +235,8 @@ async def _details(
     metadata = orjson.loads(row.backup_metadata)
     made = restoring.action(row, metadata, date, path=path, overwrite=overwrite)
     sizes = [one.compressed_size for one in rows.values() if one.compressed_size is not None]
-    return made, sum(sizes) if sizes else None
+    volumes = {orjson.loads(one.backup_metadata).get(_VOLUME) or "" for one in rows.values()}
+    return _Details(made, sum(sizes) if sizes else None, len(volumes) > 1)
 
 
 @dataclass
@@ -243,7 +258,8 @@ async def prepare(ctx: Context, draft: RestoreDraft) -> tuple[Plan, JobDraft]:
     """Return the plan of a restore, and the job that carries it out, without storing it.
 
     Raises NotFound for an unknown backup or series, and Unprocessable for one that can't be
-    restored, or, unless the draft accepts that, for one of which it isn't known.
+    restored, or, unless the draft accepts that, for one of which it isn't known; for a client that
+    isn't registered, or doesn't support what the restore needs; and for none.
     """
     ctx.authorize("jobs:create")
     series_id, at, backup = draft.series_id, draft.at, None
@@ -269,12 +285,15 @@ async def prepare(ctx: Context, draft: RestoreDraft) -> tuple[Plan, JobDraft]:
         client_id = own.client_id if own else None
     action = made.document or {}
     name = draft.description or f"restore {action.get('backup_name')}"
-    return made, JobDraft(
-        [ActionDraft(action)],
-        description=name,
-        client_id=client_id,
-        schedule={"event": "start"},
-    )
+    actions = [ActionDraft(action)]
+    client_id = client_id or await jobs.only_client(ctx)
+    if client_id is None:
+        raise Unprocessable("no client is told to restore it: give 'clientId'", field="client_id")
+    hostname = await job_actions.check_drafts(ctx, client_id, actions)
+    if action.get("storage") == "local" and hostname not in {None, action.get("hostname")}:
+        made = replace(made, warnings=[*made.warnings, RestoreWarning.STORAGE_ELSEWHERE.value])
+    job = JobDraft(actions, description=name, client_id=client_id, schedule={"event": "start"})
+    return made, job
 
 
 def _check(made: Plan, draft: RestoreDraft) -> None:

@@ -7,7 +7,7 @@ actions, series, backups; of each kind in the order of the ids.
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -99,6 +99,16 @@ async def get_for_update(
     """
     key = {"project_id": ctx.project_id, "id": item_id}
     rows = await transaction.objects(table, _select_for_update(table), key)
+    return check_found(table, item_id, rows, expected_version)
+
+
+def check_found(
+    table: type[Table], item_id: str, rows: Sequence[Table], expected_version: int | None = None
+) -> Table:
+    """Return the only one of these rows, which were selected by an id.
+
+    Raises NotFound if there is none, and StaleVersion if its version is not the expected one.
+    """
     kind = table.__name__
     if not rows:
         raise NotFound(f"no {kind.lower()} with the id '{item_id}' in this project")
