@@ -23,9 +23,12 @@ from gateway.chains.vocabularies import (
     RestoreWarning,
     RetentionWarning,
 )
+from gateway.query.buckets import Bucket
+from gateway.resolvers.statistics import StatisticsKey, StatisticsOf
 
 __all__ = [
     "BackupStatus",
+    "Bucket",
     "ChainState",
     "JobEvent",
     "JobResult",
@@ -39,13 +42,15 @@ __all__ = [
     "RunOutcome",
     "ScheduleTrigger",
     "ScheduleWarningCode",
+    "StatisticsKey",
+    "StatisticsOf",
 ]
 
 for _vocabulary in (
     *(BackupStatus, JobEvent, JobResult, JobStatus, RunOutcome),
     *(NextRunBasis, ScheduleTrigger, ScheduleWarningCode),
     *(ChainState, LevelSource, Restorability, RestorabilityReason, RestoreWarning),
-    RetentionWarning,
+    *(RetentionWarning, Bucket, StatisticsKey, StatisticsOf),
 ):
     _enum: Any = strawberry.enum(_vocabulary, description=inspect.getdoc(_vocabulary))
     for _value in _enum.__strawberry_definition__.values:

@@ -18,6 +18,7 @@ from gateway.schema import (
     runs,
     series,
     sessions,
+    statistics,
 )
 from gateway.schema.fields import Node, declare
 from gateway.schema.scalars import SCALARS
@@ -92,7 +93,7 @@ class Schema(strawberry.Schema):
 def create_schema() -> Schema:
     """Return the schema."""
     entities = (backups, jobs, actions, clients, sessions)
-    queries = (*entities, runs, series, restores, retentions)
+    queries = (*entities, runs, series, restores, retentions, statistics)
     mutations = (*entities, restores, retentions)
     return Schema(
         query=strawberry.type(

@@ -1,6 +1,7 @@
 """From an operation to its plan: graphql-core collects the fields, and each finds its part here."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from graphql import (
@@ -33,6 +34,7 @@ from gateway.schema.execution.derived import DerivedPart, DerivedPlan
 from gateway.schema.execution.failures import Execution, Group, OutputField
 from gateway.schema.execution.output import LevelPlan, ObjectOutput
 from gateway.schema.execution.payloads import (
+    AnyItem,
     Attribute,
     Constant,
     Listed,
@@ -54,6 +56,7 @@ from gateway.schema.execution.root_fields import (
 from gateway.schema.views import (
     DESCRIPTION,
     VIEWS,
+    AnyItemField,
     BatchField,
     ByGlobalIdField,
     ByRestIdField,
@@ -181,6 +184,8 @@ class Planner:
                     if isinstance(spec, ListedField)
                     else Written(level)
                 )
+            elif isinstance(spec, AnyItemField):
+                part = AnyItem(spec.key, partial(self._level, group=below))
             elif isinstance(get_named_type(definition.type), GraphQLObjectType):
                 field.inner, inner = self._payload(get_named_type(definition.type), below)
                 part = Nested(_python_name(definition), inner)
