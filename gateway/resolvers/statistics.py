@@ -140,7 +140,7 @@ def _second(moment: datetime) -> int:
 class Durations(NamedTuple):
     """The durations of those of some runs that have ended, in seconds."""
 
-    count: int = 0
+    number: int = 0
     total: int = 0
     longest: int | None = None
     median: int | None = None
@@ -150,7 +150,7 @@ class Durations(NamedTuple):
 class Sizes(NamedTuple):
     """A sum of the sizes that agents told, and how many did; None if none did."""
 
-    count: int = 0
+    number: int = 0
     total: int | None = None
 
 
@@ -160,7 +160,7 @@ class Group(NamedTuple):
     span: Span
     values: Values | None
     """None where there is no row in any bucket."""
-    count: int
+    number: int
     failures: int
     durations: Durations | None
     """None of rows that have none, or where they aren't wanted; so are sizes."""
@@ -279,7 +279,9 @@ class Groups:
         """Return the buckets as a table, from one parameter."""
         if self.is_sqlite:
             one = sa.func.json_each(_BUCKETS).table_valued("value").c.value
-            parts = [sa.func.json_extract(one, f"$[{at}]", type_=sa.BigInteger) for at in range(3)]
+            parts: list[Column] = [
+                sa.func.json_extract(one, f"$[{at}]", type_=sa.BigInteger) for at in range(3)
+            ]
         else:
             document = sa.cast(_BUCKETS, JSONText())
             one = sa.func.json_array_elements(document).table_valued("value").c.value
@@ -309,14 +311,14 @@ class Groups:
         yield sa.func.count()
         yield sa.func.sum(items.c.failed)
         for duration in self.durations:
-            column = items.c[duration.key]
+            column = items.c[str(duration.key)]
             yield sa.func.count(column)
             yield sa.func.coalesce(sa.func.sum(column), 0)
             yield sa.func.max(column)
             for percent in (50, 95):
                 yield self._percentile(items, column, percent)
         for size in self.sizes:
-            column = items.c[size.key]
+            column = items.c[str(size.key)]
             high = column // sa.literal_column(str(_HALF), sa.BigInteger)
             yield sa.func.count(column)
             yield sa.func.sum(high)
@@ -325,7 +327,7 @@ class Groups:
     def _percentile(self, items: sa.FromClause, column: Column, percent: int) -> Column:
         """Return the least duration that so many percent of all aren't longer than."""
         if not self.is_sqlite:
-            fraction = sa.literal_column(str(percent / 100))
+            fraction: Column = sa.literal_column(str(percent / 100))
             return sa.func.percentile_disc(fraction).within_group(column)
         hundred = sa.literal_column("100", sa.Integer)
         place = (items.c.number * percent + 99) // hundred

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from types import UnionType
 from typing import (
     Annotated,
@@ -167,15 +166,12 @@ def mutation(description: str) -> Callable[[Any], Any]:
     return _called(MutationField, description)
 
 
-def answered(description: str, *, knows_selection: bool = False) -> Callable[[Any], Any]:
-    """Return the decorator of a static method `(ctx, …) -> payload` that makes it a query field.
-
-    See `AnsweredField` for `knows_selection`.
-    """
-    return _called(partial(AnsweredField, knows_selection=knows_selection), description)
+def answered(description: str) -> Callable[[Any], Any]:
+    """Return the decorator of a static method `(ctx, …) -> payload` that makes it a query field."""
+    return _called(AnsweredField, description)
 
 
-def _called(spec: Callable[[Any], MutationField], description: str) -> Callable[[Any], Any]:
+def _called(spec: type[MutationField], description: str) -> Callable[[Any], Any]:
     def decorate(method: Any) -> Any:
         function = method.__func__
         annotations = function.__annotations__
@@ -187,7 +183,7 @@ def _called(spec: Callable[[Any], MutationField], description: str) -> Callable[
         arguments = {
             name: (annotations[name], defaults[name]) if name in defaults else annotations[name]
             for name in annotations
-            if name not in {"ctx", "selected", "return"}
+            if name not in {"ctx", "return"}
         }
         return declare(spec(function), annotations["return"], description, arguments)
 

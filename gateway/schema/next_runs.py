@@ -75,8 +75,8 @@ class ScheduleMeaning:
     text: str = strawberry.field(description="The schedule in a sentence.")
     trigger: ScheduleTrigger = strawberry.field(description="The thing that makes runs begin.")
     time_zone: str | None = strawberry.field(
-        description="The host's time zone: the client's own, or the gateway's setting; null if it "
-        "isn't known."
+        description="The host's time zone: the client's own, or else the project's, or the "
+        "gateway's setting; null if it isn't known."
     )
     warnings = declare(
         None,

@@ -13,6 +13,7 @@ from gateway.schema import (
     backups,
     clients,
     jobs,
+    project_settings,
     restores,
     retentions,
     runs,
@@ -93,8 +94,8 @@ class Schema(strawberry.Schema):
 def create_schema() -> Schema:
     """Return the schema."""
     entities = (backups, jobs, actions, clients, sessions)
-    queries = (*entities, runs, series, restores, retentions, statistics)
-    mutations = (*entities, restores, retentions)
+    queries = (*entities, runs, series, restores, retentions, statistics, project_settings)
+    mutations = (*entities, restores, retentions, project_settings)
     return Schema(
         query=strawberry.type(
             merge_types("Query", (Root, *(entity.Query for entity in queries))),

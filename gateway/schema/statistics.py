@@ -17,11 +17,11 @@ from gateway.resolvers.statistics import MAX_ROWS, Durations, Group, Period, Siz
 from gateway.schema.backups import BackupWhere
 from gateway.schema.connections import ALL_PROJECTS
 from gateway.schema.enums import Bucket, StatisticsKey, StatisticsOf
-from gateway.schema.fields import Node, answered, declare
+from gateway.schema.fields import Node, declare
 from gateway.schema.filter_inputs import condition
 from gateway.schema.runs import RunWhere
 from gateway.schema.scalars import BigInt
-from gateway.schema.views import VIEWS, AnyItemField, AnyKey
+from gateway.schema.views import VIEWS, AnsweredField, AnyItemField, AnyKey
 
 DEFAULT_ROWS = 1000
 
@@ -170,82 +170,86 @@ _BACKUPS = _kind(
 KINDS = {StatisticsOf.RUNS: _RUNS, StatisticsOf.BACKUPS: _BACKUPS}
 
 
-def _about(type_: Any, description: str, name: str | None = None) -> Any:
-    return Annotated[type_, strawberry.argument(description=description, name=name)]
+async def _statistics(
+    ctx: Context, selected: frozenset[str], of: StatisticsOf, **given: Any
+) -> list[Statistic]:
+    """Count and sum, and return the rows. Raises BadInput, Forbidden and Unavailable."""
+    kind, all_projects = KINDS[of], given["all_projects"]
+    keys = _keys(kind, of, given["by"])
+    where = _where(of, given.get("runs"), given.get("backups"))
+    columns = [key.column for _, key in keys]
+    if all_projects and any(key.view for _, key in keys):
+        columns.append(kind.project)
+    bucket = given.get("bucket")
+    groups = await statistics.groups(
+        ctx,
+        kind.subject,
+        tuple(columns),
+        Period(given["since"], given.get("until") or now(), bucket, given["time_zone"]),
+        where,
+        all_projects=all_projects,
+        max_rows=given["max_rows"],
+        wanted=frozenset(_PARTS[name] for name in selected & _PARTS.keys()),
+    )
+    project = None if all_projects else ctx.project_id
+    return [_shown(group, keys, project, bucket) for group in groups]
 
 
-Of = _about(StatisticsOf, "The rows to count.")
-By = _about(
-    list[StatisticsKey],
-    "The keys to group by. Jobs, clients and sessions of several projects are groups of their own.",
-)
-InBuckets = _about(
-    Optional[Bucket], "The buckets to count in; without, there is one, from `since` to `until`."
-)
-Since = _about(
-    datetime,
-    "The first moment: of the beginning of runs by the hosts' clocks, and of the time stamps of "
-    "backups by their agents'.",
-)
-Until = _about(Optional[datetime], "The end, which isn't included; now if absent.")
-TimeZone = _about(str, "The time zone of the buckets, such as `Europe/Berlin`.", "timeZone")
-OfRuns = _about(Optional[RunWhere], "Conditions on the runs.")
-OfBackups = _about(Optional[BackupWhere], "Conditions on the backups.")
-AllProjects = _about(bool, ALL_PROJECTS, "allProjects")
-MaxRows = _about(
-    int,
-    f"The most rows to return, at most {MAX_ROWS}: as many buckets times groups. The query "
-    "costs as many points, and is refused if there are more.",
-    "maxRows",
-)
+_PARTS = {"duration": "duration", "compressed_size": "sizes", "uncompressed_size": "sizes"}
+"""The fields that cost something, and the parts that they are of."""
+
+
+def _argument(type_: Any, description: str, *default: Any, name: str | None = None) -> Any:
+    annotated = Annotated[type_, strawberry.argument(description=description, name=name)]
+    return (annotated, *default) if default else annotated
+
+
+_ARGUMENTS = {
+    "of": _argument(StatisticsOf, "The rows to count."),
+    "by": _argument(
+        list[StatisticsKey],
+        "The keys to group by. Jobs, clients and sessions of several projects are groups of their "
+        "own, also where they have the same id.",
+        (),
+    ),
+    "bucket": _argument(
+        Optional[Bucket],
+        "The buckets to count in; without, there is one, from `since` to `until`.",
+        None,
+    ),
+    "since": _argument(
+        datetime,
+        "The first moment: of the beginning of runs by the hosts' clocks, and of the time stamps "
+        "of backups by their agents'.",
+    ),
+    "until": _argument(Optional[datetime], "The end, which isn't included; now if absent.", None),
+    "time_zone": _argument(
+        str, "The time zone of the buckets, such as `Europe/Berlin`.", "UTC", name="timeZone"
+    ),
+    "runs": _argument(Optional[RunWhere], "Conditions on the runs.", None),
+    "backups": _argument(Optional[BackupWhere], "Conditions on the backups.", None),
+    "all_projects": _argument(bool, ALL_PROJECTS, False, name="allProjects"),  # noqa: FBT003
+    "max_rows": _argument(
+        int,
+        f"The most rows to return, at most {MAX_ROWS}: as many buckets times groups. The query "
+        "costs as many points, and is refused if there are more.",
+        DEFAULT_ROWS,
+        name="maxRows",
+    ),
+}
 
 
 @strawberry.type
 class Query:
     """The root field for statistics."""
 
-    @answered(
+    statistics = declare(
+        AnsweredField(_statistics, knows_selection=True),
+        list[Statistic],
         "Runs or backups, counted and summed: a row for each bucket and key, those without any "
         "included; the oldest bucket first.",
-        knows_selection=True,
+        _ARGUMENTS,
     )
-    @staticmethod
-    async def statistics(  # noqa: PLR0913, PLR0917 - the arguments of the schema
-        ctx: Context,
-        selected: frozenset[str],
-        of: Of,
-        since: Since,
-        by: By = (),
-        bucket: InBuckets = None,
-        until: Until = None,
-        time_zone: TimeZone = "UTC",
-        runs: OfRuns = None,
-        backups: OfBackups = None,
-        all_projects: AllProjects = False,  # noqa: FBT002 - an argument of the schema
-        max_rows: MaxRows = DEFAULT_ROWS,
-    ) -> list[Statistic]:
-        """Count and sum, and return the rows."""
-        kind = KINDS[of]
-        keys = _keys(kind, of, by)
-        where = _where(of, runs, backups)
-        columns = [key.column for _, key in keys]
-        if all_projects and any(key.view for _, key in keys):
-            columns.append(kind.project)
-        groups = await statistics.groups(
-            ctx,
-            kind.subject,
-            tuple(columns),
-            Period(since, until or now(), bucket, time_zone),
-            where,
-            all_projects=all_projects,
-            max_rows=max_rows,
-            wanted=frozenset(
-                {"duration"} & selected
-                | ({"sizes"} if selected & {"compressed_size", "uncompressed_size"} else set())
-            ),
-        )
-        project = None if all_projects else ctx.project_id
-        return [_shown(group, keys, project, bucket) for group in groups]
 
 
 def _keys(
@@ -286,7 +290,7 @@ def _shown(
     for (name, key), value in zip(keys, values or (), strict=False):
         item = None
         if key.view is not None and value is not None:
-            of = project if project is not None else values[-1]
+            of = project if project is not None else (values or ())[-1]
             item = AnyKey(key.view, (of, value), all_projects=project is None)
         shown.append(StatisticKeyValue(key=name, value=key.text(value), item=item))
     compressed, uncompressed = (*group.sizes, None, None)[:2]
@@ -294,7 +298,7 @@ def _shown(
         at=_moment(group.span.begin) if bucket else None,
         until=_moment(group.span.end) if bucket else None,
         key=shown,
-        count=group.count,
+        count=group.number,
         failures=group.failures,
         duration=_durations(group.durations),
         compressed_size=_size(compressed),
@@ -310,7 +314,7 @@ def _durations(durations: Durations | None) -> DurationStatistic | None:
         for seconds in (durations.longest, durations.median, durations.p95)
     )
     return DurationStatistic(
-        count=durations.count,
+        count=durations.number,
         total=BigInt(durations.total),
         median=median,
         p95=p95,
@@ -322,8 +326,9 @@ def _size(sizes: Sizes | None) -> SizeStatistic | None:
     if sizes is None:
         return None
     total = sizes.total
-    fits = total is not None and -INT64 <= total < INT64
-    return SizeStatistic(count=sizes.count, total=BigInt(total) if fits else None)
+    if total is not None and not -INT64 <= total < INT64:
+        total = None
+    return SizeStatistic(count=sizes.number, total=None if total is None else BigInt(total))
 
 
 def _moment(second: int) -> datetime:

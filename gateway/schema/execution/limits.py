@@ -217,7 +217,9 @@ class Counter:
         keys = self._value(given["by"]) if "by" in given else ()
         items = len(keys) if isinstance(keys, list) else 1
         length = max(int(rows), 0) if isinstance(rows, int | float) else 1
-        scans = 1 + sum(self._is_given(given[name]) for name in ("runs", "backups") if name in given)
+        scans = 1 + sum(
+            self._is_given(given[name]) for name in ("runs", "backups") if name in given
+        )
         nodes, cost = self.count(_inner(definition, group))
         cost = length * (costs.ITEM + items * cost) + scans * costs.SCAN
         return Size(length * items * nodes, cost)
