@@ -1,17 +1,24 @@
 """What a project has set for itself: the time zone of its hosts."""
 
-import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.catalogue.bookkeeping_tables import ProjectSettings
 from gateway.catalogue.tables import columns, source
 from gateway.catalogue.timetables import zone
 from gateway.context import Context
 from gateway.db.transactions import Transaction
-from gateway.query.selects import CALLER
 from gateway.resolvers import due_times, rules, writing
 
 _OWN = columns(ProjectSettings)
-_DELETE = sa.delete(source(ProjectSettings)).where(_OWN.project_id == CALLER)
+_SET = {
+    is_sqlite: new.on_conflict_do_update(
+        index_elements=[_OWN.project_id], set_={"time_zone": new.excluded.time_zone}
+    )
+    for is_sqlite, new in (
+        (True, sqlite.insert(source(ProjectSettings))),
+        (False, postgresql.insert(source(ProjectSettings))),
+    )
+}
 
 
 async def time_zone(ctx: Context) -> str | None:
@@ -30,8 +37,8 @@ async def set_time_zone(ctx: Context, name: str | None) -> None:
     known = zone(name, field="timeZone").key if name else None
 
     async def write(transaction: Transaction) -> None:
-        await transaction.rows(_DELETE, {"project_id": ctx.project_id})
-        await transaction.insert(ProjectSettings(project_id=ctx.project_id, time_zone=known))
+        values = {"project_id": ctx.project_id, "time_zone": known}
+        await transaction.rows(_SET[ctx.db.is_sqlite], values)
         await due_times.renew_of_project(ctx, transaction, known)
 
     await writing.transact(ctx, write)

@@ -35,8 +35,8 @@ IS_NEWER_TAG = """(NEW.session_id IS NOT NULL
       AND (session_tag IS NULL OR session_tag < NEW.session_tag))"""
 ENDS = f"({HAS_ENDED} AND outcome IN ('running', 'lost'))"
 
-# `{before}` is the process that the job had before: one of an earlier run; `{due}` the time at which
-# this run was due.
+# `{before}` is the process that the job had before: one of an earlier run; `{due}` the time at
+# which this one was due.
 RECORD = f"""
   INSERT INTO runs (
     project_id, id, job_id, client_id, session_id, session_tag, outcome, started_at, due_at,
