@@ -4,7 +4,7 @@ Their bounds are worked out here, from the zone's rules, and databases only comp
 count alike, whatever they know of time zones.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -55,6 +55,7 @@ def spans(bucket: Bucket, since: int, until: int, zone: ZoneInfo, most: int) -> 
                 field="bucket",
             )
         starts = sorted(_starts(bucket, label, until, zone))
+        datetime.fromtimestamp(starts[0], UTC)  # or its beginning has no year
     except (OverflowError, ValueError):
         raise BadInput(
             "'since' and 'until' must be of the years 1 to 9999 in the time zone, with a whole "

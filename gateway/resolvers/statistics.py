@@ -309,7 +309,7 @@ class Groups:
 
     def _measures(self, items: sa.FromClause) -> Iterator[Column]:
         yield sa.func.count()
-        yield sa.func.sum(items.c.failed)
+        yield sa.func.coalesce(sa.func.sum(items.c.failed), 0)
         for duration in self.durations:
             column = items.c[str(duration.key)]
             yield sa.func.count(column)

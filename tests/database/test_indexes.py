@@ -101,3 +101,21 @@ async def test_the_items_of_each_parent_are_looked_up(
     with recorder:
         assert "errors" not in await graphql(query)
     assert f"(project_id=? AND {column}=?)" in await plan_of(database, recorder.statements[1])
+
+
+@pytest.mark.parametrize("kind", ["runs", "backups"])
+@pytest.mark.parametrize("more", ["", "by: [JOB]", "by: [CLIENT], {kind}: {{jobId: {{eq: 1}}}}"])
+async def test_each_bucket_of_statistics_is_found_by_its_time(
+    graphql: GraphQL, database: Database, recorder: QueryRecorder, kind: str, more: str
+) -> None:
+    given = f'since: "2026-01-01", until: "2026-02-01", bucket: DAY, {more.format(kind=kind)}'
+    fields = "count duration { median } compressedSize { total }"
+    with recorder:
+        body = await graphql(f"{{ statistics(of: {kind.upper()}, {given}) {{ {fields} }} }}")
+    assert len(body["data"]["statistics"]) == 31
+    (statement,) = recorder.statements
+    plan = await plan_of(database, statement)
+    assert f"ix_{kind}_time" in plan, plan
+    column = {"runs": "started_at", "backups": "calendar_time"}[kind]
+    bounds = f"{column}>? AND {column}<?" if database.is_sqlite else f"{column} >= "
+    assert bounds in plan, plan
