@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import orjson
 import sqlalchemy as sa
 
+from gateway.catalogue.bookkeeping_tables import Revision
 from gateway.catalogue.column_types import JSONText
+from gateway.catalogue.tables import columns
 from gateway.catalogue.timetables import zone
 from gateway.catalogue.vocabularies import BackupStatus, RunOutcome, Vocabulary
 from gateway.context import Context
@@ -189,7 +191,7 @@ async def groups(  # noqa: PLR0913 - all that a question can say
         )
     buckets = period.spans(max_rows)
     most = max_rows // len(buckets)
-    form = Groups(subject, len(keys), wanted & _PARTS, ctx.db.is_sqlite)
+    form = Groups(subject, len(keys), wanted & _PARTS, all_projects, ctx.db.is_sqlite)
     collection = subject.collection.all_projects if all_projects else subject.collection
     counted = [(number, *period.within(span)) for number, span in enumerate(buckets)]
     parameters = {"buckets": orjson.dumps(counted).decode(), "groups": most + 1}
@@ -230,6 +232,7 @@ def _sort_key(values: Values) -> tuple[tuple[bool, Any], ...]:
 
 _PARTS = frozenset({"duration", "sizes"})
 _BUCKETS = sa.bindparam("buckets", None, type_=sa.Text)
+_PROJECTS = sa.select(columns(Revision).project_id)
 _LIMIT = sa.bindparam("groups", None, type_=sa.BigInteger)
 
 
@@ -244,6 +247,7 @@ class Groups:
     keys: int
     """The number of keys, which are the first columns."""
     wanted: frozenset[str]
+    all_projects: bool
     is_sqlite: bool
 
     @property
@@ -261,6 +265,9 @@ class Groups:
         buckets = self._buckets()
         time = self.subject.time
         rows = query.where(time >= buckets.c.begins, time < buckets.c.ends).correlate(buckets)
+        if self.all_projects:
+            # Every project that has ever changed: so the index finds the rows of each.
+            rows = rows.where(self.subject.collection.key[0].in_(_PROJECTS))
         if self.is_sqlite and self.durations:
             rows = self._ranked(rows)
         items = rows.subquery("items")

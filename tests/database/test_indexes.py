@@ -104,7 +104,10 @@ async def test_the_items_of_each_parent_are_looked_up(
 
 
 @pytest.mark.parametrize("kind", ["runs", "backups"])
-@pytest.mark.parametrize("more", ["", "by: [JOB]", "by: [CLIENT], {kind}: {{jobId: {{eq: 1}}}}"])
+@pytest.mark.parametrize(
+    "more",
+    ["", "by: [JOB]", "by: [CLIENT], {kind}: {{jobId: {{eq: 1}}}}", "allProjects: true"],
+)
 async def test_each_bucket_of_statistics_is_found_by_its_time(
     graphql: GraphQL, database: Database, recorder: QueryRecorder, kind: str, more: str
 ) -> None:
