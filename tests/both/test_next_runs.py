@@ -352,10 +352,10 @@ async def test_the_time_zone_of_the_project_counts_where_its_client_has_none(wor
     assert (await world.next_run(new))[0] == tokyo
     await world.set_zone("America/New_York")
     assert (await world.next_run(job))[0] == MORNING + 6 * HOUR
-    await world.set_project_zone("Europe/Berlin")
+    await world.set_project_zone("Europe/Athens")
     assert (await world.next_run(job))[0] == MORNING + 6 * HOUR
     await world.set_zone(None)
-    assert (await world.next_run(job))[0] == MORNING + 24 * HOUR
+    assert (await world.next_run(job))[0] == MORNING + 23 * HOUR
     assert await world.set_project_zone(None) is None
     assert await world.next_run(job) == (MORNING + HOUR, "ESTIMATED", False)
     assert (await world.set_project_zone("Mars"))["extensions"]["field"] == "timeZone"

@@ -232,7 +232,7 @@ async def test_another_project_s_client_keeps_its_time_zone(client: httpx.AsyncC
 
 INCREMENTAL = {"incremental": True, "restart_always_level": 3, "storage": "ssh"}
 NEVER = {"NEVER_RESTARTS"}
-SETTINGS: dict[str, tuple[dict[str, Any], dict[str, str], set[str]]] = {
+OPTIONS: dict[str, tuple[dict[str, Any], dict[str, str], set[str]]] = {
     "daily": (INCREMENTAL, {"hour": "2"}, NEVER),
     "daily, by an interval": (INCREMENTAL, {"interval": "1 days"}, NEVER),
     "often": (INCREMENTAL, {"minute": "*/7"}, NEVER),
@@ -278,20 +278,20 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, str], set[str]]] = {
         {"FAILS_AT_INCREMENTS"},
     ),
 }
-"""The settings of an action, a schedule, and what is said of the action."""
+"""The options of an action, a schedule, and what is said of the action."""
 OF_ACTIONS = {"NEVER_RESTARTS", "REMOVES_EVERYTHING", "NOT_REGISTERED", "FAILS_AT_INCREMENTS"}
 
 
-@pytest.mark.parametrize(("settings", "schedule", "codes"), SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize(("options", "schedule", "codes"), OPTIONS.values(), ids=OPTIONS)
 async def test_actions_are_warned_of(
     graphql: GraphQL,
     ctx: Context,
-    settings: dict[str, Any],
+    options: dict[str, Any],
     schedule: dict[str, str],
     codes: set[str],
 ) -> None:
     given = {f"schedule_{key}": value for key, value in schedule.items()}
-    action = {"action": "backup", "backup_name": "b", "container": "c"} | settings
+    action = {"action": "backup", "backup_name": "b", "container": "c"} | options
     drafts = [ActionDraft({"action": "info"}), ActionDraft(action), ActionDraft(action)]
     await jobs.create(ctx, JobDraft(drafts, schedule=given))
     await jobs.create(ctx, JobDraft([], description="without"))

@@ -337,7 +337,7 @@ async def test_until_now_where_nothing_is_said(graphql: GraphQL, database: Datab
     [
         ('of: RUNS, since: "2026-01-02", until: "2026-01-02"', "since", "before 'until'"),
         ('of: RUNS, since: "2126-01-02"', "since", "before 'until'"),
-        ('of: RUNS, since: "2026-01-01", timeZone: "Mars"', "timeZone", '"Mars" is no time zone'),
+        ('of: RUNS, since: "2026-01-01", timeZone: "Mars"', "timeZone", "'Mars' is no time zone"),
         ('of: RUNS, since: "2026-01-01", timeZone: "../x"', "timeZone", "is no time zone"),
         ('of: RUNS, since: "2026-01-01", by: [STORAGE]', "by", "RUNS have no key STORAGE"),
         ('of: BACKUPS, since: "2026-01-01", by: [SESSION]', "by", "BACKUPS have no key SESSION"),
