@@ -1,4 +1,4 @@
-"""What a job's actions surely do, by the rules of freezer-agent 19, that nobody may want."""
+"""Warnings of what a job's actions surely do, by the rules of freezer-agent 19, unexpectedly."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What a project has set for itself: the time zone of its hosts."""
+"""The settings of a project: the time zone of its hosts."""
 
 from sqlalchemy.dialects import postgresql, sqlite
 

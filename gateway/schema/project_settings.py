@@ -1,4 +1,4 @@
-"""What a project has set for itself, in GraphQL."""
+"""The settings of a project in GraphQL."""
 
 import strawberry
 
