@@ -268,7 +268,10 @@ class Groups:
         if self.all_projects:
             # Every project that has ever changed: so the index finds the rows of each.
             rows = rows.where(self.subject.collection.key[0].in_(_PROJECTS))
-        if self.is_sqlite and self.durations:
+        if not self.is_sqlite:
+            # Or the limit of groups makes PostgreSQL read the project in the order of its jobs.
+            rows = rows.offset(sa.literal_column("0"))
+        elif self.durations:
             rows = self._ranked(rows)
         items = rows.subquery("items")
         keys = list(items.c)[: self.keys]
