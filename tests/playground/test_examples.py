@@ -82,9 +82,9 @@ async def test_an_example_is_answered_as_it_says(ask: Ask, example: Example) -> 
         assert all(lists(answer["data"]))
 
 
-def test_there_are_six_panels_and_more() -> None:
-    assert len(re.findall(r"^### \d\. ", TEXT, re.MULTILINE)) == 6
-    assert len(EXAMPLES) == 9
+def test_there_are_seven_panels_and_more() -> None:
+    assert len(re.findall(r"^### \d\. ", TEXT, re.MULTILINE)) == 7
+    assert len(EXAMPLES) == 10
     assert [example.name for example in EXAMPLES if "errors" in (example.answer or {})] == [
         "TooLong"
     ]
