@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -11,14 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.auth.identity import Identity
 from gateway.catalogue.derivations import calendar_time
 from gateway.catalogue.history import Run
 from gateway.catalogue.tables import INT64, Backup
 from gateway.context import Context
 from gateway.db.database import Database
+from gateway.errors import Forbidden
 from gateway.resolvers import clients, jobs
 from gateway.resolvers.clients import ClientDraft
 from gateway.resolvers.jobs import JobDraft
+from gateway.resolvers.statistics import BACKUPS, RUNS, Period, Subject, groups
 from tests.support.apps import GraphQL, MakeContext
 from tests.support.lists import BACKUP, examples, fresh_project, names, store
 from tests.support.recorder import QueryRecorder
@@ -384,9 +388,9 @@ async def test_too_many_groups_are_refused(graphql: GraphQL, database: Database)
     period = 'of: RUNS, by: [JOB], since: "2026-01-01", until: "2026-01-03"'
     assert len(await ask(graphql, f"{period}, bucket: DAY, maxRows: 16")) == 16
     query = f"{{ statistics({period}, bucket: DAY, maxRows: %s) {{ count }} }}"
-    for most, groups in ((15, "are 8 groups"), (8, "are 8 groups"), (6, "are more than 3 groups")):
+    for most, told in ((15, "are 8 groups"), (8, "are 8 groups"), (6, "are more than 3 groups")):
         (error,) = (await graphql(query % most))["errors"]
-        assert f"there {groups} in each of 2 buckets, the limit is {most}" in error["message"]
+        assert f"there {told} in each of 2 buckets, the limit is {most}" in error["message"]
     assert len(await ask(graphql, f"{period}, maxRows: 8")) == 8
 
 
@@ -439,6 +443,9 @@ async def test_projects_are_apart(graphql: GraphQL, make_ctx: MakeContext) -> No
     assert [one["count"] for one in await ask(graphql, since)] == [1]
     (found,) = await ask(graphql, f"{since}, by: [CLIENT]", ITEMS)
     assert found["key"][0]["node"]["__typename"] == "Client"
+    for other in ("p2", "p0"):
+        narrowed = f'{since}, runs: {{projectId: {{eq: "{other}"}}}}'
+        assert [one["count"] for one in await ask(graphql, narrowed)] == [0]
     every = f"{since}, allProjects: true"
     assert [one["count"] for one in await ask(graphql, every)] == [3]
     found = await ask(graphql, f"{every}, by: [JOB]", ITEMS)
@@ -449,6 +456,32 @@ async def test_projects_are_apart(graphql: GraphQL, make_ctx: MakeContext) -> No
     found = await ask(graphql, f"{every}, by: [PROJECT, OUTCOME]", ITEMS)
     values = [[key["value"] for key in one["key"]] for one in found]
     assert values == [["p1", "LOST"], ["p2", "LOST"], ["p2", "RUNNING"]] or len(values) == 3
+
+
+@pytest.mark.parametrize(("subject", "rule"), [(RUNS, "jobs"), (BACKUPS, "backups")])
+async def test_who_reads_lists_reads_statistics(ctx: Context, subject: Subject, rule: str) -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    period = Period(moment, moment + timedelta(days=1), None, "UTC")
+
+    async def asked(*roles: str, across: bool) -> None:
+        caller = replace(ctx, identity=Identity("u", "u", "p1", frozenset(roles)))
+        await groups(
+            caller,
+            subject,
+            (),
+            period,
+            None,
+            all_projects=across,
+            max_rows=1,
+            wanted=frozenset(),
+        )
+
+    await asked("reader", across=False)
+    await asked("admin", across=True)
+    with pytest.raises(Forbidden, match=rule):
+        await asked("reader", across=True)
+    with pytest.raises(Forbidden, match=rule):
+        await asked(across=False)
 
 
 async def test_a_part_that_fails_is_null(graphql: GraphQL, ctx: Context) -> None:
