@@ -16,7 +16,7 @@ from .progress import say
 from .rounds import Plan, measured
 from .stage import Stage
 
-KEYS = ("Q2", "Q4", "R1", "R3", "R5")
+KEYS = ("Q2", "Q4", "S1", "S2", "S3", "R1", "R3", "R5")
 SIZES = (1_000, 100_000, 1_000_000)
 QUICK_SIZES = (1_000, 100_000)
 ROUNDS, SECONDS = 7, 1
