@@ -16,7 +16,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.catalogue.derivations import calendar_time
 from gateway.catalogue.series_tables import ForgottenBackup
 from gateway.catalogue.series_tables import Series as Table
-from gateway.catalogue.tables import NO_TIME, Action, Backup, Job, JobAction, columns, source
+from gateway.catalogue.tables import (
+    NO_TIME,
+    Action,
+    Backup,
+    Job,
+    JobAction,
+    columns,
+    set_columns,
+    source,
+)
 from gateway.catalogue.vocabularies import BackupStatus
 from gateway.chains import locking, policies
 from gateway.chains.derivation import (
@@ -118,13 +127,17 @@ async def register(
     series = await locking.enter(transaction, row.project_id, place, time, is_sqlite=is_sqlite)
     # The series is locked: nobody adds a newer one.
     found = await transaction.rows(_BEFORE_IT, series.key | {"job_id": row.job_id})
-    row.client_id = row.client_id or found[0].client_id
     actions = [orjson.loads(one.freezer_action) for one in found if one.freezer_action]
     action = policies.choose(actions, metadata)
     known = None if action is None else policies.of_action(action)
     policy = policies.of_backup(place.media, metadata, known)
-    row.series, row.policy = place.id, None if policy is None else policy.dump()
-    row.derived_version = row.version
+    own = {
+        "client_id": row.client_id or found[0].client_id,
+        "series": place.id,
+        "policy": None if policy is None else policy.dump(),
+        "derived_version": row.version,
+    }
+    set_columns(row, own)
     entry = Entry(time, row.status, row.level, policy, has_cinder_backup(metadata))
     if not series.is_stale and await _append(transaction, series, row, entry, found[0]):
         return
@@ -155,8 +168,7 @@ async def _append(
     if in_chain:
         await series.expire(transaction, removed_by(entry))
     verdict = expired(step.verdict, series.removed_time)
-    for name, value in derived_columns(verdict, step.state).items():
-        setattr(row, name, value)
+    set_columns(row, derived_columns(verdict, step.state))
     await transaction.insert(row)
     if series.newest_time <= entry.time:
         series.restorability = verdict.restorability.value

@@ -8,7 +8,7 @@ import orjson
 
 from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import Backup, columns, default_of
+from gateway.catalogue.tables import Backup, columns, default_of, new_row
 from gateway.catalogue.vocabularies import BackupStatus
 from gateway.chains import keeping, locking
 from gateway.context import Context
@@ -49,18 +49,16 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
     """
     ctx.authorize("backups:create")
     checks.mapping("metadata", draft.metadata)
-    row = Backup(
-        project_id=ctx.project_id,
-        user_id=ctx.identity.user_id,
-        user_name=ctx.identity.user_name,
-        backup_metadata=json_values.dump(draft.metadata, what="the metadata"),
-        **{
-            "job_id": draft.job_id or None,
-            "client_id": draft.client_id or None,
-            "backup_uuid": draft.backup_uuid or None,
-        }
-        | projections.backup(draft.metadata, draft.status),
-    )
+    values = {
+        "project_id": ctx.project_id,
+        "user_id": ctx.identity.user_id,
+        "user_name": ctx.identity.user_name,
+        "backup_metadata": json_values.dump(draft.metadata, what="the metadata"),
+        "job_id": draft.job_id or None,
+        "client_id": draft.client_id or None,
+        "backup_uuid": draft.backup_uuid or None,
+    }
+    row = new_row(Backup, values | projections.backup(draft.metadata, draft.status))
     check_lengths(row)
     client_id = row.client_id
 

@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from heapq import nsmallest
-from itertools import islice
+from itertools import count, islice
 
 from gateway.catalogue import projections
 from gateway.catalogue.tables import Backup
 from gateway.catalogue.vocabularies import BackupStatus, RunOutcome
 from gateway.chains.derivation import derived_columns
 from gateway.chains.places import Place, place_of
-from gateway.chains.policies import Policy, of_backup
+from gateway.chains.policies import of_action, of_backup
 from gateway.chains.rules import Entry, State, advance
 
-from .catalogue import BACKUPS_PER_JOB, DAY, FIRST_NIGHT, LEVELS, Catalogue, Values
+from .catalogue import BACKUPS_PER_JOB, DAY, FIRST_NIGHT, LEVELS, SOURCES, Catalogue, Values
 
 SERIES, POINTS = 100, 3
 """The number of series that are asked for, and of the restore points of each."""
@@ -45,15 +45,15 @@ def status(number: int) -> BackupStatus:
 def derived(catalogue: Catalogue, number: int) -> Values:
     """Return the columns of a backup that are derived of its series."""
     job, run = divmod(number, BACKUPS_PER_JOB)
-    own = _place(catalogue, job)
-    return _derived(own.media, is_failing=is_broken(job))[run] | {"series": own.id}
+    own = _derived(job % len(SOURCES), is_failing=is_broken(job))[run]
+    return own | {"series": _place(catalogue, job).id}
 
 
 def series(catalogue: Catalogue) -> Iterator[Values]:
     """Yield the series of each job's backups."""
     for job in range(catalogue.jobs):
         own = _place(catalogue, job)
-        newest = _derived(own.media, is_failing=is_broken(job))[-1]
+        newest = _derived(job % len(SOURCES), is_failing=is_broken(job))[-1]
         yield {name: getattr(own, name) or None for name in ("id", *_PLACE)} | {
             "newest_time": FIRST_NIGHT + (BACKUPS_PER_JOB - 1) * DAY,
             "restorability": newest["restorability"],
@@ -74,24 +74,23 @@ def _place(catalogue: Catalogue, job: int) -> Place:
 
 
 @lru_cache
-def _derived(media: str, *, is_failing: bool) -> Sequence[Values]:
+def _derived(source: int, *, is_failing: bool) -> Sequence[Values]:
     """Return the derived columns of a job's backups, which all jobs of a kind have in common."""
-    job = next(one for one in range(100) if is_broken(one) == is_failing)
-    catalogue = Catalogue("p", "u", job + 1)
-    rows, state = [], State()
-    rules = Place(media, "swift", "", "", "", "", "", "").rules(is_told=True)
+    kinds = (one for one in count(source, len(SOURCES)) if is_broken(one) == is_failing)
+    job = next(kinds)
+    catalogue, state, rows = Catalogue("p", "u", job + 1), State(), []
+    own = _place(catalogue, job)
+    known = of_action(catalogue.action(job, 0)["freezer_action"])
     for run in range(BACKUPS_PER_JOB):
         number = job * BACKUPS_PER_JOB + run
-        metadata = catalogue.backup(number)["metadata"] | {"mode": media, "backup_media": media}
-        policy: Policy | None = of_backup(media, metadata, None)
+        metadata = catalogue.backup(number)["metadata"]
+        policy = of_backup(own.media, metadata, known)
         level = metadata["curr_backup_level"]
         entry = Entry(metadata["time_stamp"], status(number), level, policy)
-        step = advance(state, entry, rules)
+        step = advance(state, entry, own.rules(is_told=True))
         state = step.state
-        rows.append(
-            derived_columns(step.verdict, state)
-            | {"policy": policy and policy.dump(), "derived_version": 0}
-        )
+        columns = derived_columns(step.verdict, state)
+        rows.append(columns | {"policy": policy and policy.dump(), "derived_version": 0})
     return rows
 
 
