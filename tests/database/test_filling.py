@@ -1,4 +1,4 @@
-"""`db upgrade` derives a catalogue of any size in little memory, and goes on where it was killed."""
+"""`db upgrade` derives any catalogue in little memory, and goes on where it was killed."""
 
 import os
 import subprocess
