@@ -53,7 +53,11 @@ def upgrade(url: str, program: Sequence[str] = PROGRAM) -> None:
     )
 
 
-async def fill_postgres(url: str, catalogues: Sequence[Catalogue]) -> None:
+async def fill_postgres(
+    url: str,
+    catalogues: Sequence[Catalogue],
+    tables: Sequence[type[SQLModel]] = TABLES,
+) -> None:
     """Load the catalogues into an empty database, and let PostgreSQL look at them.
 
     The database may be another checkout's: tables and columns that it lacks are left out. Raises
@@ -63,7 +67,7 @@ async def fill_postgres(url: str, catalogues: Sequence[Catalogue]) -> None:
     try:
         # No triggers: what they would write is loaded as well.
         await connection.execute("SET session_replication_role = replica")
-        for table in TABLES:
+        for table in tables:
             stored = source(table)
             names = await _columns(connection, stored)
             if not names:
