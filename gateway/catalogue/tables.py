@@ -57,6 +57,9 @@ class Backup(SQLModel, table=True):
         sa.Index("ix_backups_series", "project_id", "series", "chain_time", "calendar_time", "id"),
         sa.Index("ix_backups_restorability", "project_id", "restorability", "calendar_time", "id"),
         sa.Index(
+            "ix_backups_verdict", "project_id", "restorability", "backup_name", "sort_time", "id"
+        ),
+        sa.Index(
             "ix_backups_underived",
             "project_id",
             "id",

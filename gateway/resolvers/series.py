@@ -15,10 +15,14 @@ from gateway.resolvers import backups, rules
 from gateway.resolvers.collection import Collection, collection
 
 COLUMNS = columns(Series)
+
 COLLECTION = collection(Series, rules.BACKUPS, COLUMNS.hostname, COLUMNS.backup_name, COLUMNS.id)
 
 _OWN = backups.COLUMNS
 OF_SERIES = (_OWN.project_id, _OWN.series)
+
+NEWEST_AT = sa.type_coerce(COLUMNS.newest_time, COLUMNS.newest_time.type)
+"""The column, whose values sort as they are shown: by it, and its index, lists are sorted."""
 
 _SUPERSEDED: sa.ColumnElement[str] = sa.literal_column(f"'{RestorabilityReason.SUPERSEDED.value}'")
 _NOT_SUPERSEDED = _OWN.restorability_reason != _SUPERSEDED

@@ -30,7 +30,7 @@ FAILING = """{
     orderBy: [{ field: FAILURES_IN_A_ROW, direction: DESC }]
   ) { nodes { id description failuresInARow failingSince } }
 }"""
-LAST_SUCCESS = """query($client: String!) {
+LAST_SUCCESS = """query($client: ID!) {
   jobs(first: 1000, where: { clientId: { eq: $client } }) {
     nodes { id lastSuccess { startedAt duration } }
   }
