@@ -33,7 +33,9 @@ class epoch(GenericFunction[int]):  # noqa: N801 - as above
 
 @compiles(epoch)
 def _epoch_on_postgresql(element: epoch, compiler: Any, **options: Any) -> str:
-    moment = compiler.process(element.clauses, **options)
+    # The first and the last moment of Python's calendar are infinite here.
+    first, last = "'0001-01-01 00:00:00+00'", "'9999-12-31 23:59:59+00'"
+    moment = f"greatest({first}, least({last}, {compiler.process(element.clauses, **options)}))"
     return f"CAST(floor(EXTRACT(EPOCH FROM {moment})) AS bigint)"
 
 

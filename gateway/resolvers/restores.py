@@ -9,7 +9,7 @@ import orjson
 
 from gateway.catalogue.column_types import now
 from gateway.catalogue.series_tables import Restore
-from gateway.catalogue.tables import Job
+from gateway.catalogue.tables import NO_TIME, Job
 from gateway.chains import restoring
 from gateway.chains.restoring import Member, Reading
 from gateway.chains.rules import SORTED, Media
@@ -213,6 +213,11 @@ async def prepare(ctx: Context, draft: RestoreDraft) -> tuple[Plan, JobDraft]:
         backup = await backups.COLLECTION.get(ctx, draft.backup_id, columns)
         if backup is None or backup.series is None:
             raise NotFound(f"no backup with the id '{draft.backup_id}' in a series", field="backup")
+        if backup.calendar_time == NO_TIME:
+            raise Unprocessable(
+                f"the backup '{draft.backup_id}' has no time by which an agent could choose it",
+                field="backup",
+            )
         series_id = backup.series
         at = datetime.fromtimestamp(backup.calendar_time, UTC)
     made = await plan(ctx, series_id or "", at, path=draft.path, overwrite=draft.overwrite)

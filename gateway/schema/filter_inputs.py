@@ -1,7 +1,6 @@
 """Typed filters and orders: inputs made of a view's columns, and the conditions they stand for."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from datetime import datetime
 from enum import Enum, StrEnum
 from types import MappingProxyType
@@ -226,8 +225,10 @@ def _check_size(where: Where) -> None:
 def _narrowed(view: View, given: Any) -> Where | None:
     parts = [
         part
-        for item in fields(given)
-        for part in _parts(view, item.name, getattr(given, item.name))
+        for name, value in vars(given).items()
+        # Most are absent.
+        if value is not strawberry.UNSET and value is not None
+        for part in _parts(view, name, value)
     ]
     if not parts:
         return None
@@ -235,8 +236,6 @@ def _narrowed(view: View, given: Any) -> Where | None:
 
 
 def _parts(view: View, name: str, value: Any) -> Iterable[Where]:
-    if value is strawberry.UNSET or value is None:
-        return
     if name == "and_":
         yield All(tuple(_required_condition(view, item) for item in value))
     elif name == "or_":

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Optional
 import strawberry
 from graphql import GraphQLSchema, Undefined
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.name_converter import NameConverter
 from strawberry.tools import merge_types
 
 from gateway.context import Context
@@ -89,6 +90,20 @@ class Schema(strawberry.Schema):
         return self._schema
 
 
+class Names(NameConverter):
+    """The names in GraphQL, converted once: Strawberry asks for them with each input it makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[str, str] = {}
+
+    def apply_naming_config(self, name: str) -> str:
+        """Return the name in GraphQL of something that has this one in Python."""
+        if (known := self._known.get(name)) is None:
+            known = self._known[name] = super().apply_naming_config(name)
+        return known
+
+
 def create_schema() -> Schema:
     """Return the schema."""
     entities = (backups, jobs, actions, clients, sessions)
@@ -107,5 +122,5 @@ def create_schema() -> Schema:
             *(backups.Backup, jobs.Job, actions.Action, clients.Client, sessions.Session),
             *(runs.Run, series.Series, series.Chain),
         ),
-        config=StrawberryConfig(scalar_map=SCALARS),
+        config=StrawberryConfig(scalar_map=SCALARS, name_converter=Names()),
     )
