@@ -18,7 +18,7 @@ from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, sou
 from tests.support.live import PROGRAM
 
 from . import insight_data
-from .catalogue import MADE, Catalogue, Values, text
+from .catalogue import DAY, FIRST_NIGHT, MADE, Catalogue, Values, text
 
 CHUNK = 20_000
 """How many rows are held in memory at a time."""
@@ -126,6 +126,10 @@ def _jobs(catalogue: Catalogue) -> Iterator[Values]:
             "description": job["description"],
             "client_id": job["client_id"],
             **projections.schedule_columns(schedule),
+            # As if a gateway had worked them out: it would begin to as soon as it serves.
+            "due_at": FIRST_NIGHT + insight_data.NIGHTS * DAY + number % DAY,
+            "due_basis": vocabularies.NextRunBasis.ESTIMATED,
+            "due_version": 0,
             **insight_data.of_job(number),
         }
 
