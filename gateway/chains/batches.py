@@ -24,7 +24,7 @@ from gateway.chains.places import Place
 from gateway.db.transactions import Transaction
 
 _STEPS, _ACTIONS = columns(JobAction), columns(Action)
-_OWNER = sa.bindparam("project_id")
+_OWNER: sa.BindParameter[str] = sa.bindparam("project_id")
 
 
 def _rows(is_sqlite: bool, **types: Any) -> sa.Subquery:  # noqa: FBT001 - of two values

@@ -207,7 +207,7 @@ async def _place(
         policy = policies.of_backup(place.media, metadata, known)
         if row.series not in {None, place.id}:
             left.add(row.series)
-        put.append((row.id, row.version, place.id, policy and policy.dump()))
+        put.append((row.id, row.version, place.id, None if policy is None else policy.dump()))
     await batch.enter(places.values())
     await batch.mark(left)
     await batch.put(put)
