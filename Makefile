@@ -144,7 +144,7 @@ readme: install ## Generate the README's table of settings
 	@mv README.md.new README.md
 
 .PHONY: docs
-docs: $(VENV)/.installed-dev ## Generate the responses in docs/dashboards.md from the sample data
+docs: $(VENV)/.installed-dev ## Generate the responses in the documentation from the sample data
 	$(BIN)/python -m tests.support.examples
 
 .PHONY: wheel

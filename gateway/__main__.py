@@ -174,7 +174,7 @@ def db_upgrade(config: Config = None) -> None:
     async def upgrade(database: Database) -> migrations.State:
         state = await migrations.upgrade(database)
         if state.is_current:
-            await filling.fill(database, lambda what, count: typer.echo(f"{count} {what}"))
+            await filling.fill(database, typer.echo)
         return state
 
     state = run_on_database(load_settings(config), upgrade)
@@ -211,9 +211,9 @@ def policy_sample() -> None:
 def load_demo(config: Config = None) -> None:
     """Load sample data: a believable estate to try the gateway on.
 
-    It has twelve clients, forty jobs and a year of backups in the project `demo`, a smaller second
-    project, and the examples of the REST documentation in a third. Existing data stays as it is;
-    running the command again adds nothing.
+    It has fourteen clients, fifty jobs and a year of backups in the project `demo`, a smaller
+    second project, and the examples of the REST documentation in a third. Existing data stays as
+    it is; running the command again adds nothing.
     """
 
     async def load(database: Database) -> demo.Summary:

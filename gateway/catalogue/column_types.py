@@ -73,6 +73,12 @@ def bigint(**column: Any) -> Any:
     return Field(sa_type=sa.BigInteger, **column)
 
 
+def bigint_or(default: int) -> Any:
+    """Return a column of 64-bit integers, with a default where an older gateway writes the row."""
+    server = {"server_default": sa.text(str(default))}
+    return Field(sa_type=sa.BigInteger, default=default, sa_column_kwargs=server)
+
+
 def counter() -> Any:
     """Return a column of a number that begins at 0."""
     return Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})

@@ -10,17 +10,21 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
+from gateway.catalogue import schedules
 from gateway.catalogue.column_types import now
+from gateway.catalogue.health_words import ScheduleFault
 from gateway.catalogue.tables import NOT_YET
 from gateway.catalogue.timetables import GRACE, KEYS, UNREADABLE, Timetable, timetable
 from gateway.catalogue.vocabularies import JobEvent, JobStatus, NextRunBasis, ScheduleTrigger
 
 Columns = Mapping[str, Any]
 
-COLUMNS = ("due_at", "due_basis", "due_zone")
+COLUMNS = ("due_at", "due_basis", "due_zone", "due_fault")
 """The columns of a job that `Due` works out; `due_version` says of which version."""
 STATE = ("client_id", "status", "event", "time_started", "time_ended")
-INPUTS = (*KEYS, *STATE, *COLUMNS, "due_version", "version", "updated_at")
+INPUTS = (*KEYS, *STATE, *COLUMNS, "job_schedule", "due_version", "version", "updated_at")
 """The columns of a job that they are worked out from."""
 
 _ARMED = frozenset({None, JobStatus.SCHEDULED, JobStatus.RUNNING})
@@ -65,15 +69,41 @@ class Due:
         return self._shown(self._of_stored)
 
     def _shown(self, work: Callable[[], tuple[int | None, NextRunBasis]]) -> dict[str, Any]:
-        at, basis = None, NextRunBasis.ESTIMATED
+        at, basis, fault = None, NextRunBasis.ESTIMATED, None
         if _is_awaited(self.after):
             with suppress(*UNREADABLE):
                 at, basis = work()
+            if not self._was_sound:
+                fault = self._fault
         return {
             "due_at": at,
             "due_basis": None if at is None else basis.value,
             "due_zone": self.zone,
+            "due_fault": fault,
         }
+
+    @property
+    def _was_sound(self) -> bool:
+        """True if the schedule has been looked at, and stays: what is written new is checked."""
+        before = self.before
+        return (
+            before is not None
+            and before["due_version"] == before["version"]
+            and before["due_fault"] is None
+            and _is_awaited(before)
+            and not self._has_changed(*KEYS)
+        )
+
+    @property
+    def _fault(self) -> str | None:
+        """The fault of the schedule, as a scheduler reads it; None for none."""
+        try:
+            schedules.readable(orjson.loads(self.after["job_schedule"]), {})
+            is_impossible = self.timetable.is_impossible
+            self.timetable.first(self.now)
+        except UNREADABLE:
+            return ScheduleFault.UNREADABLE.value
+        return ScheduleFault.NEVER_RUNS.value if is_impossible else None
 
     @property
     def _depends_on_zone(self) -> bool:

@@ -3,7 +3,14 @@
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from gateway.catalogue.column_types import bigint, document, partial_index, text, word
+from gateway.catalogue.column_types import (
+    bigint,
+    bigint_or,
+    document,
+    partial_index,
+    text,
+    word,
+)
 from gateway.catalogue.tables import ID_BYTES, NAME_BYTES, NO_TIME, UNKNOWN
 
 
@@ -12,7 +19,12 @@ class Series(SQLModel, table=True):
 
     __tablename__ = "series"
     __table_args__ = (
-        sa.Index("ix_series_name", "project_id", "hostname", "backup_name", "id"),
+        sa.Index(
+            "ix_series_order",
+            *("project_id", "hostname", "backup_name", "id"),
+            # As lists sort; in SQLite, nulls come first anyway.
+            postgresql_ops={"hostname": "NULLS FIRST", "backup_name": "NULLS FIRST"},
+        ),
         sa.Index("ix_series_newest", "project_id", "newest_time", "id"),
         partial_index("ix_series_stale", "project_id", "id", where="is_stale"),
     )
@@ -41,6 +53,8 @@ class Series(SQLModel, table=True):
     forgotten_time: int = bigint(default=NO_TIME)
     # True until all its backups have been derived from the first on.
     is_stale: bool = False
+    # The time at which the newest of its `removals` had ended, or `NO_TIME`.
+    removals_time: int = bigint_or(NO_TIME)
 
 
 class ForgottenBackup(SQLModel, table=True):
@@ -54,6 +68,26 @@ class ForgottenBackup(SQLModel, table=True):
     status: str = text(NAME_BYTES)
     policy: str | None = document(default=None, nullable=True)
     chain_state: str | None = document(default=None, nullable=True)
+
+
+class Removal(SQLModel, table=True):
+    """A removal of old chains that rode on no backup: of an `admin` or `restore` action that ran.
+
+    Between these times its job has run, by the clock of its host.
+    """
+
+    __tablename__ = "removals"
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    series: str = text(ID_BYTES, primary_key=True)
+    ended_at: int = Field(sa_type=sa.BigInteger, primary_key=True)
+    job_id: str = text(ID_BYTES, primary_key=True)
+    # That of the action in its job.
+    position: int = Field(primary_key=True)
+    began_at: int = bigint()
+    policy: str = document()
+    # True if its job makes its own backups of the series before it, false if after; null: unknown.
+    own_came_first: bool | None = None
 
 
 class Restore(SQLModel, table=True):

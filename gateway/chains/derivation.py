@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from gateway.catalogue.series_tables import ForgottenBackup, Series
 from gateway.catalogue.tables import NO_TIME, Backup, columns, source
+from gateway.chains import removals
 from gateway.chains.places import Place
 from gateway.chains.policies import Policy
 from gateway.chains.rules import Entry, State, Step, Verdict, advance, expired, hidden, superseded
@@ -46,6 +47,7 @@ def _forgotten(*predicates: Any) -> Sequence[sa.ColumnElement[bool]]:
 _TIME = sa.bindparam("time", None, type_=sa.BigInteger)
 _ENTRY = (
     OWN.id,
+    OWN.job_id,
     OWN.calendar_time,
     OWN.status,
     OWN.level,
@@ -136,7 +138,10 @@ _EXPIRE = (
         restorability_reason=RestorabilityReason.RETENTION.value,
     )
 )
-_SET = ("newest_time", "restorability", "is_told", "removed_time", "forgotten_time", "is_stale")
+_SET = (
+    *("newest_time", "restorability", "is_told", "removed_time", "forgotten_time", "is_stale"),
+    "removals_time",
+)
 _SET_SERIES = (
     sa.update(source(Series))
     .where(
@@ -159,6 +164,7 @@ class SeriesRow:
     removed_time: int
     forgotten_time: int
     is_stale: bool
+    removals_time: int
 
     @property
     def key(self) -> dict[str, Any]:
@@ -275,6 +281,7 @@ class _Run:
         self.transaction, self.series, self.state, self.until = transaction, series, state, until
         self.media = series.place.rules(is_told=series.is_told)
         self.forgotten: list[Row] = []
+        self.ahead = removals.Ahead()
         self.removed = series.removed_time
 
     async def run(self, start: int | None) -> None:
@@ -283,12 +290,15 @@ class _Run:
             since = NO_TIME if start is None else start
             key = self.series.key | {"time": since}
             self.forgotten = list(await self.transaction.rows(_FORGOTTEN_SINCE, key))
+        if self.series.removals_time > NO_TIME and self.series.removals_time >= self.state.last:
+            self.ahead = await removals.since(self.transaction, self.series.key, self.state.last)
         async for rows in self._chunks(start):
             done = await self._chunk(rows)
             if done:
                 break
         else:
             await self._pass_forgotten(None, [])
+            self.removed = max(self.removed, self.ahead.rest(self.state).removed)
         await self.series.expire(self.transaction, self.removed)
 
     async def _chunks(self, start: int | None) -> AsyncIterator[Sequence[Row]]:
@@ -310,9 +320,8 @@ class _Run:
         is_done = False
         for row in rows:
             await self._pass_forgotten(row.calendar_time, computed)
-            step = advance(
-                self.state, entry_of(row, has_cinder_backup=row.id in in_cinder), self.media
-            )
+            entry = entry_of(row, has_cinder_backup=row.id in in_cinder)
+            step = self._advance(entry, row.job_id)
             if self._is_as_before(row, step.verdict, step.state):
                 is_done = True
                 break
@@ -323,6 +332,11 @@ class _Run:
         await self.transaction.execute_many(_WRITE, list(self._changes(computed)))
         return is_done
 
+    def _advance(self, entry: Entry, job_id: str | None) -> Step:
+        """Return the effect of the next backup, after the removals before it."""
+        state, removing = self.ahead.before(self.state, entry.time, job_id)
+        return advance(state, entry, self.media, removing)
+
     def _is_as_before(self, row: Row, verdict: Verdict, state: State) -> bool:
         """Return True at a full backup after which the series stands as it stood before."""
         return (
@@ -331,6 +345,7 @@ class _Run:
             and verdict.level == 0
             and row.chain_time == verdict.chain == row.calendar_time
             and row.chain_state == state.dump()
+            and not self.ahead.has_begun(row.calendar_time)
         )
 
     async def _supersede(self, step: Step, computed: Sequence[_Computed]) -> None:
@@ -355,7 +370,7 @@ class _Run:
             row = self.forgotten.pop(0)
             policy = Policy.load(row.policy)
             entry = Entry(row.calendar_time, row.status, None, policy, is_forgotten=True)
-            step = advance(self.state, entry, self.media)
+            step = self._advance(entry, None)
             await self._supersede(step, computed)
             self.state = step.state
             if self.state.dump() != row.chain_state:

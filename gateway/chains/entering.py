@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.catalogue.series_tables import Series
-from gateway.catalogue.tables import NO_TIME, UNKNOWN, source
+from gateway.catalogue.tables import default_of, source
 from gateway.chains.derivation import SERIES
+from gateway.chains.locking import PLACE
 from gateway.chains.places import Place
 from gateway.db.staging import Staging
 from gateway.db.transactions import Transaction
@@ -67,14 +68,6 @@ async def enter_many(
 
 
 def _row(key: SeriesKey, place: Place, newest: int) -> Sequence[Any]:
-    values = {
-        "project_id": key[0],
-        "id": key[1],
-        "newest_time": newest,
-        "restorability": UNKNOWN,
-        "is_told": False,
-        "removed_time": NO_TIME,
-        "forgotten_time": NO_TIME,
-        "is_stale": True,
-    }
-    return [values[name] if name in values else getattr(place, name) or None for name in _NAMES]
+    own = {"project_id": key[0], "id": key[1], "newest_time": newest, "is_stale": True}
+    own |= {name: getattr(place, name) or None for name in PLACE}
+    return [own[name] if name in own else default_of(Series, name) for name in _NAMES]

@@ -5,8 +5,10 @@ name; for instances and images, a resource's id follows. Cinder's volumes have t
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -27,6 +29,22 @@ _FOLDERS = {"rsyncv2": "rsync"}
 """The engines that keep their backups in another one's folder."""
 
 
+_MEANS = {
+    "cinder": ("cinder_vol_id", "cinder_vol_name"),
+    "cindernative": ("cindernative_vol_id", "cindernative_backup_id"),
+    "nova": ("nova_inst_id", "project_id", "nova_inst_name"),
+    "glance": (
+        *("glance_image_id", "project_id"),
+        *("glance_image_name", "glance_image_name_filter"),
+    ),
+    "cinderbrick": ("cinderbrick_vol_id",),
+}
+"""The options by which the agent knows the media, in this order; the first has the id."""
+_FILE_MODES = ("fs", "mongo", "mysql", "sqlserver")
+_NAMES = ("engine_name", "hostname", "storage", "container", "backup_name")
+_FIELD = re.compile(r"\{(mode|backup_media|storage|container|project_id|resource_id)\}")
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """The place of a series: all backups that have it are of the same series."""
@@ -42,9 +60,11 @@ class Place:
     resource: str
     """The id of the instance, image or volume; empty for none."""
 
-    @property
-    def id(self) -> str:
-        """The id of the series: 32 hexadecimal characters, the same in any catalogue."""
+    id: str = field(init=False, repr=False, compare=False)
+    """The id of the series: 32 hexadecimal characters, the same in any catalogue."""
+
+    def __post_init__(self) -> None:
+        """Work out the id, once."""
         # The agent joins the two names like this: other two may be the same one.
         name = f"{self.hostname}_{self.backup_name}"
         text = orjson.dumps(
@@ -58,7 +78,8 @@ class Place:
                 self.resource,
             ]
         )
-        return hashlib.blake2b(text, digest_size=16).hexdigest()
+        series = hashlib.blake2b(text, digest_size=16).hexdigest()
+        object.__setattr__(self, "id", series)
 
     def rules(self, *, is_told: bool) -> Media:
         """Return what the rules of the series depend on."""
@@ -69,6 +90,58 @@ class Place:
             self.storage == "local",
             is_told and is_incremental,
         )
+
+
+def of_action(action: Document, hostname: str) -> list[Place]:
+    """Return the places in which an action of files, a volume or an instance looks for backups.
+
+    None are returned of an action for all of a project, or for what has a name of somebody's: their
+    ids aren't told. `hostname` is that of the host that runs it. There are several where the name
+    of the backups has that of their mode in it: they share a folder.
+    """
+    media = _media_of_action(action)
+    if media is None or any(isinstance(action.get(key), (dict, list)) for key in _NAMES):
+        return []
+    row = SimpleNamespace(
+        mode=None,
+        engine=_text(action, "engine_name"),
+        hostname=_text(action, "hostname") or hostname,
+        storage=_text(action, "storage"),
+        container=_text(action, "container") or "freezer_backups",
+    )
+    places = []
+    for mode in _FILE_MODES if media == "fs" else (media,):
+        row.backup_name = _name(action, media, mode, row)
+        place = place_of(row, {**action, "backup_media": media})
+        if place not in places:
+            places.append(place)
+    return places
+
+
+def _media_of_action(action: Document) -> str | None:
+    """Return the agent's `backup_media` of an action; None if it stands for several series."""
+    for medium in ("cinder", "cindernative", "nova", "glance", "cinderbrick"):
+        keys = [key for key in _MEANS[medium] if action.get(key)]
+        if keys and medium in {"nova", "glance"} and action.get("engine_name") != medium:
+            continue
+        if keys:
+            return medium if keys == [_MEANS[medium][0]] else None
+    return "fs"
+
+
+def _name(action: Document, media: str, mode: str, row: Any) -> str:
+    """Return the name that the catalogue has of an action's backups: the agent fills it in."""
+    key = _RESOURCES.get(media)
+    fields = {
+        "mode": mode,
+        "backup_media": media,
+        "storage": row.storage or "swift",
+        "container": row.container,
+        "project_id": _text(action, "project_id"),
+        "resource_id": _text(action, key) if key else row.hostname,
+    }
+    template = _text(action, "backup_name") or "freezer_{mode}_{resource_id}"
+    return _FIELD.sub(lambda found: fields[found[1]], template)
 
 
 def media_of(metadata: Document, mode: str | None) -> str:

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Self
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
 
 import orjson
 
@@ -17,6 +19,7 @@ NEVER_INCREMENTAL = frozenset({"nova", "glance", "cinder"})
 _FALSE = frozenset({"", "false", "no", "0", "off", "none", "null"})
 DAY = 86_400
 _MAX_DAYS = 1_000_000
+_REMOVAL = ("remove_older_than", "remove_before_date", "remove_from_date")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +35,22 @@ class Policy:
     remove_older_than: float | None = None
     """Days; 0 removes everything."""
     remove_before: int | None = None
-    """Epoch seconds."""
+    """Epoch seconds; 0 removes everything."""
 
     def dump(self) -> str:
         """Return the policy as JSON, without what says nothing."""
         given = {
             key: value
-            for key, value in asdict(self).items()
-            if value or (key == "remove_older_than" and value is not None)
+            for key, value in zip(_KEYS, _VALUES(self), strict=True)
+            if value or (key in {"remove_older_than", "remove_before"} and value is not None)
         }
         return orjson.dumps(given).decode()
 
-    @classmethod
-    def load(cls, text: str | None) -> Self | None:
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def load(text: str | None) -> "Policy | None":
         """Return the policy of what `dump` returned; None for None."""
-        return None if text is None else cls(**orjson.loads(text))
+        return None if text is None else Policy(**orjson.loads(text))
 
     def removed_at(self, time: int) -> int:
         """Return the time up to which full backups are removed when the agent runs at a time.
@@ -60,6 +64,10 @@ class Policy:
             # The agent takes the first second of 1970 for no limit: everything goes.
             removed = min(time, self.remove_before or time)
         return removed
+
+
+_KEYS = tuple(Policy.__slots__)
+_VALUES = attrgetter(*_KEYS)
 
 
 def of_backup(media: str, metadata: Document, known: Policy | None) -> Policy | None:
@@ -88,6 +96,25 @@ def of_action(action: Document) -> Policy:
         restart_always_level=_days(action.get("restart_always_level")) or 0,
         remove_older_than=_days_to_remove(action.get("remove_older_than")),
         remove_before=_seconds(before),
+    )
+
+
+def of_removal(action: Document) -> Policy | None:
+    """Return the policy of an `admin` or `restore` action that has run, if it removes old chains.
+
+    With several of the options it can't have run: the agent refuses them.
+    """
+    given = [key for key in _REMOVAL if action.get(key) is not None]
+    if action.get("remove_older_than") == "":
+        given.remove("remove_older_than")
+    if len(given) != 1:
+        return None
+    policy = of_action(action)
+    removes = policy.remove_older_than is not None or policy.remove_before is not None
+    return (
+        Policy(remove_older_than=policy.remove_older_than, remove_before=policy.remove_before)
+        if removes
+        else None
     )
 
 
@@ -125,8 +152,9 @@ def _whole(value: object) -> int:
 
 def _days_to_remove(value: object) -> float | None:
     """Return the days of `remove_older_than`; for the agent, false is none at all: 0 days."""
-    if isinstance(value, bool) or (isinstance(value, str) and value.lower() in {"false", "none"}):
-        return float(value is True)
+    word = str(value).lower() if isinstance(value, (bool, str)) else ""
+    if word in {"false", "none", "true"}:
+        return float(word == "true")
     return _days(value)
 
 

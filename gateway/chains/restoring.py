@@ -20,6 +20,10 @@ _RESOURCES: Mapping[str, Sequence[str]] = {
     "cindernative": ("cindernative_vol_id",),
 }
 """The options that name what is restored, where it is no path."""
+_MODES = {"cinderbrick": "cinder"}
+"""The modes of restores that don't have that of their backups: the agent has none for os-brick, and
+with that of files it would make an empty folder of the volume's id where it happens to run."""
+_ENGINES = {"cinderbrick": "osbrick"}
 _OF_STORAGE = ("ssh_host", "ssh_port", "ssh_username", "ssh_key")
 _AS_BACKED_UP = ("compression",)
 """The options that must be those of the backup. No option of levels is one: the agent refuses them
@@ -98,7 +102,7 @@ def action(row: Any, metadata: Document, date: int, *, path: str | None, overwri
     media = media_of(metadata, row.mode)
     made: dict[str, Any] = {
         "action": "restore",
-        "mode": row.mode if row.mode in MODES else "fs",
+        "mode": _MODES.get(media, row.mode if row.mode in MODES else "fs"),
         "backup_name": row.backup_name,
         "hostname": row.hostname,
         "container": row.container,
@@ -109,7 +113,8 @@ def action(row: Any, metadata: Document, date: int, *, path: str | None, overwri
         made["cindernative_backup_id"] = metadata.get("cinder_backup_id")
         del made["restore_from_date"]
     else:
-        made |= {"storage": row.storage or "swift", "engine_name": row.engine or "tar"}
+        engine = row.engine or _ENGINES.get(media, "tar")
+        made |= {"storage": row.storage or "swift", "engine_name": engine}
         made |= {key: metadata.get(key) for key in (*_OF_STORAGE, *_AS_BACKED_UP)}
         if made["storage"] != "ssh":
             made = {key: value for key, value in made.items() if key not in _OF_STORAGE}

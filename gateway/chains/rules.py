@@ -7,7 +7,9 @@ next backup.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
 import orjson
@@ -89,7 +91,7 @@ class State:
 
     def dump(self) -> str:
         """Return the state as JSON, the same text for the same state."""
-        return orjson.dumps(astuple(self)).decode()
+        return orjson.dumps(_VALUES(self)).decode()
 
     @classmethod
     def load(cls, text: str | None) -> Self:
@@ -102,6 +104,9 @@ class State:
         return cls(**values)
 
 
+_VALUES = attrgetter(*State.__slots__)
+
+
 class Step(NamedTuple):
     """The effect of one more backup."""
 
@@ -111,8 +116,11 @@ class Step(NamedTuple):
     """The time of the backup of the same chain and level that can't be chosen any more."""
 
 
-def advance(state: State, entry: Entry, media: Media) -> Step:
-    """Return what a series is after its next backup, which is later than all before."""
+def advance(state: State, entry: Entry, media: Media, removing: int = NEVER) -> Step:
+    """Return what a series is after its next backup, which is later than all before.
+
+    Chains up to the time `removing` have been removed before it or after it, nobody knows which.
+    """
     if entry.time == NO_TIME:
         return Step(state, _verdict(NO_TIME, None, Restorability.UNKNOWN, Reason.NO_TIME))
     if media.media == "cindernative":
@@ -124,8 +132,18 @@ def advance(state: State, entry: Entry, media: Media) -> Step:
     if entry.status == BackupStatus.ERROR:
         failed = _unfinished(state, entry, Restorability.FAILED, Reason.HAS_FAILED)
         return Step(_doubting(state, Reason.FAILED_BEFORE, media), failed)
-    step = _told(state, entry, media) if media.is_told else _derived(state, entry, media)
-    return step._replace(state=_after_removal(step.state, entry))
+    if media.is_told:
+        step = _told(state, entry, media)
+    elif _is_in_doubt(state, entry, removing):
+        step = _unknown(state, entry, Reason.REMOVED_MEANWHILE)
+    else:
+        step = _derived(state, entry, media)
+    return step._replace(state=after_removal(step.state, removed_by(entry)))
+
+
+def _is_in_doubt(state: State, entry: Entry, removing: int) -> bool:
+    is_next = state.chain is not None and state.chain <= removing and entry.time != state.last
+    return is_next and entry.policy is not None and entry.policy.incremental
 
 
 def removed_by(entry: Entry) -> int:
@@ -135,9 +153,9 @@ def removed_by(entry: Entry) -> int:
     return entry.policy.removed_at(entry.time)
 
 
-def _after_removal(state: State, entry: Entry) -> State:
-    removed = removed_by(entry)
-    return replace(state, removed=removed) if removed > state.removed else state
+def after_removal(state: State, until: int) -> State:
+    """Return the state after chains up to this time have been removed."""
+    return replace(state, removed=until) if until > state.removed else state
 
 
 def _verdict(
@@ -306,15 +324,19 @@ def _told(state: State, entry: Entry, media: Media) -> Step:
     )
     if again and not media.is_sorted and after.doubted_above is None:
         after = replace(after, doubted_above=level - 1, doubt=Reason.LISTING_ORDER)
-    if any(below not in there for below in range(level)):
-        verdict = Restorability.BROKEN, Reason.MISSING_LEVEL
-    elif after.doubted_above is not None and level > after.doubted_above and after.doubt:
-        verdict = Restorability.UNKNOWN, after.doubt
-    elif again:
-        verdict = Restorability.RESTORABLE, Reason.SAME_LEVEL_TWICE
-    else:
-        verdict = Restorability.RESTORABLE, Reason.LEVELS_REPORTED
+    verdict = _judged_told(after, level, again=again)
     return Step(after, _verdict(chain, level, *verdict, source), supersedes)
+
+
+def _judged_told(state: State, level: int, *, again: bool) -> tuple[Restorability, Reason]:
+    """Return the verdict on the newest backup of a chain, `again` if its level was there before."""
+    there = dict(state.levels)
+    if any(below not in there for below in range(level)):
+        return Restorability.BROKEN, Reason.MISSING_LEVEL
+    if state.doubted_above is not None and level > state.doubted_above and state.doubt:
+        return Restorability.UNKNOWN, state.doubt
+    reason = Reason.SAME_LEVEL_TWICE if again else Reason.LEVELS_REPORTED
+    return Restorability.RESTORABLE, reason
 
 
 def _told_nothing(state: State, entry: Entry) -> Step:
@@ -339,20 +361,47 @@ def superseded(verdict: Verdict, media: Media) -> Verdict:
     return verdict
 
 
+def untouched(
+    state: State, entry: Entry, level: int | None, media: Media, *, again: bool
+) -> tuple[Restorability, Reason]:
+    """Return the verdict on an available backup before a later one took its level, or its data.
+
+    `state` is that after it, `again` is True if its level was in its chain before.
+    """
+    if level is None:
+        is_unknown = entry.policy is None and not media.is_told
+        return (
+            Restorability.UNKNOWN,
+            Reason.POLICY_UNKNOWN if is_unknown else Reason.LEVEL_UNKNOWN,
+        )
+    if media.is_told:
+        return _judged_told(state, level, again=again)
+    verdict = _judged(state, entry, media)
+    return verdict.restorability, verdict.reason
+
+
 def hidden(media: Media) -> Restorability:
     """Return the verdict on a backup that another one of its level hides: for ever, or at times."""
     return Restorability.BROKEN if media.is_sorted else Restorability.UNKNOWN
 
 
-def fold(entries: Sequence[Entry], media: Media, state: State | None = None) -> list[Verdict]:
+def fold(
+    entries: Sequence[Entry], media: Media, removals: Sequence[tuple[int, int]] = ()
+) -> list[Verdict]:
     """Return the verdict on each of a series' backups, which are in the order of time.
 
-    Retentions that have removed a chain by now make its backups expired.
+    For each backup, and after the last, `removals` may tell up to when chains have been removed
+    before it by others, and up to when about then. Retentions that have removed a chain by now make
+    its backups expired.
     """
-    state = state or State()
+    state = State()
     verdicts: list[Verdict] = []
-    for entry in entries:
-        step = advance(state, entry, media)
+    nothing = NEVER, NEVER
+    for entry, (until, removing) in zip_longest(entries, removals, fillvalue=nothing):
+        state = after_removal(state, until)
+        if not isinstance(entry, Entry):
+            break
+        step = advance(state, entry, media, removing)
         if step.supersedes is not None:
             for at, one in enumerate(verdicts):
                 same = (one.chain, one.level) == (step.verdict.chain, step.verdict.level)

@@ -48,6 +48,14 @@ class RestorabilityReason(Vocabulary):
         "Levels aren't known: none is told, and nothing tells how they were chosen.",
     )
     LEVEL_UNKNOWN = "LEVEL_UNKNOWN", "Levels aren't known, since those before it aren't."
+    VOLUMES_MIXED = (
+        "VOLUMES_MIXED",
+        "It reads backups of several volumes, which have one folder, since they have one name.",
+    )
+    REMOVED_MEANWHILE = (
+        "REMOVED_MEANWHILE",
+        "A retention ran meanwhile, which has removed its chain before it was made, or after.",
+    )
     LEVEL_IMPOSSIBLE = "LEVEL_IMPOSSIBLE", "The agent can't have made a backup of this level here."
     NO_CINDER_BACKUP_ID = "NO_CINDER_BACKUP_ID", "The agent hasn't told Cinder's id of it."
     NO_TIME = "NO_TIME", "It has no time, so that no restore can choose it."
@@ -89,6 +97,10 @@ class RestoreWarning(Vocabulary):
     FTP_NEVER_ENDS = (
         "FTP_NEVER_ENDS",
         "A restore from FTP by an agent of release 19 doesn't end.",
+    )
+    STORAGE_ELSEWHERE = (
+        "STORAGE_ELSEWHERE",
+        "The storage is local, and the client that is to restore is not on the backup's host.",
     )
     NO_SIZE = "NO_SIZE", "Agents told no size of some of the backups that are read."
 

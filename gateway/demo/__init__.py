@@ -56,7 +56,7 @@ async def load(database: Database) -> Summary:
     night = await _last_night(database, plan["projects"])
     rows = list(documented.examples())
     for project_id in plan["projects"]:
-        rows += Estate(project_id, night, plan).rows()
+        rows += Estate(project_id, night, plan, now()).rows()
     insert = (sqlite if database.is_sqlite else postgresql).insert
     added: dict[Table, set[tuple[str, str]]] = {}
     async with database.write(EXAMPLES, *plan["projects"]) as transaction:

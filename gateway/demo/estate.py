@@ -22,8 +22,11 @@ FAILURES = 0.01
 """The share of runs that fail in addition to the faults of `estate.toml`."""
 HISTORY = 60
 """The number of runs of a job that there are before its last one."""
-MISSING = "missing"
-"""The fault of a run that left no backup; any other fault is the status of the backup."""
+MISSING, LOST = "missing", "lost"
+"""The faults of runs that left no backup, or of which nobody told the result; any other fault is
+the status of the backup."""
+LEGACY = "legacy"
+"""The schedule that is no good, as older catalogues may have it."""
 
 _GIB = 2**30
 _SPEED = 200 * 2**20  # bytes a second
@@ -66,6 +69,10 @@ class Chain:
     history: int = 365
     newest: int = 0
     faults: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    told: bool = True
+    """True for an agent that tells levels and sizes."""
+    in_cinder: int = 0
+    """The number of runs of which the agent tells Cinder's own id of the backup."""
 
     def runs(self, night: datetime, seed: str) -> Sequence[Run]:
         """Return the runs whose backups are kept, the newest first; `seed` is the randomness."""
@@ -97,6 +104,7 @@ class Estate:
     project_id: str
     night: datetime
     plan: Mapping[str, Any]
+    loaded_at: datetime
 
     @cached_property
     def _own(self) -> Mapping[str, Any]:
@@ -128,15 +136,14 @@ class Estate:
         session_of = {name: session for session in sessions for name in session["jobs"]}
         jobs = {}
         for host in hosts.values():
-            yield self._client(host)
+            client = self._client(host)
+            yield client
+            yield self._heartbeat(host, client[1])
         for step in self._own.get("actions", ()):
             yield self._action(step, step["shared"])
         for task in self._own["jobs"]:
             name, steps = task["description"], task["steps"]
-            saving = next((step for step in steps if "chain" in step), None)
-            runs: Sequence[Run] = ()
-            if saving:
-                runs = Chain(**saving["chain"]).runs(self.night, self._id("runs", name))
+            saving, runs = self._saving(task)
             table, job = self._job(task, runs, session_of.get(name))
             jobs[name] = job
             yield table, job
@@ -145,8 +152,37 @@ class Estate:
             yield from self._history(job, runs)
             if saving:
                 yield from self._backups(job, hosts[task["host"]], saving, runs)
+        for task in self._own.get("by_hand", ()):
+            saving, runs = self._saving(task)
+            nobody = {"id": None, "client_id": None, "description": task["description"]}
+            yield from self._backups(nobody, hosts[task["host"]], saving or {}, runs)
         for session in sessions:
             yield self._session(session, [jobs[name] for name in session["jobs"]])
+        yield from self._health(jobs)
+
+    def _health(self, jobs: Mapping[str, Values]) -> Iterator[Row]:
+        """Yield what the project says of its health."""
+        if "objective" in self._own:
+            yield rows.objective(self.project_id, self._own["objective"])
+        for name in self._own.get("expected", ()):
+            yield rows.expected_host(self.project_id, self._hostname(name))
+        for one in self._own.get("mutes", ()):
+            job, days = jobs[one["job"]], one.get("days")
+            yield rows.mute(job, one["reason"], self.night, days, OPERATOR)
+
+    def _saving(self, task: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, Sequence[Run]]:
+        """Return the step of a task that has left backups, and its runs; None and no runs."""
+        for step in task["steps"]:
+            if "chain" in step:
+                seed = self._id("runs", task["description"])
+                return step, Chain(**step["chain"]).runs(self.night, seed)
+        return None, ()
+
+    def _heartbeat(self, host: Mapping[str, Any], client: Values) -> Row:
+        """Return when its scheduler was last heard of: now, or `seen` days after the night."""
+        days = host.get("seen")
+        seen = self.loaded_at if days is None else self.night + timedelta(days=days)
+        return rows.heartbeat(client, seen)
 
     def _client(self, host: Mapping[str, Any]) -> Row:
         return rows.client(
@@ -155,6 +191,7 @@ class Estate:
             description=host["description"],
             supported_modes=["fs", *host.get("modes", ())],
             supported_engines=["tar", "rsync", "rsyncv2", *host.get("engines", ())],
+            time_zone=host.get("time_zone"),
             **self._owner,
         )
 
@@ -183,8 +220,11 @@ class Estate:
             "time_ended": rows.epoch(ended) if done else -1,
         }
         process = {"current_pid": chance.randrange(2000, 60000)} if ran else {}
+        zones = {one["name"]: one.get("time_zone") for one in self._own["hosts"]}
         return rows.job(
             {**self._schedule(task["schedule"]), **times, **process, "event": "", **state},
+            zone=zones.get(host),
+            is_checked=task["schedule"] != LEGACY,
             id=self._id("job", name),
             description=name,
             client_id=host and f"{self.project_id}_{self._hostname(host)}",
@@ -198,10 +238,11 @@ class Estate:
         """Yield a job's runs of some months before its last one."""
         if job["time_started"] is None:
             return
+        outcomes = {"error": RunOutcome.FAIL, MISSING: RunOutcome.FAIL, LOST: RunOutcome.LOST}
         for run in runs[1 : HISTORY + 1]:
-            failed = run.status in {"error", MISSING}
-            outcome = RunOutcome.FAIL if failed else RunOutcome.SUCCESS
-            yield rows.run(job, run.started, run.ended, outcome)
+            outcome = outcomes.get(run.status, RunOutcome.SUCCESS)
+            ended = None if outcome is RunOutcome.LOST else run.ended
+            yield rows.run(job, run.started, ended, outcome)
 
     def _session(self, session: Mapping[str, Any], jobs: Sequence[Values]) -> Row:
         schedule = schedules.readable(self._schedule(session["schedule"]), {})
@@ -233,14 +274,14 @@ class Estate:
         self, job: Values, host: Mapping[str, Any], step: Mapping[str, Any], runs: Sequence[Run]
     ) -> Iterator[Row]:
         """Yield the backups of a step's runs, with metadata as the agent sends it."""
-        action, ratio = _document(step), Chain(**step["chain"]).ratio
+        action, chain = _document(step), Chain(**step["chain"])
         mode, path = action["mode"], action.get("path_to_backup", "")
         for run in runs:
-            if run.status == MISSING:
+            if run.status in {MISSING, LOST}:
                 continue
             metadata = {
                 "ssh_port": 22,
-                "curr_backup_level": run.level,
+                "curr_backup_level": run.level if chain.told else 0,
                 "backup_name": action["backup_name"],
                 "container": action["container"],
                 "compression": action.get("compression", "gzip"),
@@ -256,7 +297,7 @@ class Estate:
                 "path_to_backup": path,
                 "ssh_key": action.get("ssh_key", ""),
                 "proxy": "",
-                "always_level": "",
+                "always_level": action.get("always_level", ""),
                 "max_level": action.get("max_level", ""),
                 "backup_media": mode if mode in _OPENSTACK else "fs",
                 "ssh_host": action.get("ssh_host", ""),
@@ -267,12 +308,15 @@ class Estate:
                 "log_file": action["log_file"],
                 "engine_name": action.get("engine_name", ""),
                 **{key: action[key] for key in _RESOURCES if key in action},
-                "job_id": job["id"],
             }
-            if run.status in {"available", "deleting"}:
+            if job["id"] is not None:
+                metadata["job_id"] = job["id"]
+            if chain.told and run.status in {"available", "deleting"}:
                 metadata["backup_size_uncompressed"] = run.size
-                metadata["backup_size_compressed"] = int(run.size * ratio)
+                metadata["backup_size_compressed"] = int(run.size * chain.ratio)
             name = f"{job['description']}/{run.number}"
+            if run.number < chain.in_cinder:
+                metadata["cinder_backup_id"] = self._id("cinder", name)
             yield rows.backup(
                 run.started if run.status == "creating" else run.ended,
                 metadata,

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
 import gateway.catalogue.bookkeeping_tables
+import gateway.catalogue.health_tables
 import gateway.catalogue.history
 import gateway.catalogue.series_tables
 import gateway.catalogue.tables  # noqa: F401 - they declare the tables

@@ -28,7 +28,6 @@ class Backups:
 
     known: Known
     _policies: dict[tuple[str, int, str], str | None] = field(default_factory=dict)
-    _ids: dict[Any, str] = field(default_factory=dict)
 
     def translate(self, reading: Reading) -> Item:
         """Return a backup. Raises Refused."""
@@ -52,7 +51,7 @@ class Backups:
         values["user_name"] = reading.text("user_name")
         values["backup_metadata"] = text
         place = place_of(SimpleNamespace(**columns), metadata)
-        values["series"] = self._ids.get(place) or self._ids.setdefault(place, place.id)
+        values["series"] = place.id
         values["policy"] = self._policy(place.media, metadata, told)
         values["derived_version"] = 0
         values |= derivations.derived(Backup, values)
@@ -67,7 +66,7 @@ class Backups:
         key = media, id(known), repr([metadata.get(name) for name in _LEVELS])
         if key not in self._policies:
             policy = policies.of_backup(media, metadata, known)
-            self._policies[key] = policy and policy.dump()
+            self._policies[key] = None if policy is None else policy.dump()
         return self._policies[key]
 
     def _bound(self, reading: Reading, columns: dict[str, Any]) -> None:

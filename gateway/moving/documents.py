@@ -44,20 +44,18 @@ def read(text: str, what: str) -> tuple[Any, Sequence[Fault]]:
         return _Reader(what).read(text)
 
 
-def read_object(text: str, what: str) -> tuple[dict[str, Any], str, Sequence[Fault]]:
-    """Return the object of a JSON text, the text to be stored, and what has been replaced in it.
+def read_object(text: str, what: str) -> tuple[dict[str, Any], Sequence[Fault]]:
+    """Return the object of a JSON text, and what has been replaced in it.
 
     `what` names the text in messages. Raises Unreadable, also for any other value.
     """
-    if value := _plain(text):
-        return value, text, ()
     value, faults = read(text, what)
     if not isinstance(value, dict):
         raise Unreadable(Reason.NOT_AN_OBJECT, f"{what} is no object")
-    return value, dump(value), faults
+    return value, faults
 
 
-def _plain(text: str) -> dict[str, Any] | None:
+def plain_object(text: str) -> dict[str, Any] | None:
     """Return the object of a text that can be stored as it is, which nearly all can; else None.
 
     An integer beyond 64 bits is a float in it, and stays what it is in the text.

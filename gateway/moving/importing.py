@@ -120,7 +120,8 @@ class Import:
         entries: dict[tuple[str, str, str], Entry] = {}
         for kind in ("inline_actions", table):
             items = [item for item in page.items if item.table == kind]
-            for at in range(0, len(items), size := BATCHES.get(kind, len(items))):
+            size = BATCHES.get(kind, len(items)) or 1
+            for at in range(0, len(items), size):
                 batch = items[at : at + size]
                 written = await writing.write(self.database, kind, batch, is_trial=self.is_trial)
                 entries |= {(kind, *key): entry for key, entry in written.items()}
@@ -144,14 +145,7 @@ class Import:
         self.progress.begin("next runs", None)
         self.progress.advance(await DueTimesUpkeep(self.database, self.time_zone).renew())
         self.progress.begin("series", None)
-        done = 0
-
-        def told(_: str, count: int) -> None:
-            nonlocal done
-            self.progress.advance(count - done)
-            done = count
-
-        await filling.fill(self.database, told)
+        self.progress.advance(await filling.fill(self.database))
 
 
 class _Reader:

@@ -105,17 +105,24 @@ class Reading:
 
     def document(self, name: str, default: str = "{}") -> dict[str, Any]:
         """Return a column's object; that of the default for an empty one. Raises Refused."""
-        return self.document_and_text(name, default)[0]
-
-    def document_and_text(self, name: str, default: str = "{}") -> tuple[dict[str, Any], str]:
-        """Return the same, and the text of it that can be stored. Raises Refused."""
         try:
-            value, text, faults = documents.read_object(self.row[name] or default, f"'{name}'")
+            value, faults = documents.read_object(self.row[name] or default, f"'{name}'")
         except Unreadable as error:
             raise Refused(error.reason, error.message) from None
         for reason, message in faults:
             self.remark(Outcome.ALTERED, reason, message)
-        return value, text
+        return value
+
+    def document_and_text(self, name: str, default: str = "{}") -> tuple[dict[str, Any], str]:
+        """Return the same, and the text of it that can be stored. Raises Refused.
+
+        Where they are the same, integers beyond 64 bits are floats in the object.
+        """
+        text = self.row[name] or default
+        if value := documents.plain_object(text):
+            return value, text
+        value = self.document(name, default)
+        return value, documents.dump(value)
 
     def number(self, name: str, default: int | None) -> int | None:
         """Return a column's integer, or the default for null."""

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
+from gateway.catalogue import due
 from gateway.catalogue.column_types import JSONText
 from gateway.catalogue.history import OF_JOB
 from gateway.catalogue.tables import (
@@ -43,7 +44,7 @@ _DERIVED_LATER = {
             *("restorability", "restorability_reason"),
         }
     ),
-    Job: frozenset({"due_at", "due_basis", "due_zone", "due_version"}) | OF_JOB,
+    Job: frozenset({*due.COLUMNS, "due_version"}) | OF_JOB,
     Client: frozenset({"time_zone"}),
 }
 """The columns that others write: deriving, the upkeep, the database's triggers, users."""

@@ -16,6 +16,7 @@ from sqlmodel import SQLModel
 from gateway.catalogue.column_types import JSONText
 from gateway.catalogue.derivations import NAMES, fold
 from gateway.catalogue.tables import columns
+from gateway.query.clock import at_moment
 
 Column = sa.ColumnElement[Any]
 Bind = Callable[[Column, Any], Column]
@@ -151,6 +152,24 @@ class Not:
         return _cache_keys(Not, (self.part,), values)
 
 
+@dataclass(frozen=True, slots=True)
+class AsOf:
+    """A condition on the clock that holds as of another moment, in seconds since 1970."""
+
+    part: Where
+    seconds: int
+
+    def sql(self, bind: Bind) -> Column:
+        """Return the SQL expression."""
+        moment = bind(_SECONDS, self.seconds)
+        return at_moment(self.part.sql(bind), moment)
+
+    def cache_key(self, values: list[Any]) -> Hashable:
+        """Return the key of the part."""
+        values.append(self.seconds)
+        return _cache_keys(AsOf, (self.part,), values)
+
+
 EXISTS: Any = object()
 """A value for `DocumentCondition`: true for any value under the key."""
 
@@ -227,11 +246,13 @@ def _cache_keys(kind: type, parts: Iterable[Where], values: list[Any]) -> Hashab
     return (kind, *[part.cache_key(values) for part in parts])
 
 
-Where = Condition | All | AnyOf | Not | DocumentCondition | RelatedCondition
+Where = Condition | All | AnyOf | Not | AsOf | DocumentCondition | RelatedCondition
 
 _TEXT: Column = sa.literal_column("text", sa.Text)
 _ATOM: Column = sa.literal_column("atom")
 """The types of a document's keys and of its values."""
+_SECONDS: Column = sa.literal_column("seconds", sa.BigInteger)
+"""The type of a moment."""
 
 
 class without_key(GenericFunction[str]):  # noqa: N801 - a function's name in SQL

@@ -1,10 +1,11 @@
 """Clients: the hosts that schedulers register, and their capabilities."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 import sqlalchemy as sa
 
@@ -20,7 +21,7 @@ from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
 from gateway.errors import Conflict, Forbidden, NotFound
 from gateway.query import filters
-from gateway.query.clock import epoch, seconds_now
+from gateway.query.clock import MOMENT, epoch
 from gateway.query.filters import Where
 from gateway.query.paging import LIMIT, Sort
 from gateway.query.selects import CALLER, Query, key_columns
@@ -67,16 +68,14 @@ LAST_SEEN = (
 """The last second at which its scheduler has asked for its jobs; null for never."""
 HEARD_OF = sa.func.coalesce(LAST_SEEN, epoch(COLUMNS.created_at), type_=sa.BigInteger)
 """The last second at which anything was heard of it: at least it has been registered."""
-IS_SILENT = seconds_now() - sa.bindparam("silent_after", None, type_=sa.BigInteger) > HEARD_OF
+SILENT_AFTER: sa.ColumnElement[int] = sa.bindparam("silent_after", None, type_=sa.BigInteger)
+"""The parameter that holds the seconds without a poll after which a client is silent."""
+IS_SILENT = MOMENT - SILENT_AFTER > HEARD_OF
 """The predicate that nothing has been heard of it for longer than the setting allows."""
 
 
 class Clients(Collection):
     """The collection of clients, where a project's ids may also refer to central clients."""
-
-    def values(self, ctx: Context) -> dict[str, Any]:
-        """Return the values of the parameters in the visible rows, and in silence."""
-        return {"project_id": ctx.project_id, "silent_after": ctx.silent_after}
 
     async def resolve_ids(
         self, ctx: Context, keys: Sequence[ItemKey], select: Columns
@@ -195,7 +194,7 @@ async def delete(ctx: Context, client_id: str, *, expected_version: int | None =
     try:
         await writing.delete(ctx, Client, client_id, expected_version)
     except NotFound:
-        await _check_own(ctx, client_id)
+        await check_own(ctx, client_id)
         raise
 
 
@@ -220,11 +219,11 @@ async def set_time_zone(
     try:
         return await writing.transact(ctx, write)
     except NotFound:
-        await _check_own(ctx, client_id)
+        await check_own(ctx, client_id)
         raise
 
 
-async def _check_own(ctx: Context, client_id: str) -> None:
+async def check_own(ctx: Context, client_id: str) -> None:
     """Raise Forbidden if the client is another project's, which the caller only sees."""
     if await COLLECTION.get(ctx, client_id, (COLUMNS.id,)):
         raise Forbidden(f"the client '{client_id}' is another project's") from None
@@ -254,8 +253,8 @@ async def silence(
     As of a moment, by default of now.
     """
     del all_projects  # the seconds are those of rows that have been read
-    now = time.time() if as_of is None else as_of.timestamp()
-    return {key: cast("int", key[1]) < int(now) - ctx.silent_after for key in keys}
+    moment = int(time.time()) if as_of is None else math.ceil(as_of.timestamp())
+    return {key: cast("int", key[1]) < moment - ctx.silent_after for key in keys}
 
 
 def note_poll(ctx: Context, client_id: str) -> None:

@@ -1,8 +1,10 @@
 """Collections: reading lists, the lists of many parents, and single rows, for every resolver."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from itertools import count
 from typing import Any, Self
@@ -14,6 +16,7 @@ from gateway.catalogue.tables import columns, source
 from gateway.context import Context, ItemKey
 from gateway.db.rows import Row
 from gateway.query import selects
+from gateway.query.clock import AS_OF
 from gateway.query.filters import Where
 from gateway.query.paging import Order, Page, PageRequest, Sort
 from gateway.query.selects import CALLER, SelectForm
@@ -49,6 +52,10 @@ class Collection:
     """The predicate of the rows that the `CALLER` sees."""
     has_revision: bool = False
     """True if pages carry the revision that they are of."""
+    moment: int | None = None
+    """The epoch second that conditions and orders on the clock are about; None for now."""
+    now: Self | None = field(default=None, init=False)
+    """The same list about now, whose statements this one shares; not copied by `replace`."""
 
     @cached_property
     def all_projects(self) -> Self:
@@ -72,6 +79,12 @@ class Collection:
     def as_item(self) -> Self:
         """The same list, under the rule for single items."""
         return replace(self, rule=self.rules.item)
+
+    def as_of(self, moment: datetime) -> Self:
+        """Return the same list about a moment: what depends on the clock does so on that."""
+        made = replace(self, moment=math.ceil(moment.timestamp()))
+        object.__setattr__(made, "now", self.now or self)
+        return made
 
     def sorted_by(self, *by: Sort) -> Order:
         """Return these sort keys with tie-breakers appended, or the list's own order for none."""
@@ -199,7 +212,12 @@ class Collection:
 
     def values(self, ctx: Context) -> dict[str, Any]:
         """Return the values of the parameters that the list itself has."""
-        return {"project_id": ctx.project_id}
+        values = {
+            "project_id": ctx.project_id,
+            "silent_after": ctx.silent_after,
+            "across": self.rule == self.rules.all_projects,
+        }
+        return values if self.moment is None else values | {AS_OF: self.moment}
 
     async def rows(  # noqa: PLR0913 - what one statement may depend on
         self,
@@ -211,11 +229,12 @@ class Collection:
         *,
         keys: Sequence[ItemKey] | None = None,
         owner: Owner | None = None,
+        also: Mapping[str, Any] | None = None,
     ) -> Sequence[Row]:
         """Return the rows of this form of SELECT over the list, or over these parents' lists.
 
-        The statement is compiled once for all requests that differ in nothing but values. Raises
-        Forbidden and Unavailable.
+        The statement is compiled once for all requests that differ in nothing but values; `also`
+        are those of parameters that the form has itself. Raises Forbidden and Unavailable.
         """
         ctx.authorize(self.rule)
         compared: list[Any] = []
@@ -225,6 +244,8 @@ class Collection:
             values |= page_request.values
         if keys is not None:
             values |= selects.keys_parameter(keys)
+        if also is not None:
+            values |= also
 
         def make() -> sa.Select[Any]:
             visible = self.visible
@@ -240,7 +261,8 @@ class Collection:
             return form(query, page_request.parametrized() if page_request else None, table)
 
         values |= {f"where_{at}": value for at, value in enumerate(compared)}
-        key = (self, form, select, where_key, page_request and page_request.cache_key, owner)
+        page_key = page_request and page_request.cache_key
+        key = (self.now or self, form, select, where_key, page_key, owner)
         return await ctx.db.rows(ctx.db.statement(key, make), values)
 
 

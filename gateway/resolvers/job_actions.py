@@ -47,12 +47,15 @@ USES = collection(
 OF_ACTION = (_USES.c.project_id, _USES.c.action_id)
 
 _CLIENT = (
-    sa.select(*(clients.COLUMNS[capability] for capability in CAPABILITY_OF.values()))
+    sa.select(
+        clients.COLUMNS.hostname,
+        *(clients.COLUMNS[capability] for capability in CAPABILITY_OF.values()),
+    )
     .where(clients.COLUMNS.id == sa.bindparam("client_id"), clients.VISIBLE)
     .order_by(clients.COLUMNS.project_id != CALLER)
     .limit(1)
 )
-"""The capabilities of the client of an id: the project's own, else a central one."""
+"""The host and capabilities of the client of an id: the project's own, else a central one."""
 _IN_LIST = (COLUMNS.project_id == CALLER, COLUMNS.job_id == sa.bindparam("job_id"))
 _SELECT_ACTIONS = sa.select(source(Action)).select_from(COLLECTION.source).where(*_IN_LIST)
 _SELECT_LIST = sa.select(COLUMNS.action_id).where(*_IN_LIST).order_by(COLUMNS.position)
@@ -129,6 +132,19 @@ async def check(ctx: Context, transaction: Transaction, job: Job) -> None:
     await _check_client(ctx, transaction, job, rows)
 
 
+async def check_drafts(ctx: Context, client_id: str, drafts: Sequence[ActionDraft]) -> str | None:
+    """Check that a client is registered, and supports new actions; return the name of its host.
+
+    Raises BadInput, Unprocessable and Unavailable.
+    """
+    rows = [actions.build_row(ctx, draft) for draft in drafts]
+    client_key = {"project_id": ctx.project_id, "client_id": client_id}
+    found = await ctx.db.rows(_CLIENT, client_key)
+    _check_supported(client_id, found, rows)
+    hostname: str | None = found[0].hostname
+    return hostname
+
+
 def _check_same(row: Action, draft: ActionDraft) -> None:
     """Check that a draft has the definition of the stored action; null equals an absent key.
 
@@ -171,16 +187,19 @@ async def _check_client(
     if job.client_id is None:
         return
     client_key = {"project_id": ctx.project_id, "client_id": job.client_id}
-    clients_found = await transaction.rows(_CLIENT, client_key)
-    if not clients_found:
+    _check_supported(job.client_id, await transaction.rows(_CLIENT, client_key), rows)
+
+
+def _check_supported(client_id: str, found: Sequence[Any], rows: Sequence[Action]) -> None:
+    if not found:
         raise Unprocessable(
-            f"no client with the id {shown(job.client_id)} is registered", field="client_id"
+            f"no client with the id {shown(client_id)} is registered", field="client_id"
         )
-    for key, words in zip(CAPABILITY_OF, clients_found[0], strict=True):
+    for key, words in zip(CAPABILITY_OF, found[0][1:], strict=True):
         supported = orjson.loads(words)
         for row in rows:
             if (word := getattr(row, key)) is not None and word not in supported:
                 raise Unprocessable(
-                    f"the client '{job.client_id}' does not support the {key} {shown(word)}",
+                    f"the client '{client_id}' does not support the {key} {shown(word)}",
                     field="client_id",
                 )

@@ -25,6 +25,7 @@ from gateway.resolvers import (
     clients,
     due_times,
     job_actions,
+    job_removals,
     rules,
     sessions,
     trusts,
@@ -197,7 +198,7 @@ async def _update(
         left = None
         if "session_id" in values:
             left = await sessions.release(ctx, transaction, job_id, keep=values["session_id"])
-        row = await get_for_update(ctx, transaction, Job, job_id, expected_version)
+        row, removes = await _locked(ctx, transaction, job_id, changes, expected_version)
         if "session_id" in values:
             sessions.check_unmoved(row.session_id, left)
         if values.get("description", row.description) != row.description:
@@ -211,15 +212,31 @@ async def _update(
             changes.get("schedule") or ()
         )
         columns |= await due_times.of_changed(ctx, transaction, row, columns, reported=reported)
+        told = job_removals.succeeded(row)
         await update_row(transaction, row, **columns)
         if drafts is not None:
             await job_actions.assign(ctx, transaction, row, drafts, is_of_client=not changes_client)
         elif changes_client:
             await job_actions.check(ctx, transaction, row)
+        if removes and job_removals.succeeded(row) not in {None, told}:
+            await job_removals.apply(ctx, transaction, row)
         return row, trust_id
 
     async with trusts.revoke_on_failure(ctx, values.get("trust_id")):
         return await writing.transact(ctx, write)
+
+
+async def _locked(
+    ctx: Context,
+    transaction: Transaction,
+    job_id: str,
+    changes: Mapping[str, Any],
+    expected_version: int | None,
+) -> tuple[Job, bool]:
+    """Lock a job that is to be changed, and return whether a run of it may have removed backups."""
+    if job_removals.may_report(changes):
+        return await job_removals.get_for_update(ctx, transaction, job_id, expected_version)
+    return await get_for_update(ctx, transaction, Job, job_id, expected_version), False
 
 
 async def _column_changes(
@@ -352,7 +369,7 @@ def _check_name(ctx: Context, name: str) -> None:
 
 async def _assign_client_and_trust(ctx: Context, row: Job) -> None:
     """Set the client and trust of a job without. Raises Unprocessable and Unavailable."""
-    row.client_id = row.client_id or await _only_client(ctx)
+    row.client_id = row.client_id or await only_client(ctx)
     if row.trust_id is None:
         _set(row, await trusts.trust_columns(ctx, row.client_id))
 
@@ -362,7 +379,7 @@ def _set(row: Job, values: Mapping[str, Any]) -> None:
         setattr(row, key, value)
 
 
-async def _only_client(ctx: Context) -> str | None:
+async def only_client(ctx: Context) -> str | None:
     """Return the id of the project's client, or None if it has none or several."""
     rows = await ctx.db.rows(_TWO_CLIENTS, {"project_id": ctx.project_id})
     return rows[0][0] if len(rows) == 1 else None

@@ -16,7 +16,7 @@ from gateway.db.transactions import Transaction
 from gateway.errors import BadInput, NotFound
 from gateway.query.filters import All, Condition, Where
 from gateway.query.paging import PageRequest
-from gateway.resolvers import backups, series, writing
+from gateway.resolvers import backups, past, series, writing
 from gateway.resolvers.collection import Collection
 
 SHOWN = 100
@@ -28,7 +28,6 @@ MAX_DAYS = 1_000_000
 _OWN = backups.COLUMNS
 _KEY = (_OWN.project_id, _OWN.id, _OWN.calendar_time)
 _NEWEST = (*_KEY, _OWN.policy, _OWN.chain_state)
-_HELD = Condition(_OWN.restorability, "ne", Restorability.EXPIRED.value)
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,8 @@ async def preview(
 ) -> Retention | None:
     """Return what a retention at a moment leaves of a series; None for an unknown series.
 
-    Raises BadInput for a negative number of days.
+    At a moment of the past, it is what was left then: later backups don't count. Raises BadInput
+    for a negative number of days.
     """
     _check(setting)
     moment = now() if at is None else at
@@ -76,16 +76,17 @@ async def preview(
     if not found:
         return None
     (own,) = found.values()
-    of_series = Condition(_OWN.series, "eq", series_id)
-    (newest,) = await _first(ctx, series.RESTORE_POINTS, of_series, _NEWEST) or (None,)
-    policy = _policy(None if newest is None else newest.policy, setting)
     seconds = int(moment.timestamp())
+    then = await past.of_series(ctx, series_id, seconds)
+    held = All((then.counted, then.held))
+    (newest,) = await _first(ctx, series.NEWEST_FIRST, held, _NEWEST) or (None,)
+    policy = _policy(None if newest is None else newest.policy, setting)
     cutoff = policy.removed_at(seconds)
-    removed_where = All((of_series, _HELD, Condition(_OWN.chain_time, "lte", cutoff)))
-    kept_where = All((of_series, _HELD, Condition(_OWN.chain_time, "gt", cutoff)))
-    removed = await _chains(ctx, removed_where)
-    kept = await _chains(ctx, kept_where)
-    oldest = await _first(ctx, series.RESTORE_POINTS, kept_where, _KEY, oldest=True)
+    there = All((then.counted, then.not_removed))
+    stays = Condition(_OWN.chain_time, "gt", cutoff)
+    removed = await _chains(ctx, All((there, Condition(_OWN.chain_time, "lte", cutoff))))
+    kept = await _chains(ctx, All((there, stays)))
+    oldest = await _first(ctx, series.NEWEST_FIRST, All((held, stays)), _KEY, oldest=True)
     state = State.load(None if newest is None else newest.chain_state)
     left = State() if state.chain is not None and state.chain <= cutoff else state
     return Retention(

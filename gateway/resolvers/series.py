@@ -15,19 +15,23 @@ from gateway.resolvers import backups, rules
 from gateway.resolvers.collection import Collection, collection
 
 COLUMNS = columns(Series)
+
 COLLECTION = collection(Series, rules.BACKUPS, COLUMNS.hostname, COLUMNS.backup_name, COLUMNS.id)
 
 _OWN = backups.COLUMNS
 OF_SERIES = (_OWN.project_id, _OWN.series)
 
+HELD = tuple(
+    word.value for word in (Restorability.RESTORABLE, Restorability.BROKEN, Restorability.UNKNOWN)
+)
+"""The verdicts on backups of which there are data, as far as the catalogue tells."""
+
+NEWEST_AT = sa.type_coerce(COLUMNS.newest_time, COLUMNS.newest_time.type)
+"""The column, whose values sort as they are shown: by it, and its index, lists are sorted."""
+
 _SUPERSEDED: sa.ColumnElement[str] = sa.literal_column(f"'{RestorabilityReason.SUPERSEDED.value}'")
 _NOT_SUPERSEDED = _OWN.restorability_reason != _SUPERSEDED
-_HAS_DATA = _OWN.restorability.in_(
-    [
-        sa.literal_column(f"'{word.value}'")
-        for word in (Restorability.RESTORABLE, Restorability.BROKEN, Restorability.UNKNOWN)
-    ]
-)
+_HAS_DATA = _OWN.restorability.in_([sa.literal_column(f"'{word}'") for word in HELD])
 _NEWEST_FIRST = (
     Sort(_OWN.chain_time, descending=True),
     Sort(_OWN.calendar_time, descending=True),
@@ -71,6 +75,8 @@ def _related(*on: sa.ColumnElement[bool]) -> Collection:
 _MINE = _OWN.project_id == CALLER
 _IS_FULL = _OWN.chain_level == sa.literal_column("0")
 
+NEWEST_FIRST = _by_time(_MINE)
+"""All backups of series, the newest first."""
 RESTORE_POINTS = _by_time(sa.and_(_MINE, _HAS_DATA))
 """The backups of which there are data, as far as the catalogue tells, the newest first."""
 CHAINS = _by_time(sa.and_(_MINE, _IS_FULL))

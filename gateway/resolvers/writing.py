@@ -7,7 +7,7 @@ actions, series, backups; of each kind in the order of the ids.
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 
 from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.column_types import now
-from gateway.catalogue.tables import columns, source
+from gateway.catalogue.tables import columns, set_columns, source
 from gateway.context import Context
 from gateway.db.counting import StatementCounter
 from gateway.db.transactions import Transaction
@@ -99,6 +99,16 @@ async def get_for_update(
     """
     key = {"project_id": ctx.project_id, "id": item_id}
     rows = await transaction.objects(table, _select_for_update(table), key)
+    return check_found(table, item_id, rows, expected_version)
+
+
+def check_found(
+    table: type[Table], item_id: str, rows: Sequence[Table], expected_version: int | None = None
+) -> Table:
+    """Return the only one of these rows, which were selected by an id.
+
+    Raises NotFound if there is none, and StaleVersion if its version is not the expected one.
+    """
     kind = table.__name__
     if not rows:
         raise NotFound(f"no {kind.lower()} with the id '{item_id}' in this project")
@@ -124,8 +134,7 @@ async def update_row(transaction: Transaction, row: SQLModel, **values: object) 
     changed = {key for key, value in values.items() if getattr(row, key) != value}
     values["version"] = row.version + 1  # type: ignore[attr-defined]  # every table with an id has it
     values["updated_at"] = now()
-    for key, value in values.items():
-        setattr(row, key, value)
+    set_columns(row, values)
     check_lengths(row, changed)
     await transaction.update(row, values)
 

@@ -69,6 +69,7 @@ class Action(Node):
         "The jobs that run it.",
         owner=job_actions.OF_ACTION,
         key="action_id",
+        as_of=True,
     )
 
 

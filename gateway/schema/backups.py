@@ -115,6 +115,10 @@ class Backup(Node):
         COLUMNS.level_source, "The source of `chainLevel`: the agent's report, or its rule."
     )
 
+    series_id: strawberry.ID | None = column(
+        COLUMNS.series, "The id of its series; null if it has not been worked out yet.", sort=True
+    )
+
     chain = to_one(
         "series.Chain",
         series.CHAIN_OF,

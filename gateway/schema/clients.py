@@ -8,8 +8,9 @@ import strawberry
 from gateway.catalogue.tables import Client as Table
 from gateway.catalogue.tables import default_of
 from gateway.context import Context, ItemKey
-from gateway.resolvers import backups, clients, jobs
+from gateway.resolvers import backups, clients, jobs, protection
 from gateway.resolvers.clients import COLLECTION, COLUMNS, ClientDraft
+from gateway.schema import health
 from gateway.schema.connections import connection
 from gateway.schema.fields import Node, batch, by_rest_id, column, mutation, node, written
 from gateway.schema.filter_inputs import order_input, where_input
@@ -25,6 +26,7 @@ AS_OF = strawberry.argument(description="The moment that it is about; now if abs
     description="A host that runs a scheduler and its agent.",
     served_project=clients.SERVED_PROJECT,
     heard_of=clients.HEARD_OF,
+    **health.orders("Client"),
 )
 class Client(Node):
     """A view over a client's row."""
@@ -60,9 +62,27 @@ class Client(Node):
         "heard_of",
         bool,
         "True if its scheduler hasn't asked for its jobs for longer than the gateway's setting "
-        "allows, nor has it been registered since. Conditions and orders are about now.",
+        "allows, nor has it been registered since. Conditions and orders are about the "
+        "list's own `asOf`.",
         {"as_of": (Annotated[Optional[datetime], AS_OF], None)},
         by=clients.IS_SILENT,
+        clock=("as_of",),
+    )
+    health = health.health("Client", "client_id")
+    newest_restore_point_at: datetime | None = column(
+        protection.NEWEST_OF_CLIENT,
+        "The time of the newest backup of it that can be restored; null for none.",
+        sort=protection.NEWEST_OF_CLIENT,
+        compared=protection.NEWEST_OF_CLIENT,
+    )
+    recovery_objective: int | None = column(
+        protection.OBJECTIVE_OF_CLIENT,
+        "The seconds that its newest restore point may be old: its own objective, else the "
+        "project's; null if there is none.",
+    )
+    has_restorable_backup: bool = column(
+        protection.HAS_RESTORABLE_BACKUP,
+        "True if there is a backup of it that can be restored, or once could.",
     )
     version: int = column(COLUMNS.version, "The number of changes since it was registered.")
     created_at: datetime = column(COLUMNS.created_at, "The time of its registration.", sort=True)
@@ -75,6 +95,7 @@ class Client(Node):
         "The jobs that it runs; of a central client, those of the current project.",
         owner=jobs.OF_CLIENT,
         key="client_id",
+        as_of=True,
         key_project="served_project",
     )
     backups = connection(
@@ -88,7 +109,7 @@ class Client(Node):
     )
 
 
-ClientWhere = where_input(Client)
+ClientWhere = where_input(Client, own={"health": health.FILTER})
 ClientOrder = order_input(Client)
 
 
@@ -154,7 +175,11 @@ class Query:
     """The root fields for clients."""
 
     clients = connection(
-        "clients.Client", COLLECTION, clients.search, "Clients, central ones included, by id."
+        "clients.Client",
+        COLLECTION,
+        clients.search,
+        "Clients, central ones included, by id.",
+        as_of=True,
     )
     client = by_rest_id("clients.Client", COLLECTION, "clientId")
 

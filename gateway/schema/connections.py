@@ -1,6 +1,7 @@
 """Relay connections: their types, their arguments, and the page of a list that these ask for."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Generic, NamedTuple, Optional, TypeVar
 
 import strawberry
@@ -70,14 +71,31 @@ def connection(  # noqa: PLR0913 - all that makes one list differ from another
     key_project: str = "project_id",
     connection_type: Any = None,
     extra: Columns = (),
+    as_of: bool = False,
 ) -> Any:
     """Return a field that is a connection of this type of items, as `module.Type`.
 
-    See `ConnectionField` for `owner`, `key`, `key_project` and `extra`.
+    See `ConnectionField` for `owner`, `key`, `key_project` and `extra`. With `as_of`, it takes a
+    moment for conditions and orders that depend on the clock.
     """
     spec = ConnectionField(type_name(type_), collection, search, owner, key, extra, key_project)
     shown = connection_type or Connection[reference(type_)]  # type: ignore[misc]
-    return declare(spec, shown, description, _arguments(type_, nested=owner is not None))
+    arguments = _arguments(type_, nested=owner is not None)
+    return declare(spec, shown, description, {**arguments, **(_MOMENT if as_of else {})})
+
+
+_MOMENT: Mapping[str, Any] = {
+    "as_of": (
+        Annotated[
+            Optional[datetime],
+            strawberry.argument(
+                description="The moment of conditions and orders that depend on the clock; now if "
+                "absent."
+            ),
+        ],
+        None,
+    )
+}
 
 
 class ListRequest(NamedTuple):
@@ -94,6 +112,8 @@ def list_request(
     """Return what a field's arguments ask for. Raises BadInput, naming the argument."""
     view = VIEWS[spec.view]
     collection = spec.collection.all_projects if all_projects else spec.collection
+    if (moment := arguments.get("as_of")) is not None:
+        collection = collection.as_of(moment)
     order = sorting(view, collection, arguments.get("order_by"))
     first, last = _lengths(
         ctx, arguments.get("first"), arguments.get("last"), nested=spec.owner is not None

@@ -5,6 +5,7 @@ from typing import Any
 
 import strawberry
 
+from gateway.catalogue.health_words import HealthReason, HealthState, HostCoverage
 from gateway.catalogue.vocabularies import (
     BackupStatus,
     JobEvent,
@@ -23,10 +24,16 @@ from gateway.chains.vocabularies import (
     RestoreWarning,
     RetentionWarning,
 )
+from gateway.query.buckets import Bucket
+from gateway.resolvers.statistics import StatisticsKey, StatisticsOf
 
 __all__ = [
     "BackupStatus",
+    "Bucket",
     "ChainState",
+    "HealthReason",
+    "HealthState",
+    "HostCoverage",
     "JobEvent",
     "JobResult",
     "JobStatus",
@@ -39,13 +46,16 @@ __all__ = [
     "RunOutcome",
     "ScheduleTrigger",
     "ScheduleWarningCode",
+    "StatisticsKey",
+    "StatisticsOf",
 ]
 
 for _vocabulary in (
     *(BackupStatus, JobEvent, JobResult, JobStatus, RunOutcome),
     *(NextRunBasis, ScheduleTrigger, ScheduleWarningCode),
     *(ChainState, LevelSource, Restorability, RestorabilityReason, RestoreWarning),
-    RetentionWarning,
+    *(RetentionWarning, HealthReason, HealthState, HostCoverage),
+    *(RetentionWarning, Bucket, StatisticsKey, StatisticsOf),
 ):
     _enum: Any = strawberry.enum(_vocabulary, description=inspect.getdoc(_vocabulary))
     for _value in _enum.__strawberry_definition__.values:

@@ -1,7 +1,7 @@
 """Declarations: how the fields and types of views are written down in the entities' modules."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +26,7 @@ from gateway.query.paging import Sort
 from gateway.resolvers.collection import Collection, Column
 from gateway.schema.scalars import Epoch, Int32, Partial, Vocabulary
 from gateway.schema.views import (
+    CLOCK,
     DESCRIPTION,
     VIEWS,
     AnsweredField,
@@ -55,16 +56,20 @@ class Node:
 
 
 def declare(
-    spec: object, type_: Any, description: str, arguments: Mapping[str, Any] | None = None
+    spec: object,
+    type_: Any,
+    description: str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    clock: Sequence[str] | None = None,
 ) -> Any:
     """Return a field of a type that plans read by `spec`; graphql-core never resolves it.
 
     `arguments` are the types of its arguments by their names in Python, or such a type and a
-    default.
+    default. A field that depends on the clock has a `clock`: see `views.CLOCK`.
     """
-    field = strawberry.field(
-        graphql_type=type_, description=description, metadata={DESCRIPTION: spec}
-    )
+    metadata = {DESCRIPTION: spec} | ({} if clock is None else {CLOCK: tuple(clock)})
+    field = strawberry.field(graphql_type=type_, description=description, metadata=metadata)
     field.init = False
     field.arguments = [_argument(name, given) for name, given in (arguments or {}).items()]
     return field
@@ -122,14 +127,17 @@ def batch(  # noqa: PLR0913 - all that makes one such field differ from another
     arguments: Mapping[str, Any],
     *,
     by: Column | None = None,
+    clock: Sequence[str] | None = None,
 ) -> Any:
     """Return a field with arguments whose values are loaded for all rows of a page together.
 
-    `arguments` are as in `declare`; see `BatchField` for `key`. The rows are filtered and sorted
-    `by` a column.
+    `arguments` and `clock` are as in `declare`; see `BatchField` for `key`. The rows are filtered
+    and sorted `by` a column, which depends on the clock if the field does.
     """
-    column = None if by is None else ColumnField(by, Sort(by), is_filtered=True)
-    return declare(BatchField(load, key, column), type_, description, arguments)
+    column = None
+    if by is not None:
+        column = ColumnField(by, Sort(by), is_filtered=True, reads_clock=clock is not None)
+    return declare(BatchField(load, key, column), type_, description, arguments, clock=clock)
 
 
 def by_rest_id(
@@ -166,12 +174,17 @@ def mutation(description: str) -> Callable[[Any], Any]:
     return _called(MutationField, description)
 
 
-def answered(description: str) -> Callable[[Any], Any]:
-    """Return the decorator of a static method `(ctx, …) -> payload` that makes it a query field."""
-    return _called(AnsweredField, description)
+def answered(description: str, *, clock: Sequence[str] | None = None) -> Callable[[Any], Any]:
+    """Return the decorator of a static method `(ctx, …) -> payload` that makes it a query field.
+
+    See `views.CLOCK` for `clock`.
+    """
+    return _called(AnsweredField, description, clock)
 
 
-def _called(spec: type[MutationField], description: str) -> Callable[[Any], Any]:
+def _called(
+    spec: type[MutationField], description: str, clock: Sequence[str] | None = None
+) -> Callable[[Any], Any]:
     def decorate(method: Any) -> Any:
         function = method.__func__
         annotations = function.__annotations__
@@ -185,7 +198,8 @@ def _called(spec: type[MutationField], description: str) -> Callable[[Any], Any]
             for name in annotations
             if name not in {"ctx", "return"}
         }
-        return declare(spec(function), annotations["return"], description, arguments)
+        kind = annotations["return"]
+        return declare(spec(function), kind, description, arguments, clock=clock)
 
     return decorate
 

@@ -1,7 +1,6 @@
 """Typed filters and orders: inputs made of a view's columns, and the conditions they stand for."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import Enum, StrEnum
 from types import MappingProxyType
@@ -14,6 +13,7 @@ from gateway.query.filters import (
     EXISTS,
     All,
     AnyOf,
+    AsOf,
     Condition,
     DocumentCondition,
     Not,
@@ -126,7 +126,7 @@ def where_input(
     """Return the filter input of a view, with a field for each column that may be filtered by.
 
     `hidden` are columns that no field shows, with descriptions. `own` are inputs that make their
-    conditions themselves, by `where`: each its type and description. `documents` are the columns
+    conditions themselves, by `where_in`: each its type and description. `documents` are the columns
     that hold documents, with a description of conditions on them.
     """
     name = f"{cls.__name__}Where"
@@ -154,6 +154,28 @@ def where_input(
     )
     about = f"Conditions on {cls.__name__.lower()}s; all must hold."
     return _input(name, cls.__module__, members, about)
+
+
+def clock_names(view: View, where: Any, orders: Iterable[Any]) -> Iterator[str]:
+    """Yield the fields of a filter and of orders that read the clock."""
+    for name, value in vars(where).items() if where else ():
+        match value:
+            case strawberry.UNSET | None:
+                continue
+            case list() if name in {"and_", "or_"}:
+                for one in value:
+                    yield from clock_names(view, one, ())
+            case _ if name == "not_":
+                yield from clock_names(view, value, ())
+            case _ if name in view.parts:
+                yield from clock_names(VIEWS[view.parts[name]], value, ())
+            case _:
+                field = view.all.get(name)
+                if getattr(value, "reads_clock", field is not None and field.reads_clock):
+                    yield f"{view.name}Where.{_camel(name)}"
+    for item in orders:
+        if view.all[item.field.value].reads_clock:
+            yield f"{view.name}Order.{item.field.name}"
 
 
 def order_input(cls: type) -> Any:
@@ -202,7 +224,7 @@ def _check_size(where: Where) -> None:
         if depth > MAX_DEPTH:
             raise BadInput(f"'where' is nested deeper than {MAX_DEPTH} levels", field="where")
         match part:
-            case Not(inner):
+            case Not(inner) | AsOf(inner):
                 waiting.append((inner, depth + 1))
             case All(parts) | AnyOf(parts):
                 # An empty one is a condition as well: it always holds, or never.
@@ -226,8 +248,10 @@ def _check_size(where: Where) -> None:
 def _narrowed(view: View, given: Any) -> Where | None:
     parts = [
         part
-        for item in fields(given)
-        for part in _parts(view, item.name, getattr(given, item.name))
+        for name, value in vars(given).items()
+        # Most are absent.
+        if value is not strawberry.UNSET and value is not None
+        for part in _parts(view, name, value)
     ]
     if not parts:
         return None
@@ -235,8 +259,6 @@ def _narrowed(view: View, given: Any) -> Where | None:
 
 
 def _parts(view: View, name: str, value: Any) -> Iterable[Where]:
-    if value is strawberry.UNSET or value is None:
-        return
     if name == "and_":
         yield All(tuple(_required_condition(view, item) for item in value))
     elif name == "or_":
@@ -245,8 +267,8 @@ def _parts(view: View, name: str, value: Any) -> Iterable[Where]:
         yield Not(_required_condition(view, value))
     elif name in view.parts:
         yield _required_condition(VIEWS[view.parts[name]], value)
-    elif hasattr(value, "where"):
-        yield value.where()
+    elif hasattr(value, "where_in"):
+        yield value.where_in(view.name)
     elif isinstance(value, list):
         yield from (_held(view.all[name].column, item) for item in value)
     else:

@@ -16,12 +16,13 @@ from gateway.resolvers import (
     clients,
     job_actions,
     job_columns,
+    job_health,
     jobs,
     runs,
     sessions,
 )
 from gateway.resolvers.jobs import COLLECTION, COLUMNS, JobDraft
-from gateway.schema import next_runs
+from gateway.schema import health, next_runs
 from gateway.schema.actions import Action, ActionInput
 from gateway.schema.connections import Connection, Edge, connection
 from gateway.schema.enums import JobEvent, JobResult, JobStatus, NextRunBasis
@@ -97,8 +98,10 @@ def _last(about: str) -> Mapping[str, Any]:
     next_run_basis=hidden(COLUMNS.due_basis, NextRunBasis),
     due_zone=COLUMNS.due_zone,
     stored_schedule=COLUMNS.job_schedule,
+    stored_actions=job_columns.ACTIONS,
     last_run_id=job_columns.LAST_RUN_ID,
     last_success_id=job_columns.LAST_SUCCESS_ID,
+    **health.orders("Job"),
 )
 class Job(Node):
     """A view over a job's row."""
@@ -124,6 +127,11 @@ class Job(Node):
     schedule = embedded(JobSchedule, "The schedule, and the state of the job's runs.")
     next_run = next_runs.NEXT_RUN
     schedule_meaning = next_runs.MEANING
+    health = health.health("Job", "job_id")
+    has_restorable_backup: bool = column(
+        job_health.HAS_RESTORABLE_BACKUP,
+        "True if there is a backup of it that can be restored, or once could.",
+    )
     last_run_at: datetime | None = column(
         COLUMNS.last_run_start, "The time at which its last run began.", sort=True
     )
@@ -205,7 +213,10 @@ JobWhere = where_input(
         "next_run_at": "A condition on the time of the next run; null for jobs that have none.",
         "next_run_basis": "A condition on the basis of the next run.",
     },
-    own={"is_overdue": (next_runs.OverdueFilter, "A condition on the next run being overdue.")},
+    own={
+        "is_overdue": (next_runs.OverdueFilter, "A condition on the next run being overdue."),
+        "health": health.FILTER,
+    },
     schedule_document="Conditions on the schedule's document; all must hold.",
 )
 JobOrder = order_input(Job)
@@ -280,7 +291,7 @@ class JobEventPayload:
 class Query:
     """The root fields for jobs."""
 
-    jobs = connection("jobs.Job", COLLECTION, jobs.search, "Jobs, by description.")
+    jobs = connection("jobs.Job", COLLECTION, jobs.search, "Jobs, by description.", as_of=True)
     job = by_rest_id("jobs.Job", COLLECTION, "jobId")
 
 

@@ -14,7 +14,7 @@ from gateway.schema.fields import answered, declare, listed, mutation, reference
 from gateway.schema.global_ids import decode
 from gateway.schema.mutations import key_of, target
 from gateway.schema.scalars import JSON, BigInt
-from gateway.schema.views import WrittenField
+from gateway.schema.views import CLOCK, WrittenField
 
 
 @strawberry.type(
@@ -23,7 +23,7 @@ from gateway.schema.views import WrittenField
 class RestorePlan:
     """The attributes of a Plan."""
 
-    at: datetime = strawberry.field(description="The moment.")
+    at: datetime = strawberry.field(description="The moment to restore to.")
     restorability: Restorability = strawberry.field(description="The verdict on the restore.")
     restorability_reason: RestorabilityReason = strawberry.field(
         description="The reason of the verdict."
@@ -42,17 +42,26 @@ class RestorePlan:
     )
     restore_from_date: datetime | None = strawberry.field(
         description="The date to give the agent: after this backup's end, before the next one's "
-        "start. Where there is no next one, it depends on the clock."
+        "start. Where there is no next one, it is the moment as of which it is asked for.",
+        metadata={CLOCK: ("as_of",)},
     )
     freezer_action: JSON | None = strawberry.field(
-        description="The action as `createJob` takes it; null where there is nothing to restore."
+        description="The action as `createJob` takes it; null where there is nothing to restore.",
+        metadata={CLOCK: ("as_of",)},
     )
 
 
 SeriesId = Annotated[strawberry.ID, strawberry.argument(description="The series' global id.")]
 At = Annotated[
     datetime | None,
-    strawberry.argument(description="The moment to restore to; now, by the clock, if absent."),
+    strawberry.argument(description="The moment to restore to; that of `asOf` if absent."),
+]
+AsOf = Annotated[
+    datetime | None,
+    strawberry.argument(
+        description="The moment as of which it is asked for, now if absent: later backups don't "
+        "count, nor what they did to others. What was deleted since isn't known."
+    ),
 ]
 Path = Annotated[
     str | None,
@@ -117,16 +126,24 @@ DryRun = Annotated[
 class Query:
     """The root fields for restores."""
 
-    @answered("The restore of a series to a moment; null if there is no such series.")
+    @answered(
+        "The restore of a series to a moment; null if there is no such series.",
+        clock=("at", "as_of"),
+    )
     @staticmethod
     async def restore_plan(
-        ctx: Context, series: SeriesId, at: At = None, restore_path: Path = None
+        ctx: Context,
+        series: SeriesId,
+        at: At = None,
+        as_of: AsOf = None,
+        restore_path: Path = None,
     ) -> RestorePlan | None:
         """Return the plan of a restore."""
         _, (project_id, series_id) = decode(series, "series", "Series")
         if project_id != ctx.project_id:
             return None
-        return _shown(await restores.plan(ctx, series_id, at, path=restore_path))
+        plan = await restores.plan(ctx, series_id, at, as_of=as_of, path=restore_path)
+        return _shown(plan)
 
 
 @strawberry.type

@@ -94,7 +94,9 @@ class DeleteExpiredBackupsPayload:
 SeriesId = Annotated[strawberry.ID, strawberry.argument(description="The series' global id.")]
 At = Annotated[
     datetime | None,
-    strawberry.argument(description="The moment at which it runs; now, by the clock, if absent."),
+    strawberry.argument(
+        description="The moment at which it runs, now if absent; of the past, as of then."
+    ),
 ]
 Given = Annotated[
     RetentionInput | None,
@@ -109,7 +111,9 @@ DryRun = Annotated[
 class Query:
     """The root fields for retentions."""
 
-    @answered("The effect of a retention on a series; null if there is no such series.")
+    @answered(
+        "The effect of a retention on a series; null if there is no such series.", clock=("at",)
+    )
     @staticmethod
     async def retention(
         ctx: Context, series: SeriesId, at: At = None, setting: Given = None

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Optional
 import strawberry
 from graphql import GraphQLSchema, Undefined
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.name_converter import NameConverter
 from strawberry.tools import merge_types
 
 from gateway.context import Context
@@ -12,12 +13,16 @@ from gateway.schema import (
     actions,
     backups,
     clients,
+    health_settings,
     jobs,
+    overview,
+    project_settings,
     restores,
     retentions,
     runs,
     series,
     sessions,
+    statistics,
 )
 from gateway.schema.fields import Node, declare
 from gateway.schema.scalars import SCALARS
@@ -89,11 +94,28 @@ class Schema(strawberry.Schema):
         return self._schema
 
 
+class Names(NameConverter):
+    """The names in GraphQL, converted once: Strawberry asks for them with each input it makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[str, str] = {}
+
+    def apply_naming_config(self, name: str) -> str:
+        """Return the name in GraphQL of something that has this one in Python."""
+        if (known := self._known.get(name)) is None:
+            known = self._known[name] = super().apply_naming_config(name)
+        return known
+
+
 def create_schema() -> Schema:
     """Return the schema."""
     entities = (backups, jobs, actions, clients, sessions)
-    queries = (*entities, runs, series, restores, retentions)
-    mutations = (*entities, restores, retentions)
+    queries = (
+        *(*entities, runs, series, restores, retentions, overview, statistics),
+        project_settings,
+    )
+    mutations = (*entities, restores, retentions, health_settings, project_settings)
     return Schema(
         query=strawberry.type(
             merge_types("Query", (Root, *(entity.Query for entity in queries))),
@@ -107,5 +129,5 @@ def create_schema() -> Schema:
             *(backups.Backup, jobs.Job, actions.Action, clients.Client, sessions.Session),
             *(runs.Run, series.Series, series.Chain),
         ),
-        config=StrawberryConfig(scalar_map=SCALARS),
+        config=StrawberryConfig(scalar_map=SCALARS, name_converter=Names()),
     )

@@ -4,8 +4,9 @@ from datetime import datetime
 
 import strawberry
 
-from gateway.resolvers import backups, series
+from gateway.resolvers import backups, protection, series
 from gateway.resolvers.series import COLLECTION, COLUMNS
+from gateway.schema import health
 from gateway.schema.connections import connection
 from gateway.schema.enums import ChainState, Restorability
 from gateway.schema.fields import Node, column, node, to_one
@@ -19,6 +20,7 @@ from gateway.schema.scalars import BigInt
     description="The backups of one thing in one place: what restores choose from. They have a "
     "storage, a container, an engine, a host and a name in common; of an instance, an image or a "
     "volume, its id.",
+    **health.orders("Series"),
 )
 class Series(Node):
     """A view over a series' row."""
@@ -50,7 +52,19 @@ class Series(Node):
         COLUMNS.restorability, "The verdict on the newest backup.", sort=True
     )
     newest_backup_at: datetime | None = column(
-        COLUMNS.newest_time, "The time of the newest backup.", sort=True
+        series.NEWEST_AT, "The time of the newest backup.", sort=COLUMNS.newest_time
+    )
+    health = health.health("Series", "series_id")
+    newest_restore_point_at: datetime | None = column(
+        protection.NEWEST_OF_SERIES,
+        "The time of the newest backup that can be restored; null for none.",
+        sort=protection.NEWEST_OF_SERIES,
+        compared=protection.NEWEST_OF_SERIES,
+    )
+    recovery_objective: int | None = column(
+        protection.OBJECTIVE_OF_SERIES,
+        "The seconds that its newest restore point may be old: its own objective, else the "
+        "project's; null if there is none.",
     )
     last_tested_at: datetime | None = column(
         series.LAST_TESTED,
@@ -86,7 +100,7 @@ class Series(Node):
     )
 
 
-SeriesWhere = where_input(Series)
+SeriesWhere = where_input(Series, own={"health": health.FILTER})
 SeriesOrder = order_input(Series)
 
 
@@ -136,5 +150,9 @@ class Query:
     """The root fields for series."""
 
     series = connection(
-        "series.Series", COLLECTION, series.search, "Series, by host and backup name."
+        "series.Series",
+        COLLECTION,
+        series.search,
+        "Series, by host and backup name.",
+        as_of=True,
     )

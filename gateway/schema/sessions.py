@@ -11,6 +11,7 @@ from gateway.catalogue.tables import default_of
 from gateway.context import Context, ItemKey
 from gateway.resolvers import jobs, sessions
 from gateway.resolvers.sessions import COLLECTION, COLUMNS, Outcome, SessionDraft
+from gateway.schema import health
 from gateway.schema.connections import connection
 from gateway.schema.enums import JobResult
 from gateway.schema.fields import Node, by_rest_id, column, mutation, node, written
@@ -29,7 +30,12 @@ from gateway.schema.schedules import ScheduleInput
 HOLD_OFF = "The time after its start in which jobs may join a run, in seconds."
 
 
-@node(COLLECTION, key="session_id", description="Jobs on several hosts that start together.")
+@node(
+    COLLECTION,
+    key="session_id",
+    description="Jobs on several hosts that start together.",
+    **health.orders("Session"),
+)
 class Session(Node):
     """A view over a session's row."""
 
@@ -53,6 +59,7 @@ class Session(Node):
     job_states: JSON = column(
         COLUMNS.job_states, "The state of each of its jobs in the current run, by the job's id."
     )
+    health = health.health("Session", "session_id")
     version: int = column(COLUMNS.version, "The number of changes since it was created.")
     created_at: datetime = column(COLUMNS.created_at, "The time of its creation.", sort=True)
     updated_at: datetime = column(COLUMNS.updated_at, "The time of its last change.", sort=True)
@@ -64,10 +71,13 @@ class Session(Node):
         "The session's jobs.",
         owner=jobs.OF_SESSION,
         key="session_id",
+        as_of=True,
     )
 
 
-SessionWhere = where_input(Session, schedule="Conditions on the schedule; all must hold.")
+SessionWhere = where_input(
+    Session, own={"health": health.FILTER}, schedule="Conditions on the schedule; all must hold."
+)
 SessionOrder = order_input(Session)
 
 
@@ -152,7 +162,11 @@ class Query:
     """The root fields for sessions."""
 
     sessions = connection(
-        "sessions.Session", COLLECTION, sessions.search, "Sessions, by description."
+        "sessions.Session",
+        COLLECTION,
+        sessions.search,
+        "Sessions, by description.",
+        as_of=True,
     )
     session = by_rest_id("sessions.Session", COLLECTION, "sessionId")
 

@@ -7,7 +7,7 @@ a plan.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.context import Context, ItemKey
 from gateway.errors import BadInput
@@ -17,6 +17,14 @@ from gateway.resolvers.collection import Collection, Column, Columns, Owner
 
 DESCRIPTION = "gateway"
 """The key in a Strawberry field's metadata under which one of the following stands."""
+
+CLOCK = "gateway-clock"
+"""The key under which a field that depends on the clock has the names of its arguments, in Python,
+each of which gives a moment in the clock's place. Fields of a payload have those of its root field.
+
+Columns that depend on it say so by `ColumnField.reads_clock`: the list's `as_of` is their moment.
+Operations that read the clock are told by it: see `execution/clock_reads.py`.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,8 @@ class ColumnField:
     """The predicate of the stored values that the type doesn't show as null; None for all."""
     or_null: Column | None = None
     """The column that is compared, with null for the others."""
+    reads_clock: bool = False
+    """True if conditions and orders by it depend on the clock."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +149,12 @@ class MutationField:
 
 @dataclass(frozen=True)
 class AnsweredField(MutationField):
-    """A root field that reads, by its arguments, and returns an object such as a payload."""
+    """A root field that reads, by its arguments, and returns an object such as a payload, or many.
+
+    Where it `knows_selection`, it is also told the `selected` attributes of the object.
+    """
+
+    knows_selection: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,11 +166,32 @@ class ListedField:
     """The attribute; empty for that of the field's own name."""
 
 
-@dataclass(frozen=True)
-class WrittenField:
-    """A field of a payload: the item with the payload's key, as it is after the write."""
+class AnyKey(NamedTuple):
+    """The name of a view, and the key of one of its items."""
 
     view: str
+    key: ItemKey
+    all_projects: bool
+    """True to read it as from all projects."""
+
+
+@dataclass(frozen=True)
+class AnyItemField:
+    """A field of a payload: the item of an `AnyKey`, which an attribute has; None for none."""
+
+    key: str
+    """The attribute."""
+
+
+@dataclass(frozen=True)
+class WrittenField:
+    """A field of a payload: the item with the payload's key, as it is after the write.
+
+    `key` is the payload's attribute that has it, null for no item.
+    """
+
+    view: str
+    key: str = "key"
 
 
 @dataclass(frozen=True)

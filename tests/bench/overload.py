@@ -1,7 +1,7 @@
 """More requests than a gateway can answer, at a rate that doesn't depend on its answers.
 
-wrk sends a request when an answer has come, and so never too many. h2load opens connections at a
-given rate, each for one request, however many are open.
+wrk sends a request when an answer has come, and so never too many. h2load opens some connections
+every few milliseconds, each for one request, however many are open.
 """
 
 import json
@@ -49,15 +49,19 @@ def _closed(peer: Peer, plan: Plan, body: Path) -> float:
 
 
 def _offered(peer: Peer, plan: Plan, body: Path, best: float, factor: float) -> dict[str, Any]:
-    rate = max(1, round(best * factor))
-    total = str(rate * SECONDS)
+    at_once, milliseconds = _evenly(best * factor)
+    rate = 1000 * at_once / milliseconds
+    total = str(round(rate * SECONDS))
     begun = time.perf_counter()
-    ran = _run(peer, plan, body, "-r", str(rate), "-c", total, "-n", total)
+    ran = _run(
+        *(peer, plan, body, "-c", total, "-n", total),
+        *("-r", str(at_once), f"--rate-period={milliseconds}ms"),
+    )
     spent = time.perf_counter() - begun
     served = sorted(took for status, took in ran if status == 200)
     others = {status for status, _ in ran} - {200, 503}
     if others or not served:
-        raise LoadError(f"answers to {rate} requests a second: {others or 'none'}")
+        raise LoadError(f"answers to {rate:,.0f} requests a second: {others or 'none'}")
     row = {
         "factor": factor,
         "offered": rate,
@@ -73,6 +77,15 @@ def _offered(peer: Peer, plan: Plan, body: Path, best: float, factor: float) -> 
         f"p99 {row['p99_ms']:,.0f} ms of {row['bound_ms']:,.0f}"
     )
     return row
+
+
+def _evenly(rate: float) -> tuple[int, int]:
+    """Return how many connections to open at once, and every how many milliseconds.
+
+    h2load opens those of a whole second together if it isn't told otherwise.
+    """
+    pairs = [(some, max(1, round(1000 * some / rate))) for some in range(1, 9)]
+    return min(pairs, key=lambda pair: abs(1000 * pair[0] / pair[1] / rate - 1))
 
 
 def _run(peer: Peer, plan: Plan, body: Path, *options: str) -> list[tuple[int, float]]:

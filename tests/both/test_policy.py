@@ -36,6 +36,9 @@ WRITES = [
     "actions:update",
     "clients:create",
     "clients:delete",
+    "health:hosts:set",
+    "health:mute",
+    "health:objectives:set",
     "jobs:create",
     "jobs:delete",
     "jobs:event:create",
@@ -144,7 +147,7 @@ def test_the_resolvers_ask_for_rules_that_exist() -> None:
     named = set()
     for file in Path(gateway.__file__).parent.rglob("*.py"):
         if "node_modules" not in file.parts and file != Path(policy.__file__):
-            entities = "actions|backups|clients|jobs|sessions"
+            entities = "actions|backups|clients|health|jobs|sessions"
             named |= set(re.findall(rf'"((?:{entities}):[a-z_:]+)"', file.read_text()))
     assert named
     assert named <= set(RULES)

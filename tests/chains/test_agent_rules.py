@@ -8,7 +8,7 @@ import pytest
 
 from gateway.chains.policies import Policy
 from gateway.chains.restoring import Member, read
-from gateway.chains.rules import Entry, Media, Verdict, fold
+from gateway.chains.rules import NEVER, Entry, Media, Verdict, fold
 from gateway.chains.vocabularies import Restorability as Word
 from gateway.chains.vocabularies import RestorabilityReason as Why
 from tests.support import agent_rules
@@ -28,6 +28,8 @@ class History:
     stored: dict[int, list[Link]] = field(default_factory=dict)
     made: list[Link] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
+    removals: list[tuple[int, int]] = field(default_factory=lambda: [(NEVER, NEVER)])
+    """Before each backup, and after the last: what an `admin` action has removed."""
 
     @property
     def media(self) -> Media:
@@ -37,7 +39,12 @@ class History:
 
     def verdicts(self) -> list[Verdict]:
         """Return what the gateway derives."""
-        return fold(self.entries, self.media)
+        return fold(self.entries, self.media, self.removals)
+
+    def remove(self, until: int) -> None:
+        """Remove the chains that began by then."""
+        left = agent_rules.left(self.stored, until)
+        self.stored = {zero: list(links) for zero, links in left.items()}
 
     def word(self, link: Link) -> str:
         """Return what the model says of a backup."""
@@ -77,9 +84,12 @@ def history(chance: random.Random) -> History:
         known = Policy(**policy, remove_older_than=removal)
         found.entries.append(Entry(now, "available", told, known))
         if removal is not None:
-            until = agent_rules.cutoff(now, older_than=removal)
-            left = agent_rules.left(found.stored, until)
-            found.stored = {zero: list(links) for zero, links in left.items()}
+            found.remove(agent_rules.cutoff(now, older_than=removal))
+        found.removals.append((NEVER, NEVER))
+        if chance.random() < 0.1:
+            until = agent_rules.cutoff(now + HOUR // 2, older_than=chance.choice([0.01, 2.2]))
+            found.remove(until)
+            found.removals[-1] = until, NEVER
     return found
 
 

@@ -9,13 +9,13 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.catalogue.series_tables import ForgottenBackup, Series
+from gateway.catalogue.series_tables import ForgottenBackup, Removal, Series
 from gateway.catalogue.tables import Backup, columns
 from gateway.chains.filling import fill
 from gateway.chains.keeping import MAX_LEVEL
 from gateway.chains.places import place_of
 from gateway.chains.policies import NEVER_INCREMENTAL, Policy
-from gateway.chains.rules import Entry, fold
+from gateway.chains.rules import NEVER, Entry, fold
 from gateway.db.database import Database
 from gateway.resolvers import backups, jobs
 from gateway.resolvers.actions import ActionDraft
@@ -26,6 +26,7 @@ from tests.support.apps import MakeContext
 pytestmark = pytest.mark.anyio
 
 OWN, SERIES, FORGOTTEN = columns(Backup), columns(Series), columns(ForgottenBackup)
+REMOVALS = columns(Removal)
 DAY = 86_400
 DERIVED = ("chain_time", "chain_level", "level_source", "restorability", "restorability_reason")
 
@@ -58,14 +59,42 @@ async def check(database: Database) -> None:
     """Compare what is kept with what the rules say of each series as a whole."""
     rows = await stored(database)
     forgotten = list(await database.rows(sa.select(*FORGOTTEN)))
+    removals = list(await database.rows(sa.select(*REMOVALS)))
     series = {row.id: row for row in await database.rows(sa.select(*SERIES))}
     assert set(series) == {row.series for row in rows}
     for one in series.values():
         own = [row for row in rows if row.series == one.id]
-        expect(own, [row for row in forgotten if row.series == one.id], one)
+        gone = [row for row in forgotten if row.series == one.id]
+        expect(own, gone, [row for row in removals if row.series == one.id], one)
 
 
-def expect(rows: Sequence[Any], forgotten: Sequence[Any], series: Any) -> None:
+def removed(row: Any, rows: Sequence[Any]) -> int:
+    """Return the time up to which a removal has removed chains."""
+    own = [one.calendar_time for one in rows if one.job_id == row.job_id]
+    own = [time for time in own if row.began_at <= time <= row.ended_at and row.own_came_first]
+    policy = Policy.load(row.policy)
+    assert policy is not None
+    return policy.removed_at(max([row.began_at, *own]))
+
+
+def before(
+    time: int | None, job_id: str | None, removals: Sequence[Any], rows: Sequence[Any]
+) -> tuple[int, int]:
+    """Return the time up to which chains were removed before a backup, and about then."""
+    sure, unsure = [NEVER], [NEVER]
+    for row in removals:
+        is_own = row.job_id == job_id and row.own_came_first is not None
+        is_before = time is None or row.ended_at < time
+        if is_before or (row.began_at <= time and is_own and not row.own_came_first):
+            sure.append(removed(row, rows))
+        elif row.began_at <= time and not is_own:
+            unsure.append(removed(row, rows))
+    return max(sure), max(unsure)
+
+
+def expect(
+    rows: Sequence[Any], forgotten: Sequence[Any], removals: Sequence[Any], series: Any
+) -> None:
     told = any(row.level is not None and 0 < row.level < MAX_LEVEL for row in rows)
     place = place_of(rows[0], orjson.loads(rows[0].backup_metadata))
     assert place.id == series.id
@@ -93,7 +122,11 @@ def expect(rows: Sequence[Any], forgotten: Sequence[Any], series: Any) -> None:
         for row in forgotten
     ]
     entries.sort(key=lambda one: one[0])
-    found = fold([entry for _, entry, _ in entries], media)
+    removing = [
+        *(before(entry.time, row and row.job_id, removals, rows) for _, entry, row in entries),
+        before(None, None, removals, rows),
+    ]
+    found = fold([entry for _, entry, _ in entries], media, removing)
     for (_, _, row), verdict in zip(entries, found, strict=True):
         if row is None:
             continue
@@ -129,7 +162,9 @@ BACKUPS = st.fixed_dictionaries(
         "day": st.integers(1, 12),
         "status": st.sampled_from(["available"] * 5 + ["error", "creating", "deleted"]),
         "levels": LEVELS,
-        "job": st.sampled_from([None, "full", "incremental", "restarting", "retention"]),
+        "job": st.sampled_from(
+            [None, "full", "incremental", "restarting", "retention", "saving", "tidying", "both"]
+        ),
         "storage": st.sampled_from(["local", "local", "local", "ssh"]),
         "told": st.booleans(),
     }
@@ -140,15 +175,39 @@ ACTIONS = {
     "restarting": {"incremental": "True", "always_level": 1, "restart_always_level": 2.0},
     "retention": {"incremental": True, "max_level": 1, "remove_older_than": "5"},
 }
+PLACE = {
+    "backup_name": "etc",
+    "container": "/backups",
+    "storage": "local",
+    "hostname": "web1",
+    "engine_name": "tar",
+}
+SAVING = {"action": "backup", "mode": "fs", "incremental": True, **PLACE}
+REMOVING = {"action": "admin", "remove_older_than": 3, **PLACE}
+REMOVERS = {
+    "removing": [{"action": "admin", "remove_before_date": "1970-01-05T00:00:00", **PLACE}],
+    # Everything goes.
+    "saving": [SAVING, REMOVING | {"remove_older_than": False}],
+    "tidying": [REMOVING, SAVING],
+    "both": [SAVING, REMOVING, SAVING],
+}
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("register"), BACKUPS),
         st.tuples(st.just("register"), BACKUPS),
         st.tuples(st.just("delete"), st.integers(0, 30)),
         st.tuples(st.just("update"), st.tuples(st.integers(0, 30), BACKUPS)),
+        st.tuples(
+            st.just("remove"),
+            st.tuples(
+                st.sampled_from(["removing", "saving", "tidying", "both"]),
+                st.integers(1, 12),
+                st.sampled_from([0, 0.5, 2]),
+            ),
+        ),
     ),
     min_size=1,
-    max_size=14,
+    max_size=16,
 )
 
 
@@ -166,6 +225,8 @@ async def acting(make_ctx: MakeContext) -> None:
     for name, policy in ACTIONS.items():
         action = {"action": "backup", "backup_name": "etc", "mode": "fs", **policy}
         await jobs.create(ctx, JobDraft([ActionDraft(action)], job_id=name))
+    for name, actions in REMOVERS.items():
+        await jobs.create(ctx, JobDraft([ActionDraft(dict(one)) for one in actions], job_id=name))
 
 
 @pytest.mark.usefixtures("acting")
@@ -188,12 +249,18 @@ async def test_any_order_of_writes(
                 document = written(backup, may_tell=may_tell)
                 changes = {"status": backup["status"], "metadata": document}
                 await backups.update(ctx, ids[at % len(ids)], changes)
+            elif kind == "remove":
+                name, day, days = what
+                times = {"time_started": day * DAY, "time_ended": int((day + days) * DAY)}
+                schedule = {"status": "scheduled", "result": "success", **times}
+                await jobs.update(ctx, name, {"schedule": schedule})
             await check(database)
     finally:
         for one in ids:
             await backups.delete(ctx, one)
     assert not await database.rows(sa.select(*SERIES))
     assert not await database.rows(sa.select(*FORGOTTEN))
+    assert not await database.rows(sa.select(*REMOVALS))
 
 
 async def test_a_catalogue_of_before_is_filled(database: Database, make_ctx: MakeContext) -> None:
@@ -218,8 +285,8 @@ async def test_a_catalogue_of_before_is_filled(database: Database, make_ctx: Mak
             [{}],
         )
         await transaction.execute_many(sa.delete(Series), [{}])
-    told: list[tuple[str, int]] = []
-    assert await fill(database, lambda *what: told.append(what)) == 2
+    told: list[str] = []
+    assert await fill(database, told.append) == 2
     assert (await stored(database), await stored(database, "p2")) == before
-    assert told
+    assert told == ["10 of 10 backups have their series", "2 of 2 series have been derived"]
     assert await fill(database) == 0

@@ -168,6 +168,109 @@ async def test_every_mode_has_its_own_options(
     assert "max_level" not in action
 
 
+BRICK = {"mode": "fs", "backup_media": "cinderbrick", "engine_name": "osbrick"}
+
+
+async def test_a_volume_by_os_brick(graphql: GraphQL, host: str) -> None:
+    values = BRICK | {"cinderbrick_vol_id": "v1", "max_level": 2, "client_id": host}
+    ids = [(await register(graphql, day, **values))["id"] for day in range(1, 6)]
+    shown = """{ series { nodes { media engine chains { nodes { length } } } }
+      backups(orderBy: [{field: TIME_STAMP}]) { nodes { chainLevel restorability } } }"""
+    found = await asked(graphql, shown)
+    (own,) = found["series"]["nodes"]
+    assert (own["media"], own["engine"]) == ("cinderbrick", "osbrick")
+    assert [one["length"] for one in own["chains"]["nodes"]] == [2, 3]
+    assert [one["chainLevel"] for one in found["backups"]["nodes"]] == [0, 1, 2, 0, 1]
+    assert {one["restorability"] for one in found["backups"]["nodes"]} == {"RESTORABLE"}
+    made = await asked(graphql, CREATE, {"input": {"backup": ids[1]}})
+    plan = made["createRestoreJob"]["plan"]
+    assert plan["steps"] == [{"id": one} for one in ids[:2]]
+    assert plan["freezerAction"] == {
+        "action": "restore",
+        # The agent has no mode of its own for it.
+        "mode": "cinder",
+        "backup_name": "etc",
+        "hostname": "web1",
+        "container": "/backups",
+        "restore_from_date": "1970-01-03T23:59:59",
+        "storage": "local",
+        "engine_name": "osbrick",
+        "cinderbrick_vol_id": "v1",
+    }
+
+
+async def test_volumes_of_one_name_share_a_folder(graphql: GraphQL, host: str) -> None:
+    ids = []
+    for day, volume in enumerate(("v1", "v2", "v2"), 1):
+        values = BRICK | {"cinderbrick_vol_id": volume, "max_level": 1, "client_id": host}
+        ids.append((await register(graphql, day, **values))["id"])
+    plan = await planned(graphql, 2.5)
+    assert (plan["restorability"], plan["restorabilityReason"]) == ("BROKEN", "VOLUMES_MIXED")
+    body = await graphql(CREATE, {"input": {"backup": ids[1]}})
+    assert body["errors"][0]["extensions"]["code"] == "UNPROCESSABLE"
+    # The next one is a full one, of one volume.
+    made = (await asked(graphql, CREATE, {"input": {"backup": ids[2]}}))["createRestoreJob"]
+    assert made["plan"]["freezerAction"]["cinderbrick_vol_id"] == "v2"
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "needs"),
+    [
+        ({"supportedActions": ["backup"]}, "action 'restore'"),
+        ({"supportedModes": ["mysql"]}, "mode 'fs'"),
+        ({"supportedStorages": ["swift"]}, "storage 'local'"),
+        ({"supportedEngines": ["rsync"]}, "engine 'tar'"),
+    ],
+)
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_a_client_that_cannot_restore_it(
+    graphql: GraphQL,
+    capabilities: dict[str, list[str]],
+    needs: str,
+    dry_run: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    client = {"clientId": "web1", "hostname": "web1"} | capabilities
+    made = """mutation($client: RegisterClientInput!) {
+      registerClient(input: $client) { client { id } } }"""
+    await asked(graphql, made, {"client": client})
+    backup = await register(graphql, 1, max_level=1)
+    given = {"backup": backup["id"], "restorePath": "/back"}
+    body = await graphql(CREATE, {"input": given, "dryRun": dry_run})
+    (error,) = body["errors"]
+    assert error["extensions"]["code"] == "UNPROCESSABLE"
+    assert error["message"] == f"the client 'web1' does not support the {needs}"
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_a_client_that_is_not_there(
+    graphql: GraphQL,
+    dry_run: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    backup = await register(graphql, 1, max_level=1, client_id="gone")
+    given = {"backup": backup["id"], "restorePath": "/back"}
+    body = await graphql(CREATE, {"input": given, "dryRun": dry_run})
+    assert body["errors"][0]["message"] == "no client with the id 'gone' is registered"
+    backup = await register(graphql, 2, max_level=1, backup_name="other")
+    given = {"backup": backup["id"], "restorePath": "/back"}
+    body = await graphql(CREATE, {"input": given, "dryRun": dry_run})
+    (error,) = body["errors"]
+    assert error["extensions"] == error["extensions"] | {"code": "UNPROCESSABLE"}
+    assert "clientId" in error["message"]
+    assert (await asked(graphql, "{ jobs { totalCount } }"))["jobs"]["totalCount"] == 0
+
+
+async def test_a_local_storage_of_another_host(graphql: GraphQL, host: str) -> None:
+    tried = CREATE.replace("restorability", "warnings restorability")
+    near = await register(graphql, 1, max_level=1, client_id=host)
+    far = await register(graphql, 1, max_level=1, client_id=host, hostname="web2")
+    remote = {"storage": "ssh", "ssh_host": "nas", "hostname": "web2"}
+    shared = await register(graphql, 1, max_level=1, client_id=host, **remote)
+    for backup, is_elsewhere in ((near, False), (far, True), (shared, False)):
+        given = {"input": {"backup": backup["id"], "restorePath": "/back"}, "dryRun": True}
+        plan = (await asked(graphql, tried, given))["createRestoreJob"]["plan"]
+        assert ("STORAGE_ELSEWHERE" in plan["warnings"]) == is_elsewhere
+
+
 async def test_either_a_backup_or_a_series(graphql: GraphQL) -> None:
     for given in ({}, {"backup": "x", "series": "y"}):
         body = await graphql(CREATE, {"input": given})

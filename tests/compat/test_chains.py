@@ -290,7 +290,7 @@ def test_restores(estate: Estate, keystone: Keystone, tmp_path: Path) -> None:
             assert expected.shown is not None
             assert outcome.files == estate.files_of(expected.shown), (name, time)
         plan = plan_of(estate, told[name], time)
-        if name != REMOVED[0] and plan.verdict != "UNKNOWN":
+        if plan.verdict != "UNKNOWN":
             assert outcome.succeeded == (plan.verdict == "RESTORABLE"), (name, time, plan)
             assert plan.steps == expected.steps, (name, time, plan)
 
@@ -311,15 +311,7 @@ def test_days_that_are_false_are_none(keystone: Keystone, estate: Estate, tmp_pa
     assert stored.links() == set()
 
 
-EVERY = pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="`admin` isn't followed"))
-        if name == REMOVED[0]
-        else name
-        for name in OPTIONS
-    ],
-)
+EVERY = pytest.mark.parametrize("name", OPTIONS)
 
 
 @EVERY

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 import sqlalchemy as sa
 
+from gateway.chains.filling import fill
 from gateway.db.database import Database
 from tests.support.apps import GraphQL
 from tests.support.recorder import QueryRecorder
@@ -21,6 +22,14 @@ PAGES = {
     SORTED.replace(NEWEST, f"{NEWEST}, where: {SINCE}"): "ix_backups_time",
     "{ backups(first: 2) { edges { cursor } } }": "ix_backups_name",
     "{ jobs(first: 2) { edges { cursor } } }": "ix_jobs_description",
+    "{ series(first: 2) { edges { cursor } } }": "ix_series_order",
+    "{ series(last: 2) { edges { cursor } } }": "ix_series_order",
+    "{ series(first: 2, orderBy: {field: NEWEST_BACKUP_AT}) { edges { cursor } } }": (
+        "ix_series_newest"
+    ),
+    "{ backups(first: 2, where: {restorability: {eq: RESTORABLE}}) { edges { cursor } } }": (
+        "ix_backups_verdict"
+    ),
 }
 
 
@@ -56,6 +65,7 @@ async def test_a_page_comes_from_an_index(
     graphql: GraphQL, database: Database, recorder: QueryRecorder, query: str, index: str
 ) -> None:
     await estate(database, 5)
+    await fill(database)
     body = await graphql(query)
     (page,) = body["data"].values()
     after = query.replace("(", f'(after: "{page["edges"][0]["cursor"]}", ', 1)
@@ -101,3 +111,39 @@ async def test_the_items_of_each_parent_are_looked_up(
     with recorder:
         assert "errors" not in await graphql(query)
     assert f"(project_id=? AND {column}=?)" in await plan_of(database, recorder.statements[1])
+
+
+@pytest.mark.parametrize(
+    ("reason", "index"), [("FAILING", "ix_jobs_failures"), ("OVERDUE", "ix_jobs_due")]
+)
+async def test_jobs_that_fail_or_are_late_are_found_by_an_index(
+    graphql: GraphQL, database: Database, recorder: QueryRecorder, reason: str, index: str
+) -> None:
+    await estate(database, 5)
+    with recorder:
+        await graphql(f"{{ jobs(where: {{health: {{reasons: [{reason}]}}}}) {{ totalCount }} }}")
+    (statement,) = recorder.statements
+    plan = await plan_of(database, statement)
+    # PostgreSQL chooses by costs, and here one index costs as little as the other.
+    assert index in plan or (not database.is_sqlite and "Index Scan using ix_jobs" in plan)
+
+
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", ["runs", "backups"])
+@pytest.mark.parametrize(
+    "more",
+    ["", "by: [JOB]", "by: [CLIENT], {kind}: {{jobId: {{eq: 1}}}}", "allProjects: true"],
+)
+async def test_each_bucket_of_statistics_is_found_by_its_time(
+    graphql: GraphQL, database: Database, recorder: QueryRecorder, kind: str, more: str
+) -> None:
+    given = f'since: "2026-01-01", until: "2026-02-01", bucket: DAY, {more.format(kind=kind)}'
+    fields = "count duration { median } compressedSize { total }"
+    with recorder:
+        body = await graphql(f"{{ statistics(of: {kind.upper()}, {given}) {{ {fields} }} }}")
+    assert len(body["data"]["statistics"]) == 31
+    (statement,) = recorder.statements
+    plan = await plan_of(database, statement)
+    assert f"ix_{kind}_time" in plan, plan
+    column = {"runs": "started_at", "backups": "calendar_time"}[kind]
+    assert f"(project_id=? AND {column}>? AND {column}<?)" in plan, plan

@@ -171,7 +171,7 @@ async def test_a_copied_table_takes_no_rows_of_others_with_it(upgraded: Database
 
     def copy(connection: sa.Connection) -> None:
         operations = Operations(MigrationContext.configure(connection))
-        with operations.batch_alter_table("jobs", recreate="always") as table:
+        with operations.batch_alter_table("actions", recreate="always") as table:
             table.add_column(sa.Column("more", sa.Integer))
 
     lists = {"job_actions": ["job_id", "action_id", "position"]}

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from graphql import get_named_type
 
+from gateway.catalogue.health_tables import ExpectedHost, HealthMute, RecoveryObjective
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, source
 from gateway.context import Context
 from gateway.db.database import Database
@@ -20,7 +21,10 @@ from tests.support.lists import fresh_project
 
 pytestmark = pytest.mark.anyio
 
-TABLES = (Action, Backup, Client, Job, JobAction, Session)
+TABLES = (
+    *(Action, Backup, Client, Job, JobAction, Session),
+    *(HealthMute, RecoveryObjective, ExpectedHost),
+)
 INT, BIG = 2**31 - 1, 2**63 - 1
 INTEGERS = (INT, -INT - 1, INT + 1, BIG, BIG + 1, -BIG - 2)
 TEXTS = ("", "x" * 600, "é" * 255, "\0", "\ud800", "2", "9999-12-31T23:59:59")
@@ -31,6 +35,9 @@ NEW: dict[str, dict[str, Any]] = {
     "createSession": {"schedule": {}},
     "registerBackup": {"metadata": {"backup_name": "n", "container": "c", "hostname": "h"}},
     "registerClient": {"clientId": "new"},
+    "muteHealth": {"reason": "known"},
+    "setRecoveryObjective": {"maxAge": 5},
+    "setExpectedHosts": {"hostnames": ["h"]},
 }
 """The inputs of new items, to which extreme values are added."""
 
@@ -53,17 +60,22 @@ def extremes(name: str, type_: Any) -> Iterator[Any]:
             yield from ([{"freezerAction": {"timeout": value}}] for value in INTEGERS)
             yield from ([{"freezerAction": {}, "maxRetries": value}] for value in INTEGERS)
         case "String" | "ID" if name != "id":
-            yield from ([value] for value in TEXTS) if "supported" in name else TEXTS
+            yield from (
+                ([value] for value in TEXTS) if name[:9] in {"supported", "hostnames"} else TEXTS
+            )
 
 
 def inputs(mutation: str, ids: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Yield inputs of a mutation: a plain one, and with each field extreme."""
     type_: Any = get_named_type(MUTATIONS[mutation].args["input"].type)
     kinds = ("session", "backup", "client", "action", "job")
-    kind = next(kind for kind in kinds if kind.title() in mutation)
+    kind = next((kind for kind in kinds if kind.title() in mutation), "client")
     base: dict[str, Any] = dict(NEW.get(mutation, {}))
     if "id" in type_.fields:
         base["id"] = ids[kind]
+    base |= {"series": ids["expired"]} if mutation == "deleteExpiredBackups" else {}
+    if mutation == "createRestoreJob":
+        base |= {"backup": ids["kept"], "clientId": "host", "acceptsUnknown": True}
     base |= {"jobId": ids["job"]} if "id" in base and "jobId" in type_.fields else {}
     base |= {"result": "SUCCESS"} if "result" in type_.fields else {}
     base |= {"currentTag": 0} if "currentTag" in type_.fields else {}
@@ -102,6 +114,26 @@ class World:
         ):
             query = f'{{ it: {kind}({kind}Id: "{item_id}") {{ id }} }}'
             self.ids[kind] = (await self.ask(query)).json()["data"]["it"]["id"]
+        await self.expire()
+        mute = 'mutation($id: ID!) { muteHealth(input: {id: $id, reason: "x"}) { __typename } }'
+        assert "errors" not in (await self.ask(mute, id=self.ids["client"])).json()
+
+    async def expire(self) -> None:
+        """Make a series of which a retention has removed one backup, and kept another."""
+        ask = asking(self.client, self.project)
+        keeps = {"action": "backup", "backup_name": "kept", "mode": "fs", "remove_older_than": 2}
+        job = {"job_id": "k", "job_actions": [{"freezer_action": keeps}]}
+        await ask("POST jobs", job, 201)
+        backup = {"backup_name": "kept", "container": "c", "hostname": "h", "job_id": "k"}
+        backup |= {"storage": "local", "mode": "fs"}
+        for day in (1, 8):
+            await ask("POST backups", backup | {"time_stamp": day * 86_400}, 201)
+        query = """{ series(where: {backupName: {eq: "kept"}}) {
+          nodes { id restorePoints(first: 1) { nodes { id } } }
+        } }"""
+        (series,) = (await self.ask(query)).json()["data"]["series"]["nodes"]
+        self.ids["expired"] = series["id"]
+        self.ids["kept"] = series["restorePoints"]["nodes"][0]["id"]
 
     async def ask(self, text: str, **variables: Any) -> httpx.Response:
         """Send an operation."""
@@ -183,25 +215,45 @@ async def test_a_payload_that_cannot_be_read(
     await world.fill()
     before = await world.rows()
     given = next(inputs(mutation, world.ids))
+    has_written = False
+    read, write = Collection.rows_by_key, Context.write
 
-    async def fail(*_: object) -> None:
-        raise error
+    async def read_before(*given: Any) -> Any:
+        if has_written:
+            raise error
+        return await read(*given)
 
-    monkeypatch.setattr(Collection, "rows_by_key", fail)
+    def note_write(self: Context, **given: Any) -> Any:
+        nonlocal has_written
+        has_written = True
+        return write(self, **given)
+
+    monkeypatch.setattr(Collection, "rows_by_key", read_before)
+    monkeypatch.setattr(Context, "write", note_write)
     answer = await world.mutate(mutation, given)
     assert await world.rows() != before
     assert answer.status_code == 200
     assert "Retry-After" not in answer.headers
     body = answer.json()
     if mutation.startswith("delete"):
-        assert body["data"]["it"]["deletedId"] == given["id"]
         assert "errors" not in body
+        shown = {"deletedId": given["id"]} if "id" in given else {"count": 1, "expired": []}
+        assert body["data"]["it"].items() >= shown.items()
         return
-    (told,) = body["errors"]
-    assert told["extensions"]["code"] == "NOT_READ_BACK"
-    assert told["message"].startswith("the change was made")
-    assert "bug" not in told["message"]
-    assert told["path"][0] == "it"
+    if mutation == "setExpectedHosts":
+        assert body["data"]["it"]["count"] == 1
+        return
+    for told in body["errors"]:
+        assert told["extensions"]["code"] == "NOT_READ_BACK"
+        assert told["message"].startswith("the change was made")
+        assert "bug" not in told["message"]
+        assert told["path"][0] == "it"
+    paths = {tuple(told["path"]) for told in body["errors"]}
+    assert len(paths) == len(body["errors"]) > 0
+    if mutation in {"muteHealth", "unmuteHealth", "setRecoveryObjective"}:
+        # Their items may be null: of the others, nothing was asked.
+        assert body["data"]["it"]["client"] is None
+        return
     assert body["data"] == {"it": None}
 
 

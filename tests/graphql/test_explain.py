@@ -61,6 +61,14 @@ def test_the_tree_has_the_levels_with_their_sql(document: Path, kind: str) -> No
     assert not list(document.parent.glob("*.sqlite3"))
 
 
+def test_the_tree_names_what_reads_the_clock(document: Path) -> None:
+    document.write_text("{ clients(orderBy: {field: IS_SILENT}) { nodes { isSilent } } }")
+    code, text = told(document)
+    assert code == 0
+    first = text.splitlines()[0]
+    assert first == "query that depends on the clock: Client.isSilent, ClientOrder.IS_SILENT"
+
+
 def test_a_mutation_is_not_run(document: Path) -> None:
     document.write_text(CREATE)
     code, text = told(document)

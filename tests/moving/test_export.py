@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from gateway.catalogue import history
+from gateway.catalogue import due, history
 from gateway.catalogue.series_tables import Series
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns
 from gateway.db.database import Database
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 KEPT = (Client, Session, Action, Job, JobAction, Backup)
 NOT_COMPARED = history.OF_JOB | {
     *("version", "derived_version", "time_zone", "chain_state", "policy"),
-    *("due_at", "due_basis", "due_version", "due_zone"),
+    *("due_version", *due.COLUMNS),
 }
 """Versions begin anew, and of runs the file has only the last."""
 PROJECT = "demo"

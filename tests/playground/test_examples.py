@@ -64,12 +64,18 @@ async def test_the_tab_of_the_mutation_changes_something(ask: Ask) -> None:
     assert requested == [True, False]
 
 
-async def test_the_newest_backups_have_a_second_page(ask: Ask) -> None:
+async def test_the_tab_of_deletions_shows_what_breaks(ask: Ask) -> None:
+    (asked,) = (asked for asked in map(question, TABS) if "deletionImpact" in asked[0])
+    impact = (await ask(*asked))["data"]["deletionImpact"]
+    assert (impact["lostCount"], impact["brokenCount"], impact["chainsCount"]) == (1, 3, 1)
+
+
+async def test_the_restore_points_have_a_second_page(ask: Ask) -> None:
     query = next(query for query, _ in map(question, TABS) if "$after" in query)
-    first = (await ask(query, {}))["data"]["clients"]
+    first = (await ask(query, {}))["data"]["series"]
     assert first["pageInfo"]["hasNextPage"]
     after = {"after": first["pageInfo"]["endCursor"]}
-    second = (await ask(query, after))["data"]["clients"]
+    second = (await ask(query, after))["data"]["series"]
     assert second["nodes"]
     assert not second["pageInfo"]["hasNextPage"]
 
@@ -82,9 +88,9 @@ async def test_an_example_is_answered_as_it_says(ask: Ask, example: Example) -> 
         assert all(lists(answer["data"]))
 
 
-def test_there_are_six_panels_and_more() -> None:
-    assert len(re.findall(r"^### \d\. ", TEXT, re.MULTILINE)) == 6
-    assert len(EXAMPLES) == 9
+def test_there_are_eleven_panels_and_more() -> None:
+    assert len(re.findall(r"^### \d+\. ", TEXT, re.MULTILINE)) == 11
+    assert len(EXAMPLES) == 14
     assert [example.name for example in EXAMPLES if "errors" in (example.answer or {})] == [
         "TooLong"
     ]

@@ -1,7 +1,7 @@
-"""The examples of `docs/dashboards.md`: what they ask, and what is said there of the answer.
+"""The examples of some documents: what they ask, and what is said there of the answer.
 
 The sample data's times depend on the day it is loaded, and on nothing else: moved by whole days, an
-answer of today is the documented one. Run as a program, this writes the answers into the document.
+answer of today is the documented one. Run as a program, this writes the answers into the documents.
 """
 
 import asyncio
@@ -22,7 +22,9 @@ from gateway.db.database import Database
 from gateway.playground import build as building
 from gateway.settings import load
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "dashboards.md"
+DOCUMENT, INSIGHT = (
+    Path(__file__).parents[2] / "docs" / name for name in ("dashboards.md", "insight.md")
+)
 TABS = sorted((Path(building.__file__).parent / "src" / "tabs").glob("*.graphql"))
 SHOWN = datetime(2026, 3, 2, tzinfo=UTC)
 """The day on which the documented sample was loaded."""
@@ -130,6 +132,8 @@ async def rewritten(text: str, ask: Ask) -> str:
     by = await age(ask)
     parts, at = [], 0
     for example in examples(text):
+        if example.query.startswith("mutation"):
+            continue
         answer = pretty(await answered(example, ask, by))
         parts += [text[at : example.end], f"\n```json\n{answer}\n```\n"]
         at = example.answered
@@ -154,7 +158,8 @@ async def _write(folder: Path) -> None:
             body = {"query": query, "variables": variables}
             return dict((await client.post("/graphql", json=body)).json())
 
-        DOCUMENT.write_text(await rewritten(DOCUMENT.read_text(encoding="utf-8"), ask))
+        for document in (DOCUMENT, INSIGHT):
+            document.write_text(await rewritten(document.read_text(encoding="utf-8"), ask))
 
 
 def rows(text: str, heading: str) -> Iterator[list[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue import history, schedules
+from gateway.catalogue import schedules
 from gateway.catalogue.column_types import JSONText, UTCDateTime
 from gateway.catalogue.tables import (
     Action,
@@ -22,7 +22,7 @@ from gateway.catalogue.tables import (
 from gateway.catalogue.vocabularies import BackupStatus, JobEvent, JobResult, JobStatus
 from gateway.db.database import Database
 from tests.support.cron import due_columns
-from tests.support.lists import store
+from tests.support.lists import WORKED_OUT, store
 
 PROJECT = "p1"
 NUMBERS = [
@@ -82,9 +82,7 @@ def _values(table: type, column: sa.Column[Any]) -> Sequence[Any]:
 
 
 def _rows(table: type, count: int) -> Iterator[dict[str, Any]]:
-    fixed = {"project_id", "id", "version", "is_central", "folded", "calendar_time"}
-    fixed |= {"due_at", "due_basis", "due_zone", "due_version"}
-    fixed |= history.OF_JOB
+    fixed = {"project_id", "id", "version", "is_central"} | WORKED_OUT
     values = {c.key: _values(table, c) for c in columns(table) if c.key not in fixed}
     for number in range(count):
         row = {

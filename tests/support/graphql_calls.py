@@ -153,10 +153,11 @@ class Tries:
                 yield global_id(kind, PROJECTS[user], item(user, kind))
             elif name in {"id", "ids"}:
                 for one in self.kinds:
-                    yield global_id(one, PROJECTS[user], item(user, one))
+                    own = series_of(user) if one == "series" else item(user, one)
+                    yield global_id(one, PROJECTS[user], own)
                     if user == ALICE:
                         # Alice's, said to be Bob's.
-                        yield global_id(one, PROJECTS[BOB], item(user, one))
+                        yield global_id(one, PROJECTS[BOB], own)
             else:
                 yield json.dumps(PROJECTS[user])
                 yield json.dumps(item(user, "client"))
@@ -206,7 +207,16 @@ def call(name: str, arguments: Sequence[str]) -> str:
     return f"{name}({', '.join(arguments)})" if arguments else name
 
 
+MUTABLE = ("job", "client", "session", "series")
+ABOUT: dict[str, tuple[str, ...]] = {
+    "muteHealth": MUTABLE,
+    "unmuteHealth": MUTABLE,
+    "setRecoveryObjective": ("client", "series"),
+}
+"""The kinds of items that a mutation is about whose name doesn't say it."""
+
+
 def told(mutation: str) -> Tries:
-    """Return what is tried for a mutation, whose name says what it is about."""
+    """Return what is tried for a mutation, whose name says what it is about, or `ABOUT`."""
     kinds = tuple(kind for kind in KINDS if kind.title() in mutation)
-    return Tries((ALICE, BOB), kinds, word="taken")
+    return Tries((ALICE, BOB), ABOUT.get(mutation, kinds), word="taken")

@@ -292,6 +292,7 @@ class _Writer:
             "Boolean": [True, False],
             "Int": [number for number in self.known.numbers if abs(number) < 2**31],
             "BigInt": [*self.known.numbers, *map(str, self.known.numbers)],
+            "Float": [0, 1, -1, 2.5],
             "ID": self.known.ids if name in {"id", "ids"} else self.known.rest_ids,
             "DateTime": self.known.moments,
             "JSON": [*self.known.words, *self.known.numbers, True, None],

@@ -11,13 +11,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gateway.catalogue import history
 from gateway.catalogue.column_types import UTCDateTime
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns
 from gateway.db.database import Database
 from tests.support.cron import due_columns
 from tests.support.graphql_documents import Known
-from tests.support.lists import WORDS, store
+from tests.support.lists import WORDS, WORKED_OUT, store
 
 PROJECTS = ("p1", "p2")
 COUNTS = {Client: 4, Session: 3, Action: 6, Job: 8, Backup: 10}
@@ -68,9 +67,7 @@ def estate(project: str) -> dict[Any, list[dict[str, Any]]]:
 
     found: dict[Any, list[dict[str, Any]]] = {}
     for table, count in COUNTS.items():
-        fixed = {"project_id", "id", "version", "is_central", "folded", "calendar_time"}
-        fixed |= {"due_at", "due_basis", "due_zone", "due_version"}
-        fixed |= history.OF_JOB
+        fixed = {"project_id", "id", "version", "is_central"} | WORKED_OUT
         found[table] = [
             {"id": f"{PREFIX[table]}{number}"}
             | {c.key: value(c) for c in columns(table) if c.key not in fixed}

@@ -348,7 +348,8 @@ SCHEMA = schema_with(create_schema().core)
 
 _VERDICT = frozenset({"restorability", "restorabilityReason", "chainLevel", "levelSource"})
 ELSEWHERE: Mapping[str, frozenset[str]] = {
-    "Query": frozenset({"run", "runs", "series", "deletionImpact", "restorePlan", "retention"}),
+    "Query": frozenset({"run", "runs", "series", "deletionImpact", "restorePlan", "retention"})
+    | {"statistics", "projectSettings"},
     "Backup": frozenset({"chain", "series", "requires", "dependents"}) | _VERDICT,
     "BackupWhere": _VERDICT,
     "BackupOrderField": frozenset({"RESTORABILITY", "RESTORABILITY_REASON", "CHAIN_LEVEL"}),
@@ -359,6 +360,9 @@ ELSEWHERE: Mapping[str, frozenset[str]] = {
 }
 """The fields of each type that the reference doesn't know: they have tests of their own."""
 
+_OF_MOMENTS = {"ClientConnection", "JobConnection"}
+"""The lists that take a moment, which the reference doesn't know."""
+
 
 def _covered() -> GraphQLSchema:
     """Return the schema without the fields of `ELSEWHERE`, for documents to be made from."""
@@ -368,6 +372,10 @@ def _covered() -> GraphQLSchema:
         known = type_.values if name.endswith("OrderField") else type_.fields
         for one in without:
             del known[one]
+    for of_type in schema.type_map.values():
+        for field in getattr(of_type, "fields", {}).values():
+            if getattr(field, "args", None) and get_named_type(field.type).name in _OF_MOMENTS:
+                field.args.pop("asOf", None)
     return schema
 
 

@@ -1,7 +1,7 @@
 """Two tenants of one gateway: what each of them has, and all that the database holds of one."""
 
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -155,6 +155,7 @@ class World:
             moved = {"session_id": item(ALICE, "session")}
             answer = await self.ask(BOB, "PATCH", f"{base}/jobs/{item(BOB, 'job')}", json=moved)
             assert answer.status_code == 200, answer.text
+        await self._say(user, word)
         # The gateway chooses backups' ids, and not the same ones in every world.
         own = columns(Backup)
         await self.run(
@@ -162,6 +163,16 @@ class World:
             .where(own.project_id == PROJECTS[user])
             .values(id=item(user, "backup"))
         )
+
+    async def _say(self, user: str, word: str) -> None:
+        """Mute the health of a user's job, and set an objective and the hosts to back up."""
+        job_id = b64encode(f"Job:{PROJECTS[user]}:{item(user, 'job')}".encode()).decode()
+        said = """mutation($id: ID!, $word: String!) {
+          muteHealth(input: {id: $id, reason: $word}) { job { id } }
+          setRecoveryObjective(input: {maxAge: 86400}) { maxAge }
+          setExpectedHosts(input: {hostnames: [$word]}) { count } }"""
+        answer = await self.graphql(user, said, id=job_id, word=f"{word} host")
+        assert "errors" not in answer.json(), answer.text
 
     async def run(self, *statements: Any) -> list[list[Any]]:
         """Run statements behind the gateway's back; return their rows."""

@@ -57,7 +57,10 @@ async def explain(plan: Plan, variables: VariableValues, ctx: Context) -> str:
     execution = Execution(replace(ctx, db=cast("Database", database)), variables)
     explainer = _Explainer(execution, database)
     parts = [await explainer.root(field.key, root) for field, root in plan.fields]
-    return "\n".join(["mutation" if plan.is_mutation else "query", *map(_below, parts)])
+    head = "mutation" if plan.is_mutation else "query"
+    if not plan.is_mutation and (reads := plan.reads_of_clock(execution)):
+        head = f"{head} that depends on the clock: {', '.join(reads)}"
+    return "\n".join([head, *map(_below, parts)])
 
 
 class _Explainer:

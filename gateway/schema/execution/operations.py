@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from cachetools import LRUCache
@@ -259,11 +260,10 @@ class PreparedOperation:
             for item in value:
                 self._check_lists(name, item, kind.of_type)
         elif isinstance(kind, GraphQLInputObjectType) and isinstance(value, dict):
-            for key, field in kind.fields.items():
-                # Most are absent, and most others are no lists.
-                inner = value.get(field.out_name or key)
+            types = _types_of_fields(kind)
+            for key, inner in value.items():
                 if isinstance(inner, list | dict):
-                    self._check_lists(name, inner, field.type)
+                    self._check_lists(name, inner, types[key])
 
     def _text_variables(self) -> Mapping[str, GraphQLVariableSignature] | None:
         """Return the variables, if all of them are texts."""
@@ -292,6 +292,12 @@ class PreparedOperation:
             raise RequestError(error) from None
         self._costs[lengths] = cost
         return cost
+
+
+@lru_cache(256)
+def _types_of_fields(kind: GraphQLInputObjectType) -> Mapping[str, Any]:
+    """Return the types of an input's fields, by their names in its value."""
+    return {field.out_name or key: field.type for key, field in kind.fields.items()}
 
 
 def _page_length(value: Any) -> Any:

@@ -18,9 +18,15 @@ NAME, COLON, SPREAD = TokenKind.NAME, TokenKind.COLON, TokenKind.SPREAD
 PAREN_L, BRACE_L, AT = TokenKind.PAREN_L, TokenKind.BRACE_L, TokenKind.AT
 _PUNCTUATORS: Mapping[str, TokenKind] = {
     kind.value: kind for kind in TokenKind if kind.value in set("!$&()|:=@[]{}")
-}
-_COMMON = re.compile(r"[ \t\n,\ufeff]*(?:([_A-Za-z][_0-9A-Za-z]*)|([!$&()|:=@\[\]{}]))").match
-"""Ignored characters, and the name or the punctuator after them: nine in ten of all tokens."""
+} | {"": TokenKind.EOF}
+_IGNORED = r"[ \t\n,\ufeff]*+"
+_COMMON = re.compile(
+    # Possessive: nothing in a comment is a token.
+    rf"{_IGNORED}(?:#[^\n\r]*+{_IGNORED})?+"
+    r"(?:([_A-Za-z][_0-9A-Za-z]*)|([!$&()|:=@\[\]{}])|(\Z))"
+).match
+"""Ignored characters, with one comment at most, and the name or the punctuator after them, or the
+end: nine in ten of all tokens."""
 
 
 @dataclass(eq=False, slots=True)
@@ -59,17 +65,17 @@ class _Parser(Parser):
         if token.next is None and self._token_counter < self._most:
             found = _COMMON(self._source.body, token.end)
             if found is not None:
-                self._token_counter += 1
                 group: Any = found.lastindex
                 start, end = found.span(group)
                 text = found[group]
                 lexer.last_token = token
                 # Neither lines nor columns: what errors show is worked out of the places.
-                lexer.token = (
-                    Token(NAME, start, end, 0, 0, text)
-                    if group == 1
-                    else Token(_PUNCTUATORS[text], start, end, 0, 0)
-                )
+                if group == 1:
+                    lexer.token = Token(NAME, start, end, 0, 0, text)
+                else:
+                    lexer.token = Token(_PUNCTUATORS[text], start, end, 0, 0)
+                # The end is no token that counts.
+                self._token_counter += bool(text)
                 return
         lexer._comment_budget = self._most - self._token_counter  # noqa: SLF001
         super().advance_lexer()

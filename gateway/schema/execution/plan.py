@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 from graphql import GraphQLError
 
 from gateway import deadlines
+from gateway.schema.execution.clock_reads import ClockRead
 from gateway.schema.execution.failures import (
     Execution,
     FieldFailure,
@@ -15,6 +17,7 @@ from gateway.schema.execution.failures import (
     gather_all,
 )
 from gateway.schema.execution.output import LevelPlan
+from gateway.schema.execution.root_fields import ByGlobalIdPlan
 
 
 class RootPlan(Protocol):
@@ -35,6 +38,21 @@ class Plan:
     is_mutation: bool
     introspects: bool = False
     """True if it asks for the schema."""
+    clock_reads: Sequence[ClockRead] = ()
+    """The parts of it that may read the clock, but for those of items by their global ids."""
+
+    def reads_of_clock(self, execution: Execution) -> list[str]:
+        """Return the fields, conditions and orders that read the clock in this run."""
+        by_id = [root for _, root in self.fields if isinstance(root, ByGlobalIdPlan)]
+        reads = chain(self.clock_reads, *(root.clock_reads(execution) for root in by_id))
+        return list(dict.fromkeys(name for read in reads for name in read.names(execution)))
+
+    def depends_on_clock(self, execution: Execution) -> bool:
+        """Return True if the answer may change though no row does, as time passes.
+
+        The answer of a mutation always does.
+        """
+        return self.is_mutation or bool(self.reads_of_clock(execution))
 
     def __str__(self) -> str:
         """Return the plan as a tree, a line for each level; `explain` adds SQL and code."""

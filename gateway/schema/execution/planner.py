@@ -1,6 +1,7 @@
 """From an operation to its plan: graphql-core collects the fields, and each finds its part here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from graphql import (
@@ -28,11 +29,13 @@ from graphql.execution.collect_fields import (
 from graphql.execution.values import VariableValues
 
 from gateway.schema.execution.arguments import Arguments
+from gateway.schema.execution.clock_reads import ClockRead, FieldRead, ListRead
 from gateway.schema.execution.connection_output import ConnectionOutput
 from gateway.schema.execution.derived import DerivedPart, DerivedPlan
 from gateway.schema.execution.failures import Execution, Group, OutputField
 from gateway.schema.execution.output import LevelPlan, ObjectOutput
 from gateway.schema.execution.payloads import (
+    AnyItem,
     Attribute,
     Constant,
     Listed,
@@ -52,8 +55,10 @@ from gateway.schema.execution.root_fields import (
     MutationPlan,
 )
 from gateway.schema.views import (
+    CLOCK,
     DESCRIPTION,
     VIEWS,
+    AnyItemField,
     BatchField,
     ByGlobalIdField,
     ByRestIdField,
@@ -84,6 +89,7 @@ class Planner:
         self.operation = operation
         self.variables = variables
         self.fragments = {name: FragmentDetails(node) for name, node in fragments.items()}
+        self._clock_reads: list[ClockRead] = []
 
     def plan(self) -> Plan:
         """Return the operation's plan. Raises GraphQLError for a kind of operation there isn't."""
@@ -99,7 +105,7 @@ class Planner:
             self._root(root, key, group) for key, group in collected.grouped_field_set.items()
         ]
         introspects = any(isinstance(part, IntrospectionPlan) for _, part in fields)
-        return Plan(fields, kind is OperationType.MUTATION, introspects)
+        return Plan(fields, kind is OperationType.MUTATION, introspects, self._clock_reads)
 
     def _root(
         self, root: GraphQLObjectType, key: str, group: Group
@@ -112,6 +118,7 @@ class Planner:
         definition = root.fields[name]
         field = _output_field(key, group, definition)
         arguments = Arguments(self.strawberry, definition, group)
+        self._note_field(root, name, definition, arguments)
         plan: RootPlan
         match _spec(definition):
             case ConnectionField() as spec:
@@ -122,11 +129,14 @@ class Planner:
                 plan = ByRestIdPlan(spec, arguments, level)
             case ByGlobalIdField() as spec:
                 field.are_items_nullable = spec.many
-                plan = ByGlobalIdPlan(spec, arguments, lambda view: self._level(view, group))
+                plan = ByGlobalIdPlan(spec, arguments, lambda view: self._late_level(view, group))
             case ComputedField() as spec:
                 plan = ComputedPlan(spec, list(self._plain(get_named_type(definition.type), group)))
             case MutationField() as spec:
-                plan = self._mutation(field, definition, spec, group)
+                field.inner, payload = self._payload(
+                    get_named_type(definition.type), group, arguments
+                )
+                plan = MutationPlan(spec, arguments, payload)
             case spec:
                 raise AssertionError(f"{root.name}.{name} has no plan: {spec!r}")
         return field, plan
@@ -158,19 +168,28 @@ class Planner:
 
         return IntrospectionPlan(run)
 
-    def _mutation(
-        self, field: OutputField, definition: GraphQLField, spec: MutationField, group: Group
-    ) -> MutationPlan:
-        field.inner, payload = self._payload(get_named_type(definition.type), group)
-        return MutationPlan(spec, Arguments(self.strawberry, definition, group), payload)
+    def _note_field(
+        self, kind: Any, name: str, definition: GraphQLField, arguments: Arguments
+    ) -> None:
+        """Note a field that may read the clock, and the arguments that may keep it from that."""
+        moments = _metadata(definition).get(CLOCK)
+        if moments is not None:
+            self._clock_reads.append(FieldRead(f"{kind.name}.{name}", arguments, moments))
 
-    def _payload(self, kind: Any, group: Group) -> tuple[list[OutputField], PayloadPlan]:
-        """Return the fields, and the plan, of an object that isn't a row."""
+    def _payload(
+        self, kind: Any, group: Group, arguments: Arguments
+    ) -> tuple[list[OutputField], PayloadPlan]:
+        """Return the fields, and the plan, of an object that isn't a row.
+
+        The arguments are those of the root field that it is of.
+        """
         fields: list[OutputField] = []
         parts: list[tuple[str, Part]] = []
-        for field, _, definition, below in self._below(kind, group):
+        for field, name, definition, below in self._below(kind, group):
             fields.append(field)
             part: Part
+            if definition is not None:
+                self._note_field(kind, name, definition, arguments)
             if definition is None:
                 part = Constant(kind.name)
             elif isinstance(spec := _spec(definition), WrittenField | ListedField):
@@ -179,10 +198,13 @@ class Planner:
                 part = (
                     Listed(spec.keys or _python_name(definition), level)
                     if isinstance(spec, ListedField)
-                    else Written(level)
+                    else Written(level, spec.key)
                 )
+            elif isinstance(spec, AnyItemField):
+                part = AnyItem(spec.key, partial(self._level, group=below))
             elif isinstance(get_named_type(definition.type), GraphQLObjectType):
-                field.inner, inner = self._payload(get_named_type(definition.type), below)
+                inner_kind = get_named_type(definition.type)
+                field.inner, inner = self._payload(inner_kind, below, arguments)
                 part = Nested(_python_name(definition), inner)
             else:
                 part = Attribute(_python_name(definition))
@@ -200,6 +222,14 @@ class Planner:
     def _level(self, name: str, group: Group) -> LevelPlan:
         """Plan a selection on rows that are read by their keys."""
         return LevelPlan(VIEWS[name], [self._object(name, group)], base=2)
+
+    def _late_level(self, name: str, group: Group) -> tuple[LevelPlan, Sequence[ClockRead]]:
+        """Plan such a selection after all others, and return what in it may read the clock."""
+        before, self._clock_reads = self._clock_reads, []
+        try:
+            return self._level(name, group), self._clock_reads
+        finally:
+            self._clock_reads = before
 
     def _connection(
         self, field: OutputField, definition: GraphQLField, spec: ConnectionField, group: Group
@@ -222,7 +252,10 @@ class Planner:
                     output.page_info(part, facts)
         field.inner = output.fields
         level = LevelPlan(VIEWS[spec.view], output.outputs, base=2 if spec.owner else 0)
-        return ConnectionPlan(spec, Arguments(self.strawberry, definition, group), output, level)
+        arguments = Arguments(self.strawberry, definition, group)
+        if "asOf" in definition.args and group[0].node.arguments:
+            self._clock_reads.append(ListRead(spec.view, arguments))
+        return ConnectionPlan(spec, arguments, output, level)
 
     def _edge(
         self, edge: Any, spec: ConnectionField, group: Group
@@ -257,7 +290,9 @@ class Planner:
                     field.inner = level.outputs[0].fields
                     output.child(field, spec.key, ToOnePlan(spec, level))
                 case BatchField() as spec:
-                    output.child(field, spec.key, self._batch(field, definition, spec, below))
+                    batch = self._batch(field, definition, spec, below)
+                    self._note_field(output.view, graphql_name, definition, batch.arguments)
+                    output.child(field, spec.key, batch)
                 case EmbeddedField() as spec:
                     part = self._object(spec.view, below)
                     field.inner = part.fields
@@ -283,6 +318,8 @@ class Planner:
                 inner = list(self._derived(_type(definition), below))
             field.inner = [part.field for part in inner]
             arguments = Arguments(self.strawberry, definition, below) if definition.args else None
+            if arguments is not None:
+                self._note_field(kind, name, definition, arguments)
             yield DerivedPart(field, _python_name(definition), arguments, None, inner)
 
     def _batch(
@@ -328,7 +365,12 @@ def _output_field(key: str, group: Group, definition: GraphQLField | None) -> Ou
 
 
 def _spec(definition: GraphQLField) -> Any:
-    return definition.extensions["strawberry-definition"].metadata.get(DESCRIPTION)
+    return _metadata(definition).get(DESCRIPTION)
+
+
+def _metadata(definition: GraphQLField) -> Mapping[str, Any]:
+    metadata: Mapping[str, Any] = definition.extensions["strawberry-definition"].metadata
+    return metadata
 
 
 def _python_name(definition: GraphQLField) -> str:

@@ -1,12 +1,16 @@
 """Root fields: how each kind of them comes by its value."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from graphql import GraphQLError
+
 from gateway import deadlines
 from gateway.context import ItemKey
+from gateway.errors import BadInput
 from gateway.schema.execution.arguments import Arguments
+from gateway.schema.execution.clock_reads import ClockRead
 from gateway.schema.execution.failures import (
     EveryKeyFailed,
     Execution,
@@ -19,6 +23,7 @@ from gateway.schema.execution.payloads import PayloadPlan
 from gateway.schema.global_ids import decode, in_other_project
 from gateway.schema.views import (
     VIEWS,
+    AnsweredField,
     ByGlobalIdField,
     ByRestIdField,
     ComputedField,
@@ -54,9 +59,9 @@ class ByGlobalIdPlan:
 
     spec: ByGlobalIdField
     arguments: Arguments
-    level_of: Callable[[str], LevelPlan]
-    """Plans the selection on rows of a type."""
-    _levels: dict[str, LevelPlan] = field(default_factory=dict)
+    level_of: Callable[[str], tuple[LevelPlan, Sequence[ClockRead]]]
+    """Plans the selection on rows of a type, and finds what in it may read the clock."""
+    _levels: dict[str, tuple[LevelPlan, Sequence[ClockRead]]] = field(default_factory=dict)
 
     def describe(self) -> str:
         """Return the plan in a phrase."""
@@ -64,6 +69,18 @@ class ByGlobalIdPlan:
 
     def level_for(self, name: str) -> LevelPlan:
         """Return the selection on rows of a type, planned when the first of them is asked for."""
+        return self._selection(name)[0]
+
+    def clock_reads(self, execution: Execution) -> Iterator[ClockRead]:
+        """Yield what may read the clock of the items of a run's ids; nothing for wrong ids."""
+        try:
+            wanted = self.wanted(execution)
+        except (BadInput, GraphQLError):
+            return
+        for name in dict.fromkeys(name for name, _, _ in wanted):
+            yield from self._selection(name)[1]
+
+    def _selection(self, name: str) -> tuple[LevelPlan, Sequence[ClockRead]]:
         if name not in self._levels:
             self._levels[name] = self.level_of(name)
         return self._levels[name]
@@ -100,7 +117,7 @@ class ByGlobalIdPlan:
         shown = [of_type[type_, elsewhere].get(key) for type_, elsewhere, key in wanted]
         if execution.has_failed:
             shown = [
-                TypedObject(self._levels[type_].outputs[0].fields, value)
+                TypedObject(self.level_for(type_).outputs[0].fields, value)
                 if isinstance(value, dict)
                 else value
                 for value, (type_, _, _) in zip(shown, wanted, strict=True)
@@ -183,13 +200,21 @@ class MutationPlan:
         """Return the plan in a phrase."""
         return f"`{self.spec.write.__qualname__}`, then its payload"
 
-    async def run(self, execution: Execution) -> dict[str, Any] | None:
-        """Return the payload. Raises what the write raises: then nothing is written."""
+    async def run(self, execution: Execution) -> Any:
+        """Return the payload, or payloads. Raises what the write raises: nothing is written."""
         with deadlines.explained():
             # Earlier fields may have taken all of the time.
             deadlines.resume()
-            payload = await self.spec.write(execution.ctx, **self.arguments.of(execution))
+            payload = await self._call(execution)
+        if isinstance(payload, list):
+            return await self.payload.show_all(execution, payload)
         return None if payload is None else await self.payload.show(execution, payload)
+
+    async def _call(self, execution: Execution) -> Any:
+        arguments = self.arguments.of(execution)
+        if isinstance(self.spec, AnsweredField) and self.spec.knows_selection:
+            return await self.spec.write(execution.ctx, selected=self.payload.names, **arguments)
+        return await self.spec.write(execution.ctx, **arguments)
 
 
 def plain_values(source: Any, parts: Sequence[tuple[str, str, str | None]]) -> dict[str, Any]:
