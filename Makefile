@@ -83,14 +83,14 @@ pgbouncer: ## Install PgBouncer for its tests, if missing
 	  fi; }
 
 .PHONY: host-tools
-host-tools: ## Install libfaketime and OpenSSH's server for test-compat, if missing
-	@PATH="$$PATH:/usr/sbin"; { command -v sshd && command -v ssh-keygen \
-	  && ls /usr/lib/*/faketime/libfaketimeMT.so.1; } >/dev/null 2>&1 || { \
+host-tools: ## Install libfaketime, OpenSSH's server and MariaDB for test-compat, if missing
+	@PATH="$$PATH:/usr/sbin"; { command -v sshd && command -v ssh-keygen && command -v mariadbd \
+	  && command -v my_print_defaults && ls /usr/lib/*/faketime/libfaketimeMT.so.1; } >/dev/null 2>&1 || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends \
-	      libfaketime openssh-client openssh-server; \
+	      libfaketime openssh-client openssh-server mariadb-server-core mariadb-client-core; \
 	  else \
-	    echo "libfaketime or sshd is missing: apt-get install libfaketime openssh-server"; exit 1; \
+	    echo "libfaketime, sshd or MariaDB is missing: apt-get install libfaketime openssh-server mariadb-server-core mariadb-client-core"; exit 1; \
 	  fi; }
 
 .PHONY: chromium
@@ -108,12 +108,13 @@ bench: $(VENV)/.installed-bench bench-tools ## Benchmark against PostGraphile an
 
 .PHONY: bench-tools
 bench-tools: ## Install wrk, h2load and MariaDB for the benchmark, if missing
-	@command -v wrk >/dev/null && command -v h2load >/dev/null && command -v mariadbd >/dev/null || { \
+	@{ command -v wrk && command -v h2load && command -v mariadbd \
+	  && command -v my_print_defaults; } >/dev/null 2>&1 || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends \
-	      wrk nghttp2-client mariadb-server-core; \
+	      wrk nghttp2-client mariadb-server-core mariadb-client-core; \
 	  else \
-	    echo "wrk, h2load or MariaDB is missing: apt-get install wrk nghttp2-client mariadb-server-core"; exit 1; \
+	    echo "wrk, h2load or MariaDB is missing: apt-get install wrk nghttp2-client mariadb-server-core mariadb-client-core"; exit 1; \
 	  fi; }
 
 .PHONY: lint

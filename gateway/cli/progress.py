@@ -67,6 +67,11 @@ class ProgressBar:
         rate = f"{done / seconds:,.0f}/s" if seconds else ""
         self._progress.update(self._task, advance=count, rate=rate)
 
+    def tell(self, text: str) -> None:
+        """Show how far it is, in words."""
+        if self._task is not None:
+            self._progress.update(self._task, description=text)
+
 
 class ProgressLog:
     """Lines of the log: at the end of each part, and every few seconds before."""
@@ -101,6 +106,10 @@ class ProgressLog:
         self._done += count
         if time.monotonic() - self._told >= LOG_SECONDS:
             self._tell()
+
+    def tell(self, text: str) -> None:
+        """Log how far it is, in words."""
+        log.info("moving", what=text)
 
     def _tell(self) -> None:
         self._told = time.monotonic()

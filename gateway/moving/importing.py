@@ -6,6 +6,7 @@ what is missing or has changed: so it goes on where it was stopped, whatever hap
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from gateway.catalogue.tables import Client, columns
 from gateway.chains import filling
 from gateway.db.database import Database
+from gateway.errors import LostRace
 from gateway.moving import entities, known, writing
 from gateway.moving.backups import Backups
 from gateway.moving.books import Books, Entry, Outcome, Reason, Remark, Report
@@ -40,6 +42,9 @@ class Progress(Protocol):
 
     def advance(self, count: int) -> None:
         """Note that so many rows of it are done."""
+
+    def tell(self, text: str) -> None:
+        """Say how far it is, in words."""
 
 
 @dataclass(slots=True)
@@ -143,9 +148,11 @@ class Import:
     async def _derive(self) -> None:
         """Derive what follows from the rows: the chains of backups, and the next runs of jobs."""
         self.progress.begin("next runs", None)
-        self.progress.advance(await DueTimesUpkeep(self.database, self.time_zone).renew())
+        # Gateways look for jobs without one as well, every ten minutes.
+        with suppress(LostRace):
+            self.progress.advance(await DueTimesUpkeep(self.database, self.time_zone).renew())
         self.progress.begin("series", None)
-        self.progress.advance(await filling.fill(self.database))
+        self.progress.advance(await filling.fill(self.database, self.progress.tell))
 
 
 class _Reader:

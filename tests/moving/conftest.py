@@ -25,6 +25,9 @@ class Silent:
     def advance(self, count: int) -> None:
         """Say nothing."""
 
+    def tell(self, text: str) -> None:
+        """Say nothing."""
+
 
 @dataclass
 class Imported:
