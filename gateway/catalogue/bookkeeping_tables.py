@@ -1,10 +1,10 @@
-"""The tables of the gateway's own books: revisions, rate limits and idempotency keys."""
+"""The tables of the gateway's own books: revisions, rate limits, idempotency keys, settings."""
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from gateway.catalogue.column_types import bigint, document, text
-from gateway.catalogue.tables import ID_BYTES
+from gateway.catalogue.tables import ID_BYTES, NAME_BYTES
 
 
 class Revision(SQLModel, table=True):
@@ -52,3 +52,13 @@ class IdempotencyKey(SQLModel, table=True):
     """The JSON that stands for the result; null only inside of the transaction."""
     created_at: int = bigint()
     """The time of the write, in microseconds since 1970."""
+
+
+class ProjectSettings(SQLModel, table=True):
+    """The settings that a project has made for itself; freezer knows of none."""
+
+    __tablename__ = "project_settings"
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    time_zone: str | None = text(NAME_BYTES, default=None)
+    """The time zone of hosts whose clients have none set."""

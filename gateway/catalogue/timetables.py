@@ -37,6 +37,11 @@ UNREADABLE = (
 SOON = timedelta(seconds=2)
 """The time from arming to a run that is due at once."""
 
+_STEP = timedelta(hours=12)
+"""The time after a run from which on the next one is looked for that a gap is measured to."""
+_YEAR = (datetime(2028, 1, 1, tzinfo=UTC), datetime(2029, 1, 1, tzinfo=UTC))
+"""A year in which gaps are measured: one with all dates."""
+
 _AROUND = timedelta(hours=3)
 """The time before and after a change of clocks in which local times are left out or repeated."""
 _SHOWN = 12
@@ -175,6 +180,27 @@ class Timetable:
         while (following := self.after(fires, fires)) is not None:
             yield following
             fires = following
+
+    @cached_property
+    def longest_gap(self) -> timedelta | None:
+        """The longest time between two runs of a year, at most; None where it isn't known.
+
+        Of runs that are more frequent, it is of some of them. Each begins when it is due.
+        """
+        if self.trigger is ScheduleTrigger.INTERVAL:
+            return None if self.is_continuous else self.length
+        begin, end = _YEAR
+        fires = self._cron_from(begin) if self.trigger is ScheduleTrigger.CRON else None
+        if fires is None or self.cron[0] or self.end_moment is not None:
+            return None
+        longest = fires - begin
+        while fires < end:
+            following = self._cron_from(fires + _STEP)
+            if following is None:
+                return None
+            longest = max(longest, following - fires)
+            fires = following
+        return longest
 
     def clock_changes(self, since: datetime) -> tuple[bool, bool]:
         """Return if runs of a year are late for an hour that is left out, or twice in one repeated.

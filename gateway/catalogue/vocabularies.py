@@ -81,7 +81,7 @@ class NextRunBasis(Vocabulary):
 
 
 class ScheduleWarningCode(Vocabulary):
-    """A warning of something that a schedule surely does, and one may not expect."""
+    """A warning of something that a job surely does, and one may not expect."""
 
     NEVER_RUNS = "never runs", "No year has such a date: the job never runs."
     PHASE_RESETS = (
@@ -114,6 +114,22 @@ class ScheduleWarningCode(Vocabulary):
         "The scheduler ignores the end date: it has no start date, or is before it.",
     )
     UNREADABLE = "unreadable", "The scheduler can't read the schedule, and stops at it."
+    NEVER_RESTARTS = (
+        "never restarts",
+        "Each backup comes before the days of `restart_always_level` have passed: no chain ends.",
+    )
+    REMOVES_EVERYTHING = (
+        "removes everything",
+        "This `remove_older_than` is 0 days: each run removes all backups, its own as well.",
+    )
+    NOT_REGISTERED = (
+        "not registered",
+        "The agent fails at this `remove_before_date` after each backup, and registers none.",
+    )
+    FAILS_AT_INCREMENTS = (
+        "fails at increments",
+        "The agent fails at this `restart_always_level` once there is a backup: it makes no other.",
+    )
 
 
 class BackupStatus(Vocabulary):

@@ -229,11 +229,12 @@ class Collection:
         *,
         keys: Sequence[ItemKey] | None = None,
         owner: Owner | None = None,
+        also: Mapping[str, Any] | None = None,
     ) -> Sequence[Row]:
         """Return the rows of this form of SELECT over the list, or over these parents' lists.
 
-        The statement is compiled once for all requests that differ in nothing but values. Raises
-        Forbidden and Unavailable.
+        The statement is compiled once for all requests that differ in nothing but values; `also`
+        are those of parameters that the form has itself. Raises Forbidden and Unavailable.
         """
         ctx.authorize(self.rule)
         compared: list[Any] = []
@@ -243,6 +244,8 @@ class Collection:
             values |= page_request.values
         if keys is not None:
             values |= selects.keys_parameter(keys)
+        if also is not None:
+            values |= also
 
         def make() -> sa.Select[Any]:
             visible = self.visible

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway.catalogue import due
+from gateway.catalogue.bookkeeping_tables import ProjectSettings
 from gateway.catalogue.due import Due
 from gateway.catalogue.tables import Client, Job, columns, source
 from gateway.catalogue.timetables import GRACE
@@ -17,8 +18,11 @@ from gateway.query.clock import MOMENT
 from gateway.query.filters import Condition
 from gateway.query.selects import CALLER
 
+MAX_AT_ONCE = 500
+"""How many jobs follow the time zone of their project at once; others wait for the upkeep."""
+
 COLUMNS = columns(Job)
-_CLIENTS = columns(Client)
+_CLIENTS, _SETTINGS = columns(Client), columns(ProjectSettings)
 
 INPUTS = tuple(COLUMNS[name] for name in due.INPUTS)
 """The columns to select of a job for `inputs`."""
@@ -33,21 +37,44 @@ OVERDUE = Condition(
 )
 """The condition that a job's next run is overdue, at the moment that the list is asked about."""
 
-_ZONE = (
-    sa.select(_CLIENTS.time_zone)
-    .where(
-        _CLIENTS.id == sa.bindparam("client_id"),
-        sa.or_(_CLIENTS.project_id == CALLER, _CLIENTS.is_central),
+PROJECT_ZONE = sa.select(_SETTINGS.time_zone).where(_SETTINGS.project_id == CALLER)
+"""The time zone that the project has set."""
+
+
+def _client_zone(client_id: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """Return the time zone of the client of an id: the project's own, else a central one."""
+    return (
+        sa.select(_CLIENTS.time_zone)
+        .where(
+            _CLIENTS.id == client_id,
+            sa.or_(_CLIENTS.project_id == CALLER, _CLIENTS.is_central),
+        )
+        .order_by(_CLIENTS.project_id != CALLER)
+        .limit(1)
     )
-    .order_by(_CLIENTS.project_id != CALLER)
-    .limit(1)
+
+
+_ZONE = sa.select(
+    sa.func.coalesce(
+        _client_zone(sa.bindparam("client_id")).scalar_subquery(), PROJECT_ZONE.scalar_subquery()
+    )
 )
-"""The time zone of the client of an id: the project's own, else a central one."""
+"""The time zone of a client's host; if none is known, that of the project."""
 _OF_CLIENT = (
     sa.select(COLUMNS.id, *INPUTS)
     .where(COLUMNS.project_id == CALLER, COLUMNS.client_id == sa.bindparam("client_id"))
     .order_by(COLUMNS.id)
     .with_for_update()
+)
+_OF_PROJECT = (
+    sa.select(COLUMNS.id, *INPUTS)
+    .where(
+        COLUMNS.project_id == CALLER,
+        _client_zone(COLUMNS.client_id).correlate(source(Job)).scalar_subquery().is_(None),
+    )
+    .order_by(COLUMNS.id)
+    .limit(MAX_AT_ONCE)
+    .with_for_update(of=source(Job))
 )
 _SET = (
     sa.update(source(Job))
@@ -63,9 +90,7 @@ def inputs(row: Row) -> dict[str, Any]:
 
 async def of_new(ctx: Context, row: Job) -> dict[str, Any]:
     """Return the columns of the next run of a new job. Raises Unavailable."""
-    zone = None
-    if row.client_id is not None:
-        zone = await ctx.db.scalar(_ZONE, _client_key(ctx, row.client_id))
+    zone = await ctx.db.scalar(_ZONE, _client_key(ctx, row.client_id))
     found = await _worked_out(Due(None, vars(row), zone or ctx.host_time_zone))
     return found | {"due_version": row.version}
 
@@ -113,7 +138,25 @@ async def renew_of_client(
 
     Raises the driver's errors.
     """
+    if zone is None:
+        zone = await transaction.scalar(PROJECT_ZONE, {"project_id": ctx.project_id})
     rows = await transaction.rows(_OF_CLIENT, _client_key(ctx, client_id))
+    await _renew(ctx, transaction, rows, zone)
+
+
+async def renew_of_project(ctx: Context, transaction: Transaction, zone: str | None) -> None:
+    """Work out anew the next runs of jobs whose client has no time zone, in that of their project.
+
+    Of more than `MAX_AT_ONCE`, the others follow in the course of some minutes. Raises the driver's
+    errors.
+    """
+    rows = await transaction.rows(_OF_PROJECT, {"project_id": ctx.project_id})
+    await _renew(ctx, transaction, rows, zone)
+
+
+async def _renew(
+    ctx: Context, transaction: Transaction, rows: Sequence[Row], zone: str | None
+) -> None:
     worked_out = await asyncio.to_thread(_of_stored, rows, zone or ctx.host_time_zone)
     await transaction.execute_many(
         _SET,

@@ -3,8 +3,9 @@
 import sqlalchemy as sa
 
 from gateway.catalogue.column_types import JSONText
-from gateway.catalogue.tables import Job, columns, source
+from gateway.catalogue.tables import Action, Job, JobAction, columns, source
 from gateway.query.filters import without_key
+from gateway.query.json_lists import json_texts
 from gateway.resolvers import clients
 
 COLUMNS = columns(Job)
@@ -38,6 +39,21 @@ SCHEDULE = sa.type_coerce(
     JSONText(),
 )
 """The schedule's document, without the process if it is another project's."""
+
+_ACTIONS, _LINKS = columns(Action), columns(JobAction)
+ACTIONS = sa.type_coerce(
+    sa.select(json_texts(_ACTIONS.freezer_action))
+    .where(
+        _LINKS.project_id == COLUMNS.project_id,
+        _LINKS.job_id == COLUMNS.id,
+        _ACTIONS.project_id == _LINKS.project_id,
+        _ACTIONS.id == _LINKS.action_id,
+    )
+    .correlate(source(Job))
+    .scalar_subquery(),
+    JSONText(),
+)
+"""The documents of the job's actions, in no particular order, as texts in a list of JSON."""
 
 LAST_RUN_ID, LAST_SUCCESS_ID = (
     COLUMNS.id.concat(sa.literal_column("':'")).concat(sa.cast(start, sa.Text))

@@ -86,8 +86,14 @@ DURATION = sa.case(
     else_=COLUMNS.ended_at - COLUMNS.started_at,
 )
 """The seconds that a run took; a host's clock may have been put back."""
-DELAY = COLUMNS.started_at - COLUMNS.due_at
-"""The seconds by which a run began late; null where nothing tells when it should have."""
+DELAY = sa.case(
+    (COLUMNS.due_at > COLUMNS.started_at, sa.literal_column("0")),
+    else_=COLUMNS.started_at - COLUMNS.due_at,
+)
+"""The seconds by which a run began late; null where nothing tells when it should have.
+
+By its host's clock, which may be some seconds behind the gateway's.
+"""
 
 HOST = sa.func.coalesce(
     sa.select(_BACKUPS.hostname)

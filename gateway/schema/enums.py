@@ -24,9 +24,12 @@ from gateway.chains.vocabularies import (
     RestoreWarning,
     RetentionWarning,
 )
+from gateway.query.buckets import Bucket
+from gateway.resolvers.statistics import StatisticsKey, StatisticsOf
 
 __all__ = [
     "BackupStatus",
+    "Bucket",
     "ChainState",
     "HealthReason",
     "HealthState",
@@ -43,6 +46,8 @@ __all__ = [
     "RunOutcome",
     "ScheduleTrigger",
     "ScheduleWarningCode",
+    "StatisticsKey",
+    "StatisticsOf",
 ]
 
 for _vocabulary in (
@@ -50,6 +55,7 @@ for _vocabulary in (
     *(NextRunBasis, ScheduleTrigger, ScheduleWarningCode),
     *(ChainState, LevelSource, Restorability, RestorabilityReason, RestoreWarning),
     *(RetentionWarning, HealthReason, HealthState, HostCoverage),
+    *(RetentionWarning, Bucket, StatisticsKey, StatisticsOf),
 ):
     _enum: Any = strawberry.enum(_vocabulary, description=inspect.getdoc(_vocabulary))
     for _value in _enum.__strawberry_definition__.values:

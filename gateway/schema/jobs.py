@@ -98,6 +98,7 @@ def _last(about: str) -> Mapping[str, Any]:
     next_run_basis=hidden(COLUMNS.due_basis, NextRunBasis),
     due_zone=COLUMNS.due_zone,
     stored_schedule=COLUMNS.job_schedule,
+    stored_actions=job_columns.ACTIONS,
     last_run_id=job_columns.LAST_RUN_ID,
     last_success_id=job_columns.LAST_SUCCESS_ID,
     **health.orders("Job"),

@@ -15,6 +15,7 @@ from gateway.catalogue.column_types import now
 from gateway.catalogue.schedule_texts import Warned, columns_of
 from gateway.catalogue.timetables import GRACE, KEYS, UNREADABLE, Timetable, timetable
 from gateway.catalogue.vocabularies import ScheduleTrigger as Trigger
+from gateway.chains import job_warnings
 from gateway.errors import BadInput
 from gateway.query.filters import Condition, Not, Where
 from gateway.resolvers import due_times
@@ -59,7 +60,7 @@ class NextRun:
     )
 
 
-@strawberry.type(description="Something that a schedule surely does, and one may not expect.")
+@strawberry.type(description="Something that a job surely does, and one may not expect.")
 class ScheduleWarning:
     """The fields of `Warned`."""
 
@@ -76,13 +77,13 @@ class ScheduleMeaning:
     text: str = strawberry.field(description="The schedule in a sentence.")
     trigger: ScheduleTrigger = strawberry.field(description="The thing that makes runs begin.")
     time_zone: str | None = strawberry.field(
-        description="The host's time zone: the client's own, or the gateway's setting; null if it "
-        "isn't known."
+        description="The host's time zone: the client's own, or else the project's, or the "
+        "gateway's setting; null if it isn't known."
     )
     warnings = declare(
         None,
         list[ScheduleWarning],
-        "Things that the schedule surely does, and one may not expect.",
+        "Things that the schedule and the actions surely do, and one may not expect.",
         {"as_of": (AsOf, None)},
         clock=("as_of",),
     )
@@ -153,7 +154,12 @@ class Meaning:
         """Return what to be warned of."""
         document = orjson.loads(self.values["stored_schedule"])
         columns = columns_of(self.values)
-        return schedule_texts.warnings(columns, document, self.time_zone, as_of or now())
+        found = schedule_texts.warnings(columns, document, self.time_zone, as_of or now())
+        actions = [orjson.loads(text) for text in orjson.loads(self.values["stored_actions"])]
+        return [
+            *found,
+            *(Warned(c, c.description) for c in job_warnings.codes(actions, self._plan)),
+        ]
 
 
 def _next_run(values: Mapping[str, Any]) -> DueRun | None:
@@ -175,12 +181,12 @@ NEXT_RUN = declare(
 )
 MEANING = declare(
     DerivedField(
-        ("due_zone", "session_id", "stored_schedule", *_SCHEDULE),
+        ("due_zone", "session_id", "stored_schedule", "stored_actions", *_SCHEDULE),
         Meaning,
         slow=frozenset({"warnings"}),
     ),
     ScheduleMeaning,
-    "The schedule in words, and warnings of what it surely does.",
+    "The schedule in words, and warnings of what it, and the job's actions, surely do.",
 )
 
 

@@ -16,11 +16,13 @@ from gateway.schema import (
     health_settings,
     jobs,
     overview,
+    project_settings,
     restores,
     retentions,
     runs,
     series,
     sessions,
+    statistics,
 )
 from gateway.schema.fields import Node, declare
 from gateway.schema.scalars import SCALARS
@@ -109,8 +111,11 @@ class Names(NameConverter):
 def create_schema() -> Schema:
     """Return the schema."""
     entities = (backups, jobs, actions, clients, sessions)
-    queries = (*entities, runs, series, restores, retentions, overview)
-    mutations = (*entities, restores, retentions, health_settings)
+    queries = (
+        *(*entities, runs, series, restores, retentions, overview, statistics),
+        project_settings,
+    )
+    mutations = (*entities, restores, retentions, health_settings, project_settings)
     return Schema(
         query=strawberry.type(
             merge_types("Query", (Root, *(entity.Query for entity in queries))),

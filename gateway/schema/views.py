@@ -7,7 +7,7 @@ a plan.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.context import Context, ItemKey
 from gateway.errors import BadInput
@@ -149,7 +149,12 @@ class MutationField:
 
 @dataclass(frozen=True)
 class AnsweredField(MutationField):
-    """A root field that reads, by its arguments, and returns an object such as a payload."""
+    """A root field that reads, by its arguments, and returns an object such as a payload, or many.
+
+    Where it `knows_selection`, it is also told the `selected` attributes of the object.
+    """
+
+    knows_selection: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,23 @@ class ListedField:
     view: str
     keys: str
     """The attribute; empty for that of the field's own name."""
+
+
+class AnyKey(NamedTuple):
+    """The name of a view, and the key of one of its items."""
+
+    view: str
+    key: ItemKey
+    all_projects: bool
+    """True to read it as from all projects."""
+
+
+@dataclass(frozen=True)
+class AnyItemField:
+    """A field of a payload: the item of an `AnyKey`, which an attribute has; None for none."""
+
+    key: str
+    """The attribute."""
 
 
 @dataclass(frozen=True)

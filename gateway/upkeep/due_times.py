@@ -12,6 +12,7 @@ import sqlalchemy as sa
 import structlog
 
 from gateway.catalogue import due
+from gateway.catalogue.bookkeeping_tables import ProjectSettings
 from gateway.catalogue.due import Due
 from gateway.catalogue.tables import Client, Job, columns, source
 from gateway.db.database import Database
@@ -22,7 +23,7 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 """How many jobs are written in one transaction."""
 
-_JOBS = columns(Job)
+_JOBS, _SETTINGS = columns(Job), columns(ProjectSettings)
 _OWN, _CENTRAL = (sa.alias(source(Client), name) for name in ("own", "central"))
 _ZONE = sa.func.coalesce(
     sa.select(_OWN.c.time_zone)
@@ -30,6 +31,9 @@ _ZONE = sa.func.coalesce(
     .scalar_subquery(),
     sa.select(_CENTRAL.c.time_zone)
     .where(_CENTRAL.c.is_central, _CENTRAL.c.id == _JOBS.client_id)
+    .scalar_subquery(),
+    sa.select(_SETTINGS.time_zone)
+    .where(_SETTINGS.project_id == _JOBS.project_id)
     .scalar_subquery(),
     sa.bindparam("default_zone", None, type_=_JOBS.due_zone.type),
 )

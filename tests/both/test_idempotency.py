@@ -59,6 +59,7 @@ MUTATIONS = {
     "registerClient": '(input: {clientId: "new"}) { client { id uuid } }',
     "setClientTimeZone": """(input: {id: "@C", timeZone: "Europe/Berlin"})
         { client { version timeZone } }""",
+    "setProjectTimeZone": '(input: {timeZone: "Europe/Berlin"}) { projectSettings { timeZone } }',
     "deleteClient": '(input: {id: "@C"}) { deletedId }',
     "createJob": '(input: {description: "n", actions: []}) { job { id jobId description } }',
     "updateJob": '(input: {id: "@J", description: "other"}) { job { version description } }',

@@ -117,6 +117,23 @@ class World:
         given = {"id": global_id("Client", "p1", "host"), "timeZone": name}
         return await self.graphql(query, {"input": given})
 
+    async def set_project_zone(self, name: str | None, project: str = "p1") -> Any:
+        """Set the time zone of a project; return it, or the error."""
+        query = """mutation($zone: String) { setProjectTimeZone(input: {timeZone: $zone}) {
+          projectSettings { timeZone } } }"""
+        body = await self.graphql(query, {"zone": name}, project=project)
+        if "errors" in body:
+            return body["errors"][0]
+        shown = await self.graphql("{ projectSettings { timeZone } }", project=project)
+        assert shown["data"] == body["data"]["setProjectTimeZone"]
+        return shown["data"]["projectSettings"]["timeZone"]
+
+    async def delay(self, job: Scheduler) -> Any:
+        """Return by how much the last run of a job was late."""
+        query = "query($id: ID!) { job(jobId: $id) { lastRun { delay } } }"
+        body = await self.graphql(query, {"id": job.job_id})
+        return body["data"]["job"]["lastRun"]["delay"]
+
 
 @pytest.fixture
 async def world(client: httpx.AsyncClient, graphql: GraphQL, clock: Clock) -> World:
@@ -321,6 +338,69 @@ async def test_the_time_zone_of_the_client_counts(world: World, clock: Clock) ->
     assert await world.next_run(job) == (due + 24 * HOUR, "OBSERVED", False)
     await world.set_zone(None)
     assert (await world.next_run(job))[1] == "ESTIMATED"
+
+
+@pytest.mark.usefixtures("clock")
+async def test_the_time_zone_of_the_project_counts_where_its_client_has_none(world: World) -> None:
+    job = await world.job(schedule_hour="10")
+    await job.arm()
+    assert await world.set_project_zone("Asia/Tokyo") == "Asia/Tokyo"
+    tokyo = MORNING + 16 * HOUR
+    assert await world.next_run(job) == (tokyo, "OBSERVED", False)
+    # Those of jobs that are made, replaced and changed later.
+    new = await world.job(schedule_hour="10")
+    assert (await world.next_run(new))[0] == tokyo
+    await world.set_zone("America/New_York")
+    assert (await world.next_run(job))[0] == MORNING + 6 * HOUR
+    await world.set_project_zone("Europe/Athens")
+    assert (await world.next_run(job))[0] == MORNING + 6 * HOUR
+    await world.set_zone(None)
+    assert (await world.next_run(job))[0] == MORNING + 23 * HOUR
+    assert await world.set_project_zone(None) is None
+    assert await world.next_run(job) == (MORNING + HOUR, "ESTIMATED", False)
+    assert (await world.set_project_zone("Mars"))["extensions"]["field"] == "timeZone"
+
+
+@pytest.mark.usefixtures("clock")
+async def test_the_time_zone_of_a_project_is_nobody_else_s(world: World) -> None:
+    job = await world.job(schedule_hour="10")
+    await world.set_project_zone("Asia/Tokyo", "p2")
+    other = await world.graphql("{ projectSettings { timeZone } }")
+    assert other["data"] == {"projectSettings": {"timeZone": None}}
+    assert await world.next_run(job) == (MORNING + HOUR, "ESTIMATED", False)
+
+
+async def test_a_run_tells_how_late_it_began(world: World, clock: Clock) -> None:
+    job = await world.job(schedule_interval="1 hours")
+    await job.arm()
+    clock.passes(minutes=65)
+    await job.begin()
+    assert await world.delay(job) == 300
+    clock.passes(minutes=1)
+    await job.report(current_pid=7)
+    await job.end()
+    assert await world.delay(job) == 300
+    # By the clock of a host that is behind; and only the end is told.
+    clock.now = MORNING + 2 * HOUR - timedelta(seconds=3)
+    begun = clock.passes()
+    clock.passes(minutes=9)
+    await job.report(
+        status="scheduled", result="success", time_started=begun, time_ended=clock.passes()
+    )
+    assert await world.delay(job) == 0
+
+
+async def test_a_run_does_not_tell_what_its_schedule_does_not(world: World, clock: Clock) -> None:
+    unarmed = await world.job(schedule_interval="1 hours")
+    elsewhere = await world.job(schedule_hour="10")
+    early = await world.job(schedule_interval="3 hours")
+    late = await world.job(schedule_interval="1 minutes")
+    for job in (elsewhere, early, late):
+        await job.arm()
+    clock.passes(hours=1, minutes=2)
+    for job in (unarmed, elsewhere, early, late):
+        await job.begin()
+        assert await world.delay(job) is None
 
 
 @pytest.mark.parametrize("name", ["Nowhere", "Europe/Nowhere", "../Berlin"])

@@ -11,7 +11,7 @@ from gateway.app import create_app
 from gateway.catalogue.tables import Job, columns, source
 from gateway.context import Context
 from gateway.db.database import Database
-from gateway.resolvers import clients, jobs
+from gateway.resolvers import clients, due_times, jobs, project_settings
 from gateway.resolvers.clients import ClientDraft
 from gateway.resolvers.jobs import JobDraft
 from gateway.settings import Settings
@@ -99,6 +99,23 @@ async def test_another_time_zone_in_the_settings_is_worked_out_anew(
     assert await due(database, interval) == (*before[:2], "Asia/Tokyo")
     await clients.set_time_zone(ctx, "host", "Europe/Berlin")
     assert await due(database, cron) == (IN_UTC - 2 * HOUR, "estimated", "Europe/Berlin")
+    assert await DueTimesUpkeep(database, "Asia/Tokyo").renew() == 0
+
+
+async def test_the_time_zone_of_a_project_goes_before_the_setting(
+    ctx: Context, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cron, other = await made(ctx, **CRON), await made(ctx, **CRON)
+    monkeypatch.setattr(due_times, "_OF_PROJECT", due_times._OF_PROJECT.limit(1))  # noqa: SLF001 - no setting
+    await project_settings.set_time_zone(ctx, "Europe/Berlin")
+    found = [await due(database, job) for job in (cron, other)]
+    in_berlin = (IN_UTC - 2 * HOUR, "estimated", "Europe/Berlin")
+    assert sorted(found, key=str) == sorted([in_berlin, (IN_UTC, "estimated", None)], key=str)
+    assert await DueTimesUpkeep(database, "Asia/Tokyo").renew() == 1
+    assert [await due(database, job) for job in (cron, other)] == [in_berlin] * 2
+    await clients.set_time_zone(ctx, "host", "Asia/Tokyo")
+    await clients.set_time_zone(ctx, "host", None)
+    assert await due(database, cron) == in_berlin
     assert await DueTimesUpkeep(database, "Asia/Tokyo").renew() == 0
 
 

@@ -116,3 +116,24 @@ async def test_jobs_that_fail_or_are_late_are_found_by_an_index(
     plan = await plan_of(database, statement)
     # PostgreSQL chooses by costs, and here one index costs as little as the other.
     assert index in plan or (not database.is_sqlite and "Index Scan using ix_jobs" in plan)
+
+
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", ["runs", "backups"])
+@pytest.mark.parametrize(
+    "more",
+    ["", "by: [JOB]", "by: [CLIENT], {kind}: {{jobId: {{eq: 1}}}}", "allProjects: true"],
+)
+async def test_each_bucket_of_statistics_is_found_by_its_time(
+    graphql: GraphQL, database: Database, recorder: QueryRecorder, kind: str, more: str
+) -> None:
+    given = f'since: "2026-01-01", until: "2026-02-01", bucket: DAY, {more.format(kind=kind)}'
+    fields = "count duration { median } compressedSize { total }"
+    with recorder:
+        body = await graphql(f"{{ statistics(of: {kind.upper()}, {given}) {{ {fields} }} }}")
+    assert len(body["data"]["statistics"]) == 31
+    (statement,) = recorder.statements
+    plan = await plan_of(database, statement)
+    assert f"ix_{kind}_time" in plan, plan
+    column = {"runs": "started_at", "backups": "calendar_time"}[kind]
+    assert f"(project_id=? AND {column}>? AND {column}<?)" in plan, plan

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.anyio
 
 ASKS = {"X-GraphQL-Cost": "1"}
 JOB = "Sm9iOnA6eA=="
+RUNS = 'of: RUNS, since: "2026-01-01"'
+NODE = "node { id }"
 
 
 async def told(
@@ -60,6 +62,14 @@ async def told(
         # What is merged counts once, and what isn't, each time.
         ("{ ...F ...F } fragment F on Query { jobs(first: 5) { nodes { id } } }", 5),
         ("{ a: jobs(first: 5) { nodes { id } } b: jobs(first: 5) { nodes { id } } }", 10),
+        # Statistics, by the rows that they may have, each with an item for each key.
+        (f"{{ statistics({RUNS}) {{ count }} }}", 1000 + SCAN),
+        (f"{{ statistics({RUNS}, maxRows: 5, runs: {{}}) {{ count }} }}", 5 + 2 * SCAN),
+        (f"{{ statistics({RUNS}, maxRows: 5, runs: null) {{ key {{ value }} }} }}", 5 + SCAN),
+        (
+            f"{{ statistics({RUNS}, maxRows: 5, by: [JOB, CLIENT]) {{ key {{ {NODE} }} }} }}",
+            5 * (1 + 2) + SCAN,
+        ),
         ("{ __schema { description } }", INTROSPECTION),
         ('{ a: __schema { description } b: __type(name: "Job") { name } }', 2 * INTROSPECTION),
         ('mutation { deleteJob(input: {id: "x"}) { deletedId } }', WRITE),

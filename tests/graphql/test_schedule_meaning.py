@@ -9,10 +9,12 @@ import sqlalchemy as sa
 from gateway.catalogue.tables import Job, columns, source
 from gateway.context import Context
 from gateway.resolvers import clients, jobs, sessions
+from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.clients import ClientDraft
 from gateway.resolvers.jobs import JobDraft
 from gateway.resolvers.sessions import SessionDraft
 from tests.support.apps import GraphQL
+from tests.support.recorder import QueryRecorder
 
 pytestmark = pytest.mark.anyio
 
@@ -226,3 +228,90 @@ async def test_another_project_s_client_keeps_its_time_zone(client: httpx.AsyncC
     assert refused["errors"][0]["extensions"]["code"] in {"NOT_FOUND", "FORBIDDEN"}
     shown = await ask("owner", "{ clients { nodes { timeZone version } } }")
     assert shown["data"]["clients"]["nodes"] == [{"timeZone": None, "version": 0}]
+
+
+INCREMENTAL = {"incremental": True, "restart_always_level": 3, "storage": "ssh"}
+NEVER = {"NEVER_RESTARTS"}
+OPTIONS: dict[str, tuple[dict[str, Any], dict[str, str], set[str]]] = {
+    "daily": (INCREMENTAL, {"hour": "2"}, NEVER),
+    "daily, by an interval": (INCREMENTAL, {"interval": "1 days"}, NEVER),
+    "often": (INCREMENTAL, {"minute": "*/7"}, NEVER),
+    "with a level that is repeated, sorted": (
+        INCREMENTAL | {"always_level": 2},
+        {"hour": "2"},
+        NEVER,
+    ),
+    "with a level that is repeated, not sorted": (
+        INCREMENTAL | {"always_level": 2, "storage": "local"},
+        {"hour": "2"},
+        set(),
+    ),
+    "not sorted": (INCREMENTAL | {"storage": "local"}, {"hour": "2"}, NEVER),
+    "with a highest level": (INCREMENTAL | {"max_level": 7}, {"hour": "2"}, set()),
+    "full": (INCREMENTAL | {"incremental": False}, {"hour": "2"}, set()),
+    "of instances": (INCREMENTAL | {"mode": "nova"}, {"hour": "2"}, set()),
+    "weekly": (INCREMENTAL, {"day_of_week": "sun", "hour": "2"}, set()),
+    "every third day": (INCREMENTAL, {"interval": "3 days"}, set()),
+    "on weekdays": (INCREMENTAL | {"restart_always_level": 2.5}, {"day_of_week": "0-4"}, set()),
+    "on weekdays, and long": (
+        INCREMENTAL | {"restart_always_level": 3.5},
+        {"day_of_week": "0-4", "hour": "12"},
+        NEVER,
+    ),
+    "days of 25 hours": (INCREMENTAL | {"restart_always_level": 1}, {"hour": "2"}, set()),
+    "once": (INCREMENTAL, {"date": "2127-01-01T00:00:00"}, set()),
+    "continuous": (INCREMENTAL, {"interval": "continuous"}, set()),
+    "never": (INCREMENTAL, {"month": "2", "day": "30"}, set()),
+    "restore": (INCREMENTAL | {"action": "restore"}, {"hour": "2"}, set()),
+    "false days": ({"remove_older_than": False}, {}, {"REMOVES_EVERYTHING"}),
+    "a word for false": (
+        {"remove_older_than": "None", "action": "admin"},
+        {},
+        {"REMOVES_EVERYTHING"},
+    ),
+    "no days": ({"remove_older_than": "", "remove_before_date": None}, {}, set()),
+    "no date": ({"remove_before_date": ""}, {}, {"NOT_REGISTERED"}),
+    "a false date": ({"remove_before_date": False}, {}, {"NOT_REGISTERED"}),
+    "no level": (
+        {"incremental": True, "restart_always_level": ""},
+        {"hour": "2"},
+        {"FAILS_AT_INCREMENTS"},
+    ),
+}
+"""The options of an action, a schedule, and what is said of the action."""
+OF_ACTIONS = {"NEVER_RESTARTS", "REMOVES_EVERYTHING", "NOT_REGISTERED", "FAILS_AT_INCREMENTS"}
+
+
+@pytest.mark.parametrize(("options", "schedule", "codes"), OPTIONS.values(), ids=OPTIONS)
+async def test_actions_are_warned_of(
+    graphql: GraphQL,
+    ctx: Context,
+    options: dict[str, Any],
+    schedule: dict[str, str],
+    codes: set[str],
+) -> None:
+    given = {f"schedule_{key}": value for key, value in schedule.items()}
+    action = {"action": "backup", "backup_name": "b", "container": "c"} | options
+    drafts = [ActionDraft({"action": "info"}), ActionDraft(action), ActionDraft(action)]
+    await jobs.create(ctx, JobDraft(drafts, schedule=given))
+    await jobs.create(ctx, JobDraft([], description="without"))
+    query = "{ jobs { nodes { scheduleMeaning { warnings { code message } } } } }"
+    body = await graphql(query)
+    first, second = (
+        [warning["code"] for warning in node["scheduleMeaning"]["warnings"]]
+        for node in body["data"]["jobs"]["nodes"]
+    )
+    told = {*first, *second} & OF_ACTIONS
+    assert told == codes
+    assert len(first) == len(set(first))
+
+
+async def test_warnings_of_actions_cost_no_statement_more(
+    graphql: GraphQL, ctx: Context, recorder: QueryRecorder
+) -> None:
+    for number in range(3):
+        draft = ActionDraft({"action": "backup", "number": number})
+        await jobs.create(ctx, JobDraft([draft]))
+        with recorder:
+            await graphql("{ jobs { nodes { scheduleMeaning { warnings { code } } } } }")
+        assert len(recorder.statements) == 1

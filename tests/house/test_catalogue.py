@@ -37,7 +37,9 @@ from gateway.chains.vocabularies import (
     RestoreWarning,
     RetentionWarning,
 )
+from gateway.query.buckets import Bucket
 from gateway.resolvers.sessions import SessionDraft
+from gateway.resolvers.statistics import StatisticsKey, StatisticsOf
 
 
 def test_each_key_of_a_schedule_has_its_column() -> None:
@@ -55,7 +57,7 @@ def test_each_word_has_a_description() -> None:
         *(BackupStatus, SessionStatus, SessionOutcome),
         *(NextRunBasis, ScheduleTrigger, ScheduleWarningCode),
         *(ChainState, LevelSource, Restorability, RestorabilityReason, RestoreWarning),
-        RetentionWarning,
+        *(RetentionWarning, Bucket, StatisticsOf, StatisticsKey),
     )
     assert set(vocabularies) == set(Vocabulary.__subclasses__())
     for vocabulary in vocabularies:

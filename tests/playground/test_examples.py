@@ -88,9 +88,9 @@ async def test_an_example_is_answered_as_it_says(ask: Ask, example: Example) -> 
         assert all(lists(answer["data"]))
 
 
-def test_there_are_ten_panels_and_more() -> None:
-    assert len(re.findall(r"^### \d+\. ", TEXT, re.MULTILINE)) == 10
-    assert len(EXAMPLES) == 13
+def test_there_are_eleven_panels_and_more() -> None:
+    assert len(re.findall(r"^### \d+\. ", TEXT, re.MULTILINE)) == 11
+    assert len(EXAMPLES) == 14
     assert [example.name for example in EXAMPLES if "errors" in (example.answer or {})] == [
         "TooLong"
     ]

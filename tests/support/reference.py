@@ -348,7 +348,8 @@ SCHEMA = schema_with(create_schema().core)
 
 _VERDICT = frozenset({"restorability", "restorabilityReason", "chainLevel", "levelSource"})
 ELSEWHERE: Mapping[str, frozenset[str]] = {
-    "Query": frozenset({"run", "runs", "series", "deletionImpact", "restorePlan", "retention"}),
+    "Query": frozenset({"run", "runs", "series", "deletionImpact", "restorePlan", "retention"})
+    | {"statistics", "projectSettings"},
     "Backup": frozenset({"chain", "series", "requires", "dependents"}) | _VERDICT,
     "BackupWhere": _VERDICT,
     "BackupOrderField": frozenset({"RESTORABILITY", "RESTORABILITY_REASON", "CHAIN_LEVEL"}),

@@ -173,6 +173,8 @@ class Counter:
                 one = self._connection(parent, definition, group)
             elif "last" in definition.args:
                 one = self._batch(definition, group[0])
+            elif "maxRows" in definition.args:
+                one = self._statistics(definition, group)
             elif "ids" in definition.args:
                 one = _times(self._ids(group[0]), self.count(_inner(definition, group)))
             else:
@@ -204,6 +206,23 @@ class Counter:
         if "last" in given:
             length = self._value(given["last"])
         return _times(max(int(length), 0) if isinstance(length, int | float) else 1, NOTHING)
+
+    def _statistics(self, definition: GraphQLField, group: list[FieldNode]) -> Size:
+        """Return the size of rows that are worked out of a list, each with an item for each key."""
+        node = group[0]
+        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        rows = definition.args["maxRows"].default_value
+        if "maxRows" in given:
+            rows = self._value(given["maxRows"])
+        keys = self._value(given["by"]) if "by" in given else ()
+        items = len(keys) if isinstance(keys, list) else 1
+        length = max(int(rows), 0) if isinstance(rows, int | float) else 1
+        scans = 1 + sum(
+            self._is_given(given[name]) for name in ("runs", "backups") if name in given
+        )
+        nodes, cost = self.count(_inner(definition, group))
+        cost = length * (costs.ITEM + items * cost) + scans * costs.SCAN
+        return Size(length * items * nodes, cost)
 
     def _fields(self, sets: Sets, others: list[str]) -> Iterator[Field]:
         """Yield the fields of one item with something below them; append other fields' names.

@@ -1,13 +1,18 @@
 """Payloads: what a mutation, or a field that answers a question, shows of the object it returns."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway import deadlines
 from gateway.context import ItemKey
 from gateway.errors import NotFound
-from gateway.schema.execution.failures import Execution
+from gateway.schema.execution.failures import (
+    EveryKeyFailed,
+    Execution,
+    FieldFailure,
+    TypedObject,
+)
 from gateway.schema.execution.output import LevelPlan
 
 
@@ -49,7 +54,55 @@ class Nested:
     payload: "PayloadPlan"
 
 
-Part = Constant | Attribute | Written | Listed | Nested
+@dataclass(frozen=True, slots=True)
+class AnyItem:
+    """The item of any type whose `AnyKey` an attribute has, or null."""
+
+    name: str
+    level_of: Callable[[str], LevelPlan]
+    """Plans the selection on rows of a type, by its name."""
+    levels: dict[str, LevelPlan] = field(default_factory=dict)
+
+    async def show(self, execution: Execution, sources: Sequence[Any]) -> list[Any]:
+        """Return the item of each payload, those of a type read together."""
+        keys = [getattr(source, self.name) for source in sources]
+        found = {}
+        for view, all_projects in dict.fromkeys((k.view, k.all_projects) for k in keys if k):
+            wanted = [k.key for k in keys if k and (k.view, k.all_projects) == (view, all_projects)]
+            found[view, all_projects] = await self._find(
+                execution, view, list(dict.fromkeys(wanted)), all_projects=all_projects
+            )
+        shown = [found[k.view, k.all_projects].get(k.key) if k else None for k in keys]
+        if not execution.has_failed:
+            return shown
+        return [
+            TypedObject(self.levels[k.view].outputs[0].fields, item)
+            if k and isinstance(item, dict)
+            else item
+            for k, item in zip(keys, shown, strict=True)
+        ]
+
+    async def _find(
+        self, execution: Execution, view: str, keys: Sequence[ItemKey], *, all_projects: bool
+    ) -> Mapping[ItemKey, Any] | EveryKeyFailed:
+        if view not in self.levels:
+            self.levels[view] = self.level_of(view)
+        level = self.levels[view]
+        collection = level.view.collection
+        if all_projects:
+            collection = collection.all_projects
+        rows = await execution.attempt(collection.resolve_ids(execution.ctx, keys, level.columns))
+        if isinstance(rows, FieldFailure):
+            return EveryKeyFailed(rows)
+        built = await execution.attempt(
+            level.build(execution, list(rows.values()), all_projects=all_projects)
+        )
+        if isinstance(built, FieldFailure):
+            return EveryKeyFailed(built)
+        return dict(zip(rows, built[0], strict=True))
+
+
+Part = Constant | Attribute | Written | Listed | Nested | AnyItem
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -67,29 +120,66 @@ class PayloadPlan:
                 case Nested(_, payload):
                     yield from payload.levels()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The attributes that are selected."""
+        return frozenset(
+            part.name for _, part in self.parts if isinstance(part, Attribute | Listed | Nested)
+        )
+
     async def show(self, execution: Execution, source: Any) -> dict[str, Any]:
         """Return the payload; failures are in it."""
-        return {key: await self._part(execution, source, part) for key, part in self.parts}
+        (shown,) = await self.show_all(execution, [source])
+        return shown
+
+    async def show_all(self, execution: Execution, sources: Sequence[Any]) -> list[dict[str, Any]]:
+        """Return these payloads; failures are in them."""
+        parts = [(key, await self._part(execution, sources, part)) for key, part in self.parts]
+        return [{key: values[at] for key, values in parts} for at in range(len(sources))]
 
     @staticmethod
-    async def _part(execution: Execution, source: Any, part: Part) -> Any:
-        shown: Any
+    async def _part(execution: Execution, sources: Sequence[Any], part: Part) -> Sequence[Any]:
+        """Return a part of each of these payloads."""
         match part:
             case Constant(value):
-                shown = value
+                return [value] * len(sources)
             case Attribute(name):
-                shown = getattr(source, name)
+                return [getattr(source, name) for source in sources]
             case Written(level, key):
-                shown = await execution.attempt(_written(execution, level, getattr(source, key)))
+                return [
+                    await execution.attempt(_written(execution, level, getattr(source, key)))
+                    for source in sources
+                ]
             case Listed(name, level):
-                shown = await execution.attempt(listed(execution, level, getattr(source, name)))
+                return [
+                    await execution.attempt(listed(execution, level, getattr(source, name)))
+                    for source in sources
+                ]
             case Nested(name, payload):
-                shown = getattr(source, name)
-                if isinstance(shown, list):
-                    shown = [await payload.show(execution, one) for one in shown]
-                elif shown is not None:
-                    shown = await payload.show(execution, shown)
-        return shown
+                return await _nested(execution, [getattr(one, name) for one in sources], payload)
+            case AnyItem():
+                return await part.show(execution, sources)
+
+
+async def _nested(
+    execution: Execution, values: Sequence[Any], payload: PayloadPlan
+) -> Sequence[Any]:
+    """Return the objects, lists of objects and nulls that these values are, shown together."""
+    sources = [
+        one
+        for value in values
+        if value is not None
+        for one in (value if isinstance(value, list) else [value])
+    ]
+    shown = iter(await payload.show_all(execution, sources))
+    return [
+        [next(shown) for _ in value]
+        if isinstance(value, list)
+        else None
+        if value is None
+        else next(shown)
+        for value in values
+    ]
 
 
 async def _written(execution: Execution, level: LevelPlan, key: ItemKey | None) -> Any:

@@ -1,6 +1,7 @@
 """From an operation to its plan: graphql-core collects the fields, and each finds its part here."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from graphql import (
@@ -34,6 +35,7 @@ from gateway.schema.execution.derived import DerivedPart, DerivedPlan
 from gateway.schema.execution.failures import Execution, Group, OutputField
 from gateway.schema.execution.output import LevelPlan, ObjectOutput
 from gateway.schema.execution.payloads import (
+    AnyItem,
     Attribute,
     Constant,
     Listed,
@@ -56,6 +58,7 @@ from gateway.schema.views import (
     CLOCK,
     DESCRIPTION,
     VIEWS,
+    AnyItemField,
     BatchField,
     ByGlobalIdField,
     ByRestIdField,
@@ -197,6 +200,8 @@ class Planner:
                     if isinstance(spec, ListedField)
                     else Written(level, spec.key)
                 )
+            elif isinstance(spec, AnyItemField):
+                part = AnyItem(spec.key, partial(self._level, group=below))
             elif isinstance(get_named_type(definition.type), GraphQLObjectType):
                 inner_kind = get_named_type(definition.type)
                 field.inner, inner = self._payload(inner_kind, below, arguments)

@@ -23,6 +23,7 @@ from gateway.schema.execution.payloads import PayloadPlan
 from gateway.schema.global_ids import decode, in_other_project
 from gateway.schema.views import (
     VIEWS,
+    AnsweredField,
     ByGlobalIdField,
     ByRestIdField,
     ComputedField,
@@ -199,13 +200,21 @@ class MutationPlan:
         """Return the plan in a phrase."""
         return f"`{self.spec.write.__qualname__}`, then its payload"
 
-    async def run(self, execution: Execution) -> dict[str, Any] | None:
-        """Return the payload. Raises what the write raises: then nothing is written."""
+    async def run(self, execution: Execution) -> Any:
+        """Return the payload, or payloads. Raises what the write raises: nothing is written."""
         with deadlines.explained():
             # Earlier fields may have taken all of the time.
             deadlines.resume()
-            payload = await self.spec.write(execution.ctx, **self.arguments.of(execution))
+            payload = await self._call(execution)
+        if isinstance(payload, list):
+            return await self.payload.show_all(execution, payload)
         return None if payload is None else await self.payload.show(execution, payload)
+
+    async def _call(self, execution: Execution) -> Any:
+        arguments = self.arguments.of(execution)
+        if isinstance(self.spec, AnsweredField) and self.spec.knows_selection:
+            return await self.spec.write(execution.ctx, selected=self.payload.names, **arguments)
+        return await self.spec.write(execution.ctx, **arguments)
 
 
 def plain_values(source: Any, parts: Sequence[tuple[str, str, str | None]]) -> dict[str, Any]:
