@@ -172,7 +172,7 @@ def db_upgrade(config: Config = None) -> None:
     async def upgrade(database: Database) -> migrations.State:
         state = await migrations.upgrade(database)
         if state.is_current:
-            await filling.fill(database, lambda what, count: typer.echo(f"{count} {what}"))
+            await filling.fill(database, typer.echo)
         return state
 
     state = run_on_database(load_settings(config), upgrade)

@@ -19,7 +19,12 @@ class Series(SQLModel, table=True):
 
     __tablename__ = "series"
     __table_args__ = (
-        sa.Index("ix_series_name", "project_id", "hostname", "backup_name", "id"),
+        sa.Index(
+            "ix_series_order",
+            *("project_id", "hostname", "backup_name", "id"),
+            # As lists sort; in SQLite, nulls come first anyway.
+            postgresql_ops={"hostname": "NULLS FIRST", "backup_name": "NULLS FIRST"},
+        ),
         sa.Index("ix_series_newest", "project_id", "newest_time", "id"),
         partial_index("ix_series_stale", "project_id", "id", where="is_stale"),
     )

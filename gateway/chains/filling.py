@@ -5,24 +5,17 @@ on. Both go on where they were stopped, take a bounded part of the catalogue at 
 other writers pass in between.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue.series_tables import Series
-from gateway.catalogue.tables import (
-    NO_TIME,
-    UNDERIVED,
-    Action,
-    Backup,
-    JobAction,
-    columns,
-    source,
-)
+from gateway.catalogue.tables import NO_TIME, UNDERIVED
 from gateway.chains import keeping, locking, policies
+from gateway.chains.batches import Batch
 from gateway.chains.derivation import OWN, SERIES
 from gateway.chains.places import Place, place_of
 from gateway.chains.policies import Policy
@@ -32,16 +25,27 @@ from gateway.db.transactions import Transaction
 from gateway.errors import LostRace, Unavailable
 
 BATCH = 500
-"""The number of backups that get their series in one transaction."""
-
+"""The number of backups that get their series in one transaction, or of series read at a time."""
+SECONDS = 0.1
+"""The time after which a transaction derives no other series: somebody may wait for one."""
+REPORT_SECONDS = 2
+"""The time between two reports."""
 MAX_ATTEMPTS = 20
 
-Report = Callable[[str, int], None]
-"""Is told what has been done so far, and how many times."""
+Report = Callable[[str], None]
+"""Is told what has been done so far."""
 
-_STEPS, _ACTIONS = columns(JobAction), columns(Action)
 _UNDERIVED = sa.text(f"({UNDERIVED})")
-_PROJECTS = sa.select(OWN.project_id).where(_UNDERIVED).order_by(OWN.project_id, OWN.id).limit(1)
+_LAST = sa.tuple_(sa.bindparam("last_project"), sa.bindparam("last_id"))
+_IS_STALE = sa.text("(is_stale)")
+_COUNT = sa.select(sa.func.count()).select_from(OWN.id.table).where(_UNDERIVED)
+# Each begins where the last one ended: what was done is still in the index, until a vacuum.
+_PROJECT = (
+    sa.select(OWN.project_id)
+    .where(_UNDERIVED, sa.tuple_(OWN.project_id, OWN.id) > _LAST)
+    .order_by(OWN.project_id, OWN.id)
+    .limit(1)
+)
 _NEXT = (
     sa.select(
         OWN.id,
@@ -55,68 +59,99 @@ _NEXT = (
         OWN.level,
         OWN.backup_metadata,
     )
-    .where(_UNDERIVED, OWN.project_id == sa.bindparam("project_id"))
+    .where(
+        _UNDERIVED, OWN.project_id == sa.bindparam("project_id"), OWN.id > sa.bindparam("last_id")
+    )
     .order_by(OWN.id)
     .limit(BATCH)
 )
-_OF_JOB = (
-    sa.select(_ACTIONS.freezer_action)
-    .select_from(
-        source(JobAction).join(
-            source(Action),
-            sa.and_(_ACTIONS.project_id == _STEPS.project_id, _ACTIONS.id == _STEPS.action_id),
-        )
-    )
-    .where(
-        _STEPS.project_id == sa.bindparam("project_id"),
-        _STEPS.job_id == sa.bindparam("job_id"),
-        _ACTIONS.action == sa.literal_column("'backup'"),
-    )
+_COUNT_STALE = sa.select(sa.func.count()).select_from(SERIES.id.table).where(_IS_STALE)
+_STALE = (
+    sa.select(SERIES.project_id, SERIES.id)
+    .where(_IS_STALE, sa.tuple_(SERIES.project_id, SERIES.id) > _LAST)
+    .order_by(SERIES.project_id, SERIES.id)
+    .limit(BATCH)
 )
-_PUT = (
-    sa.update(source(Backup))
-    .where(
-        OWN.project_id == sa.bindparam("of_project"),
-        OWN.id == sa.bindparam("of_id"),
-        # Whoever has changed it meanwhile has put it in its series.
-        OWN.version == sa.bindparam("of_version"),
-    )
-    .values(
-        series=sa.bindparam("series"),
-        policy=sa.bindparam("policy"),
-        derived_version=sa.bindparam("of_version"),
-    )
+_STALE_IN = (
+    sa.select(SERIES.id)
+    .where(_IS_STALE, SERIES.project_id == sa.bindparam("project_id"))
+    .limit(BATCH)
 )
-_MARK = (
-    sa.update(source(Series))
-    .where(SERIES.project_id == sa.bindparam("of_project"), SERIES.id == sa.bindparam("of_series"))
-    .values(is_stale=True)
-)
-_STALE = sa.select(SERIES.project_id, SERIES.id).where(SERIES.is_stale).limit(BATCH)
-_STALE_IN = _STALE.where(SERIES.project_id == sa.bindparam("project_id"))
+_START = {"last_project": "", "last_id": ""}
 
 
-async def fill(database: Database, report: Report | None = None) -> int:
+@dataclass
+class _Progress:
+    """Reports what has been done, at most once in a while, and in the end."""
+
+    report: Report
+    what: str
+    total: int
+    done: int = 0
+    at: float = field(default_factory=time.monotonic)
+
+    def add(self, number: int) -> None:
+        """Note that so many more are done."""
+        self.done += number
+        if time.monotonic() > self.at + REPORT_SECONDS:
+            self.tell()
+
+    def tell(self) -> None:
+        """Report, if there was anything to do."""
+        self.at = time.monotonic()
+        if self.done:
+            self.report(f"{self.done:,} of {max(self.done, self.total):,} {self.what}")
+
+
+async def fill(database: Database, report: Report = lambda _: None) -> int:
     """Derive every backup that is to be derived, and return how many series were.
 
     Raises Unavailable.
     """
-    placed = 0
-    while projects := await database.rows(_PROJECTS):
-        key = {"project_id": projects[0].project_id}
-        rows = await database.rows(_NEXT, key)
-        await _in_transaction(database, key["project_id"], partial(_place, rows=rows))
-        placed += len(rows)
-        if report:
-            report("backups have their series", placed)
-    derived = 0
-    while stale := await database.rows(_STALE):
-        for row in stale:
-            await _in_transaction(database, row.project_id, partial(_derive, series_id=row.id))
-            derived += 1
-        if report:
-            report("series have been derived", derived)
-    return derived
+    if await database.rows(_PROJECT, _START):
+        total = await database.scalar(_COUNT)
+        await _place_all(database, _Progress(report, "backups have their series", total))
+    if not await database.rows(_STALE, _START):
+        return 0
+    total = await database.scalar(_COUNT_STALE)
+    return await _derive_all(database, _Progress(report, "series have been derived", total))
+
+
+async def _place_all(database: Database, progress: _Progress) -> None:
+    last = _START
+    while True:
+        projects = await database.rows(_PROJECT, last)
+        if not projects and last is _START:
+            progress.tell()
+            return
+        if not projects:
+            # Others may have written meanwhile.
+            last = _START
+            continue
+        project_id = projects[0].project_id
+        last_id = last["last_id"] if project_id == last["last_project"] else ""
+        rows = await database.rows(_NEXT, {"project_id": project_id, "last_id": last_id})
+        if rows:
+            await _in_transaction(database, project_id, partial(_place, rows=rows))
+            progress.add(len(rows))
+        last = {"last_project": project_id, "last_id": rows[-1].id if rows else last_id}
+
+
+async def _derive_all(database: Database, progress: _Progress) -> int:
+    last = _START
+    while True:
+        stale = await database.rows(_STALE, last)
+        if not stale and last is _START:
+            progress.tell()
+            return progress.done
+        if not stale:
+            last = _START
+            continue
+        project_id = stale[0].project_id
+        ids = [row.id for row in stale if row.project_id == project_id]
+        done = await _in_transaction(database, project_id, partial(_derive_some, ids=ids))
+        progress.add(done)
+        last = {"last_project": project_id, "last_id": ids[done - 1]}
 
 
 async def fill_in(transaction: Transaction, project_id: str, *, is_sqlite: bool) -> None:
@@ -124,25 +159,28 @@ async def fill_in(transaction: Transaction, project_id: str, *, is_sqlite: bool)
 
     Raises the driver's errors.
     """
-    key = {"project_id": project_id}
+    key = {"project_id": project_id, "last_id": ""}
     while rows := await transaction.rows(_NEXT, key):
         await _place(transaction, project_id, is_sqlite, rows=rows)
     while stale := await transaction.rows(_STALE_IN, key):
         for row in stale:
-            await _derive(transaction, project_id, is_sqlite, series_id=row.id)
+            await _derive(transaction, project_id, row.id)
 
 
 async def _in_transaction(
-    database: Database, project_id: str, work: Callable[..., Awaitable[None]]
-) -> None:
-    """Run work in a transaction of its own, until it loses no race. Raises Unavailable."""
+    database: Database, project_id: str, work: Callable[..., Awaitable[int]]
+) -> int:
+    """Run work in a transaction of its own, until it loses no race; return what it returns.
+
+    Raises Unavailable.
+    """
     for _ in range(MAX_ATTEMPTS):
         try:
             async with database.write(project_id) as transaction:
-                await work(transaction, project_id, database.is_sqlite)
+                done = await work(transaction, project_id, database.is_sqlite)
         except LostRace:
             continue
-        return
+        return done
     raise Unavailable("other writers leave no time for the chains of backups")
 
 
@@ -152,42 +190,50 @@ async def _place(
     is_sqlite: bool,  # noqa: FBT001 - as every part of the work
     *,
     rows: Sequence[Row],
-) -> None:
+) -> int:
     """Give backups their series, which are to be derived then. Raises the driver's errors."""
+    batch = Batch(transaction, project_id, is_sqlite=is_sqlite)
+    actions = await batch.actions(row.job_id for row in rows if row.job_id is not None)
     places: dict[str, tuple[Place, int]] = {}
-    values, left = [], set()
-    actions: dict[str | None, Sequence[Mapping[str, Any]]] = {None: ()}
+    put, left = [], set()
     for row in rows:
-        if row.job_id not in actions:
-            key = {"project_id": project_id, "job_id": row.job_id}
-            found = await transaction.rows(_OF_JOB, key)
-            actions[row.job_id] = [orjson.loads(one.freezer_action) for one in found]
         metadata = orjson.loads(row.backup_metadata)
         place = place_of(row, metadata)
         newest = max(row.calendar_time, places.get(place.id, (place, NO_TIME))[1])
         places[place.id] = place, newest
         known = Policy.load(row.policy)
-        if known is None and (action := policies.choose(actions[row.job_id], metadata)):
+        if known is None and (action := policies.choose(actions.get(row.job_id, ()), metadata)):
             known = policies.of_action(action)
         policy = policies.of_backup(place.media, metadata, known)
         if row.series not in {None, place.id}:
             left.add(row.series)
-        key = {"of_project": project_id, "of_id": row.id, "of_version": row.version}
-        values.append(key | {"series": place.id, "policy": policy and policy.dump()})
-    for _, (place, newest) in sorted(places.items()):
-        await locking.enter(transaction, project_id, place, newest, is_sqlite=is_sqlite)
-    stale = [{"of_project": project_id, "of_series": one} for one in sorted({*places, *left})]
-    await transaction.execute_many(_MARK, stale)
-    await transaction.execute_many(_PUT, values)
+        put.append((row.id, row.version, place.id, None if policy is None else policy.dump()))
+    await batch.enter(places.values())
+    await batch.mark(left)
+    await batch.put(put)
+    return len(rows)
 
 
-async def _derive(
+async def _derive_some(
     transaction: Transaction,
     project_id: str,
-    is_sqlite: bool,  # noqa: ARG001, FBT001 - as every part of the work
+    _is_sqlite: bool,  # noqa: FBT001 - as every part of the work
     *,
-    series_id: str,
-) -> None:
+    ids: Sequence[str],
+) -> int:
+    """Derive the first of these series, as many as there is time for; return their number.
+
+    Raises the driver's errors.
+    """
+    ends = time.monotonic() + SECONDS
+    for done, series_id in enumerate(ids, 1):
+        await _derive(transaction, project_id, series_id)
+        if time.monotonic() > ends:
+            return done
+    return len(ids)
+
+
+async def _derive(transaction: Transaction, project_id: str, series_id: str) -> None:
     """Derive a series from its first backup on. Raises the driver's errors."""
     series = await locking.lock_series(transaction, project_id, series_id)
     if series is not None and series.is_stale:

@@ -4,7 +4,7 @@ A series' row is locked before its backups, by whoever writes one of them. So ap
 wait for one another, and each continues from what the last one has left.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.catalogue.derivations import calendar_time
 from gateway.catalogue.series_tables import ForgottenBackup, Removal
 from gateway.catalogue.series_tables import Series as Table
-from gateway.catalogue.tables import NO_TIME, Backup, source
+from gateway.catalogue.tables import (
+    NO_TIME,
+    Action,
+    Backup,
+    Job,
+    JobAction,
+    columns,
+    set_columns,
+    source,
+)
 from gateway.catalogue.vocabularies import BackupStatus
 from gateway.chains import locking, policies, removals
 from gateway.chains.derivation import (
@@ -34,12 +43,38 @@ from gateway.chains.places import Place, place_of
 from gateway.chains.policies import NEVER_INCREMENTAL, Policy
 from gateway.chains.rules import Entry, State, advance, expired, removed_by
 from gateway.chains.vocabularies import Restorability
+from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
 
 Document = Mapping[str, Any]
 
 MAX_LEVEL = 100_000
 """No agent makes chains of so many levels: a level beyond isn't one."""
+_JOBS, _STEPS, _ACTIONS = columns(Job), columns(JobAction), columns(Action)
+_STEP = sa.and_(_STEPS.project_id == _JOBS.project_id, _STEPS.job_id == _JOBS.id)
+_BACKING_UP = sa.and_(
+    _ACTIONS.project_id == _STEPS.project_id,
+    _ACTIONS.id == _STEPS.action_id,
+    _ACTIONS.action == sa.literal_column("'backup'"),
+)
+_OF_JOB = sa.and_(
+    _JOBS.project_id == sa.bindparam("project_id"), _JOBS.id == sa.bindparam("job_id")
+)
+_NEWEST = NEWEST.with_only_columns(OWN.calendar_time, OWN.chain_state).subquery("newest")
+_BEFORE_IT = sa.select(
+    _NEWEST.c.calendar_time, _NEWEST.c.chain_state, _JOBS.client_id, _ACTIONS.freezer_action
+).select_from(
+    sa.select(sa.literal_column("1").label("one"))
+    .subquery("one")
+    .outerjoin(_NEWEST, sa.true())
+    .outerjoin(source(Job), _OF_JOB)
+    .outerjoin(source(JobAction), _STEP)
+    .outerjoin(source(Action), _BACKING_UP)
+)
+"""The newest backup of a series and a job's client, for each of the job's actions that backs up.
+
+One statement, since most of a registration's cost is the number of its statements.
+"""
 _HELD = frozenset({BackupStatus.AVAILABLE, BackupStatus.DELETING, BackupStatus.DELETED})
 """The statuses of backups that have, or had, a level in the storage."""
 _FORGET = {
@@ -81,50 +116,52 @@ _DROP = sa.delete(source(Table)).where(
 
 
 async def register(
-    transaction: Transaction,
-    row: Backup,
-    metadata: Document,
-    actions: Sequence[Document],
-    *,
-    is_sqlite: bool,
+    transaction: Transaction, row: Backup, metadata: Document, *, is_sqlite: bool
 ) -> None:
     """Insert a new backup, with all that is derived of it and of others by it.
 
-    `actions` are the `freezer_action`s of its job that back up. Raises the driver's errors.
+    Without a client it gets its job's. The policy is that of the job's action which made it. Raises
+    the driver's errors.
     """
-    place = place_of(row, metadata)
+    place, time = place_of(row, metadata), calendar_time(row.time_stamp)
+    series = await locking.enter(transaction, row.project_id, place, time, is_sqlite=is_sqlite)
+    # The series is locked: nobody adds a newer one.
+    found = await transaction.rows(_BEFORE_IT, series.key | {"job_id": row.job_id})
+    actions = [orjson.loads(one.freezer_action) for one in found if one.freezer_action]
     action = policies.choose(actions, metadata)
     known = None if action is None else policies.of_action(action)
     policy = policies.of_backup(place.media, metadata, known)
-    row.series, row.policy = place.id, None if policy is None else policy.dump()
-    row.derived_version = row.version
-    entry = _entry(row, policy, metadata)
-    series = await locking.enter(
-        transaction, row.project_id, place, entry.time, is_sqlite=is_sqlite
-    )
-    if not series.is_stale and await _append(transaction, series, row, entry):
+    own = {
+        "client_id": row.client_id or found[0].client_id,
+        "series": place.id,
+        "policy": None if policy is None else policy.dump(),
+        "derived_version": row.version,
+    }
+    set_columns(row, own)
+    entry = Entry(time, row.status, row.level, policy, has_cinder_backup(metadata))
+    if not series.is_stale and await _append(transaction, series, row, entry, found[0]):
         return
     row.chain_time = entry.time
     await transaction.insert(row)
     await _settle(transaction, series, entry, entry.time)
 
 
-async def _append(transaction: Transaction, series: SeriesRow, row: Backup, entry: Entry) -> bool:
-    """Insert a backup that is the newest of its series, or no part of a chain; else return False.
+async def _append(
+    transaction: Transaction, series: SeriesRow, row: Backup, entry: Entry, newest: Row
+) -> bool:
+    """Insert a backup that is newer than the newest, or no part of a chain; else return False.
 
-    It costs one look-up, and for most backups nothing else.
+    For most backups it costs nothing else.
     """
     state, media = State(), series.place.rules(is_told=series.is_told)
     in_chain = entry.time != NO_TIME and media.media != "cindernative"
     if in_chain:
-        newest = await transaction.rows(NEWEST, series.key)
-        last = newest[0].calendar_time if newest else NO_TIME
+        last = NO_TIME if newest.calendar_time is None else newest.calendar_time
         is_newest = entry.time > max(last, series.forgotten_time, series.removals_time)
         if not is_newest or series.forgotten_time > last or _begins_to_tell(series, entry):
             return False
-        if newest:
-            state = State.load(newest[0].chain_state)
-        if newest and series.removals_time >= last > NO_TIME:
+        state = State.load(newest.chain_state)
+        if series.removals_time >= last > NO_TIME:
             state = (await removals.since(transaction, series.key, last)).rest(state)
     step = advance(state, entry, media)
     if step.supersedes is not None:
@@ -133,8 +170,7 @@ async def _append(transaction: Transaction, series: SeriesRow, row: Backup, entr
     if in_chain:
         await series.expire(transaction, removed_by(entry))
     verdict = expired(step.verdict, series.removed_time)
-    for name, value in derived_columns(verdict, step.state).items():
-        setattr(row, name, value)
+    set_columns(row, derived_columns(verdict, step.state))
     await transaction.insert(row)
     if series.newest_time <= entry.time:
         series.restorability = verdict.restorability.value

@@ -13,7 +13,7 @@ from gateway.chains.places import Place
 from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
 
-_PLACE = (
+PLACE = (
     "media",
     "storage",
     "target",
@@ -23,6 +23,7 @@ _PLACE = (
     "backup_name",
     "resource",
 )
+"""The columns of a series that tell its place."""
 _STANDS = (
     SERIES.newest_time,
     SERIES.restorability,
@@ -36,7 +37,7 @@ _STANDS = (
 
 def _entering(insert: Any) -> Any:
     statement = insert(source(Series)).values(
-        **{name: sa.bindparam(name) for name in ("project_id", "id", *_PLACE, "newest_time")},
+        **{name: sa.bindparam(name) for name in ("project_id", "id", *PLACE, "newest_time")},
         restorability=UNKNOWN,
         is_told=False,
         removed_time=NO_TIME,
@@ -53,7 +54,7 @@ def _entering(insert: Any) -> Any:
 
 _ENTER = {True: _entering(sqlite.insert), False: _entering(postgresql.insert)}
 """Locks the series of a backup, and creates it if it is the first; by `is_sqlite`."""
-_LOCKED = sa.select(SERIES.id, *(SERIES[name] for name in _PLACE), *_STANDS).with_for_update()
+_LOCKED = sa.select(SERIES.id, *(SERIES[name] for name in PLACE), *_STANDS).with_for_update()
 _LOCK = _LOCKED.where(
     SERIES.project_id == sa.bindparam("project_id"),
     SERIES.id
@@ -86,7 +87,7 @@ async def lock_series(
 def _stored(project_id: str, rows: Sequence[Row]) -> SeriesRow | None:
     if not rows:
         return None
-    place = Place(**{name: getattr(rows[0], name) or "" for name in _PLACE})
+    place = Place(**{name: getattr(rows[0], name) or "" for name in PLACE})
     return _standing(project_id, place, rows[0])
 
 
@@ -97,7 +98,7 @@ async def enter(
 
     `time` is that of a backup of it. Raises the driver's errors.
     """
-    values = {name: getattr(place, name) or None for name in ("id", *_PLACE)}
+    values = {name: getattr(place, name) or None for name in ("id", *PLACE)}
     key = {"project_id": project_id, "newest_time": time}
     (row,) = await transaction.rows(_ENTER[is_sqlite], values | key)
     return _standing(project_id, place, row)

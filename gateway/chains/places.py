@@ -7,7 +7,7 @@ name; for instances and images, a resource's id follows. Cinder's volumes have t
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -60,9 +60,11 @@ class Place:
     resource: str
     """The id of the instance, image or volume; empty for none."""
 
-    @property
-    def id(self) -> str:
-        """The id of the series: 32 hexadecimal characters, the same in any catalogue."""
+    id: str = field(init=False, repr=False, compare=False)
+    """The id of the series: 32 hexadecimal characters, the same in any catalogue."""
+
+    def __post_init__(self) -> None:
+        """Work out the id, once."""
         # The agent joins the two names like this: other two may be the same one.
         name = f"{self.hostname}_{self.backup_name}"
         text = orjson.dumps(
@@ -76,7 +78,8 @@ class Place:
                 self.resource,
             ]
         )
-        return hashlib.blake2b(text, digest_size=16).hexdigest()
+        series = hashlib.blake2b(text, digest_size=16).hexdigest()
+        object.__setattr__(self, "id", series)
 
     def rules(self, *, is_told: bool) -> Media:
         """Return what the rules of the series depend on."""

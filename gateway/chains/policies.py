@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Self
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
 
 import orjson
 
@@ -39,15 +41,16 @@ class Policy:
         """Return the policy as JSON, without what says nothing."""
         given = {
             key: value
-            for key, value in asdict(self).items()
+            for key, value in zip(_KEYS, _VALUES(self), strict=True)
             if value or (key in {"remove_older_than", "remove_before"} and value is not None)
         }
         return orjson.dumps(given).decode()
 
-    @classmethod
-    def load(cls, text: str | None) -> Self | None:
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def load(text: str | None) -> "Policy | None":
         """Return the policy of what `dump` returned; None for None."""
-        return None if text is None else cls(**orjson.loads(text))
+        return None if text is None else Policy(**orjson.loads(text))
 
     def removed_at(self, time: int) -> int:
         """Return the time up to which full backups are removed when the agent runs at a time.
@@ -61,6 +64,10 @@ class Policy:
             # The agent takes the first second of 1970 for no limit: everything goes.
             removed = min(time, self.remove_before or time)
         return removed
+
+
+_KEYS = tuple(Policy.__slots__)
+_VALUES = attrgetter(*_KEYS)
 
 
 def of_backup(media: str, metadata: Document, known: Policy | None) -> Policy | None:

@@ -7,8 +7,9 @@ next backup.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import zip_longest
+from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
 import orjson
@@ -90,7 +91,7 @@ class State:
 
     def dump(self) -> str:
         """Return the state as JSON, the same text for the same state."""
-        return orjson.dumps(astuple(self)).decode()
+        return orjson.dumps(_VALUES(self)).decode()
 
     @classmethod
     def load(cls, text: str | None) -> Self:
@@ -101,6 +102,9 @@ class State:
         values["doubt"] = values["doubt"] and Reason(values["doubt"])
         values["levels"] = tuple((level, at) for level, at in values["levels"])
         return cls(**values)
+
+
+_VALUES = attrgetter(*State.__slots__)
 
 
 class Step(NamedTuple):

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from gateway.catalogue.derivations import derived
-from gateway.catalogue.tables import Client, columns, source
+from gateway.catalogue.tables import Client, columns, new_row, source
 from gateway.db.pooling import TransactionConnection
 from gateway.db.rows import Row
 from gateway.db.statements import SQL, Statement
@@ -68,7 +68,7 @@ class Transaction:
         """
         names = columns(table).keys()
         return [
-            table(**{name: getattr(row, name) for name in names})
+            new_row(table, {name: getattr(row, name) for name in names})
             for row in await self.rows(query, values)
         ]
 

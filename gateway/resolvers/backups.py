@@ -5,18 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
-from gateway.catalogue.tables import Action, Backup, Job, JobAction, columns, default_of, source
+from gateway.catalogue.tables import Backup, columns, default_of, new_row
 from gateway.catalogue.vocabularies import BackupStatus
 from gateway.chains import keeping, locking
 from gateway.context import Context
 from gateway.db.transactions import Transaction
 from gateway.query import filters
 from gateway.query.filters import Where
-from gateway.query.selects import CALLER
 from gateway.resolvers import rules, writing
 from gateway.resolvers.collection import collection
 from gateway.resolvers.writing import get_for_update, update_row
@@ -26,22 +24,6 @@ COLLECTION = collection(Backup, rules.BACKUPS, COLUMNS.backup_name, COLUMNS.sort
 
 OF_JOB = (COLUMNS.project_id, COLUMNS.job_id)
 OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
-
-_JOBS, _STEPS, _ACTIONS = columns(Job), columns(JobAction), columns(Action)
-_STEP = sa.and_(_STEPS.project_id == _JOBS.project_id, _STEPS.job_id == _JOBS.id)
-_BACKING_UP = sa.and_(
-    _ACTIONS.project_id == _STEPS.project_id,
-    _ACTIONS.id == _STEPS.action_id,
-    _ACTIONS.action == sa.literal_column("'backup'"),
-)
-_OF_JOB = (
-    sa.select(_JOBS.client_id, _ACTIONS.freezer_action)
-    .select_from(
-        source(Job).outerjoin(source(JobAction), _STEP).outerjoin(source(Action), _BACKING_UP)
-    )
-    .where(_JOBS.project_id == CALLER, _JOBS.id == sa.bindparam("job_id"))
-)
-"""The client of a job, and each of its actions that backs up."""
 
 
 @dataclass
@@ -67,31 +49,22 @@ async def create(ctx: Context, draft: BackupDraft) -> Backup:
     """
     ctx.authorize("backups:create")
     checks.mapping("metadata", draft.metadata)
-    row = Backup(
-        project_id=ctx.project_id,
-        user_id=ctx.identity.user_id,
-        user_name=ctx.identity.user_name,
-        backup_metadata=json_values.dump(draft.metadata, what="the metadata"),
-        **{
-            "job_id": draft.job_id or None,
-            "client_id": draft.client_id or None,
-            "backup_uuid": draft.backup_uuid or None,
-        }
-        | projections.backup(draft.metadata, draft.status),
-    )
+    values = {
+        "project_id": ctx.project_id,
+        "user_id": ctx.identity.user_id,
+        "user_name": ctx.identity.user_name,
+        "backup_metadata": json_values.dump(draft.metadata, what="the metadata"),
+        "job_id": draft.job_id or None,
+        "client_id": draft.client_id or None,
+        "backup_uuid": draft.backup_uuid or None,
+    }
+    row = new_row(Backup, values | projections.backup(draft.metadata, draft.status))
     check_lengths(row)
     client_id = row.client_id
 
     async def write(transaction: Transaction) -> Backup:
-        actions: list[Any] = []
-        if row.job_id is not None:
-            job_key = {"project_id": ctx.project_id, "job_id": row.job_id}
-            found = await transaction.rows(_OF_JOB, job_key)
-            row.client_id = client_id or (found[0].client_id if found else None)
-            actions = [orjson.loads(one.freezer_action) for one in found if one.freezer_action]
-        await keeping.register(
-            transaction, row, draft.metadata, actions, is_sqlite=ctx.db.is_sqlite
-        )
+        row.client_id = client_id
+        await keeping.register(transaction, row, draft.metadata, is_sqlite=ctx.db.is_sqlite)
         return row
 
     return await writing.transact(ctx, write)

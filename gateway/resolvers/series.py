@@ -15,6 +15,7 @@ from gateway.resolvers import backups, rules
 from gateway.resolvers.collection import Collection, collection
 
 COLUMNS = columns(Series)
+
 COLLECTION = collection(Series, rules.BACKUPS, COLUMNS.hostname, COLUMNS.backup_name, COLUMNS.id)
 
 _OWN = backups.COLUMNS
@@ -24,6 +25,10 @@ HELD = tuple(
     word.value for word in (Restorability.RESTORABLE, Restorability.BROKEN, Restorability.UNKNOWN)
 )
 """The verdicts on backups of which there are data, as far as the catalogue tells."""
+
+NEWEST_AT = sa.type_coerce(COLUMNS.newest_time, COLUMNS.newest_time.type)
+"""The column, whose values sort as they are shown: by it, and its index, lists are sorted."""
+
 _SUPERSEDED: sa.ColumnElement[str] = sa.literal_column(f"'{RestorabilityReason.SUPERSEDED.value}'")
 _NOT_SUPERSEDED = _OWN.restorability_reason != _SUPERSEDED
 _HAS_DATA = _OWN.restorability.in_([sa.literal_column(f"'{word}'") for word in HELD])

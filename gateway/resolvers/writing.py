@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 
 from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.column_types import now
-from gateway.catalogue.tables import columns, source
+from gateway.catalogue.tables import columns, set_columns, source
 from gateway.context import Context
 from gateway.db.counting import StatementCounter
 from gateway.db.transactions import Transaction
@@ -130,8 +130,7 @@ async def update_row(transaction: Transaction, row: SQLModel, **values: object) 
     """Set these columns and increment the version. Raises BadInput for texts too long."""
     values["version"] = row.version + 1  # type: ignore[attr-defined]  # every table with an id has it
     values["updated_at"] = now()
-    for key, value in values.items():
-        setattr(row, key, value)
+    set_columns(row, values)
     check_lengths(row)
     await transaction.update(row, values)
 

@@ -52,7 +52,7 @@ class Series(Node):
         COLUMNS.restorability, "The verdict on the newest backup.", sort=True
     )
     newest_backup_at: datetime | None = column(
-        COLUMNS.newest_time, "The time of the newest backup.", sort=True
+        series.NEWEST_AT, "The time of the newest backup.", sort=COLUMNS.newest_time
     )
     health = health.health("Series", "series_id")
     newest_restore_point_at: datetime | None = column(

@@ -163,7 +163,8 @@ def run(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
         }
         if chosen.scale:
             sizes = scale.QUICK_SIZES if chosen.quick else scale.SIZES
-            result["scale"] = scale.grown(stage, sizes, plan)
+            keys = [key for key in scale.KEYS if key in chosen.only]
+            result["scale"], result["insight"] = scale.grown(stage, sizes, keys, plan)
         if chosen.overload:
             with noting(plan):
                 result["overload"] = overload.overloaded(stage, plan)
@@ -200,6 +201,7 @@ def printed(result: Mapping[str, Any]) -> Iterator[str]:
         yield report.changes(result)
     if "scale" in result:
         yield report.growth(result)
+        yield report.insight(result)
     if "overload" in result:
         yield report.overload(result)
     yield report.targets(result)

@@ -20,6 +20,8 @@ JOBS_PER_CLIENT = 20
 """How many jobs every other client has."""
 FIRST_NIGHT = 1_735_700_000
 DAY = 86_400
+LEVELS = 7
+"""How many backups a chain has, the full one first."""
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 SOURCES = (("web", "fs"), ("db", "mysql"), ("mail", "fs"), ("vol", "cinder"))
 
@@ -114,8 +116,8 @@ class Catalogue:
                 "hostname": self.client_of(job).partition("_")[2],
                 "container": "freezer-nightly",
                 "time_stamp": FIRST_NIGHT + run * DAY,
-                "curr_backup_level": run % 7,
-                "max_level": 6,
+                "curr_backup_level": run % LEVELS,
+                "max_level": LEVELS - 1,
                 "action": "backup",
                 "mode": mode,
                 "storage": "swift",

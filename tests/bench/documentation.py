@@ -79,6 +79,18 @@ of a project's backups takes, which GraphQL does only when `totalCount` is asked
 {growth}
 """
 
+INSIGHT = """\
+## Insight
+
+Asked of one project of {backups:,} backups and {runs:,} runs, one after the other: what each
+question takes, and what it costs to keep the chains with the backups. A backup in the middle of a
+series changes what is derived of later ones: up to the next full backup where levels are told, up
+to the end where each follows from those before it. Heartbeats are counted in {seconds:.0f} seconds,
+of one process.
+
+{insight}
+"""
+
 MEMORY = """\
 ## Memory
 
@@ -101,6 +113,11 @@ def page(result: Mapping[str, Any]) -> str:
         more.append(CHANGES.format(baseline=baseline, changes=report.changes(result)))
     if result.get("scale"):
         more.append(GROWTH.format(growth=report.growth(result)))
+    if result.get("insight"):
+        found = result["insight"]
+        seconds, asked = found["heartbeats"]["seconds"], report.insight(result)
+        counts = {"backups": found["backups"], "runs": found["runs"]}
+        more.append(INSIGHT.format(seconds=seconds, insight=asked, **counts))
     if result.get("soak"):
         soak = result["soak"]
         more.append(MEMORY.format(minutes=soak["seconds"] / 60, **soak))

@@ -12,10 +12,13 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from gateway.catalogue import derivations, projections, vocabularies
+from gateway.catalogue.history import Run
+from gateway.catalogue.series_tables import Series
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, source
 from tests.support.live import PROGRAM
 
-from .catalogue import MADE, Catalogue, Values, text
+from . import insight_data
+from .catalogue import DAY, FIRST_NIGHT, MADE, Catalogue, Values, text
 
 CHUNK = 20_000
 """How many rows are held in memory at a time."""
@@ -25,9 +28,11 @@ SELECT column_name FROM information_schema.columns
 WHERE table_schema = current_schema() AND table_name = $1
 """
 
-TABLES: Sequence[type[SQLModel]] = (Client, Job, Action, JobAction, Backup)
+TABLES: Sequence[type[SQLModel]] = (Run, Client, Job, Action, JobAction, Series, Backup)
+"""Runs come first: SQLite's triggers count those of each job that is inserted."""
 _DEFAULTS = {
-    table: table().model_dump() | {"created_at": MADE, "updated_at": MADE}
+    table: table().model_dump()
+    | {name: MADE for name in ("created_at", "updated_at") if name in source(table).c}
     for table in TABLES
     if table is not JobAction
 } | {JobAction: {}}
@@ -48,17 +53,25 @@ def upgrade(url: str, program: Sequence[str] = PROGRAM) -> None:
     )
 
 
-async def fill_postgres(url: str, catalogues: Sequence[Catalogue]) -> None:
+async def fill_postgres(
+    url: str,
+    catalogues: Sequence[Catalogue],
+    tables: Sequence[type[SQLModel]] = TABLES,
+) -> None:
     """Load the catalogues into an empty database, and let PostgreSQL look at them.
 
-    The database may be another checkout's: columns that it lacks are left out. Raises
+    The database may be another checkout's: tables and columns that it lacks are left out. Raises
     UnknownColumnsError where it has columns that this checkout knows nothing of.
     """
     connection = await asyncpg.connect(url)
     try:
-        for table in TABLES:
+        # No triggers: what they would write is loaded as well.
+        await connection.execute("SET session_replication_role = replica")
+        for table in tables:
             stored = source(table)
             names = await _columns(connection, stored)
+            if not names:
+                continue
             for rows in _chunks(_rows(table, catalogues)):
                 records = [tuple(row[name] for name in names) for row in rows]
                 await connection.copy_records_to_table(stored.name, records=records, columns=names)
@@ -113,6 +126,11 @@ def _jobs(catalogue: Catalogue) -> Iterator[Values]:
             "description": job["description"],
             "client_id": job["client_id"],
             **projections.schedule_columns(schedule),
+            # As if a gateway had worked them out: it would begin to as soon as it serves.
+            "due_at": FIRST_NIGHT + insight_data.NIGHTS * DAY + number % DAY,
+            "due_basis": vocabularies.NextRunBasis.ESTIMATED,
+            "due_version": 0,
+            **insight_data.of_job(number),
         }
 
 
@@ -136,11 +154,20 @@ def _backups(catalogue: Catalogue) -> Iterator[Values]:
         backup = catalogue.backup(number)
         metadata = backup["metadata"]
         own = {"user_id": catalogue.user_id, "user_name": "operator"}
-        projected = projections.backup(metadata, "available")
+        projected = projections.backup(metadata, insight_data.status(number))
+        projected |= insight_data.derived(catalogue, number)
         yield {"id": backup["id"], "backup_metadata": text(metadata), **own, **projected}
 
 
-_ROWS = {Client: _clients, Job: _jobs, Action: _actions, JobAction: _links, Backup: _backups}
+_ROWS = {
+    Run: insight_data.runs,
+    Client: _clients,
+    Job: _jobs,
+    Action: _actions,
+    JobAction: _links,
+    Series: insight_data.series,
+    Backup: _backups,
+}
 
 
 def _chunks(rows: Iterable[Any]) -> Iterator[list[Any]]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .insight_data import BROKEN, POINTS, SERIES
 from .workload import COLD, PLACEHOLDER, Item, Request, item
 
 BACKUP = """{
@@ -26,7 +27,17 @@ DOCUMENTS = {
     "Q3": f"query Q3($id: ID!) {{ node(id: $id) {{ ... on Backup {BACKUP} }} }}",
     "Q4": "query Q4($after: String!) { backups(first: 100, after: $after) "
     f"{{ edges {{ cursor node {BACKUP} }} {_PAGE_INFO} }} }}",
+    "S1": f"query S1 {{ series(first: {SERIES}) {{ edges {{ node {{ id hostname backupName "
+    f"restorePoints(first: {POINTS}) {{ edges {{ node {{ id timeStamp restorability metadata }} }} "
+    "} } } } }",
+    "S2": f"query S2 {{ backups(first: {BROKEN}, where: {{ restorability: {{ eq: BROKEN }} }}) "
+    "{ edges { node { id timeStamp restorabilityReason metadata } } } }",
+    "S3": "query S3($id: ID!) { deletionImpact(ids: [$id]) { lostCount brokenCount chainsCount "
+    "lost { id } broken { id timeStamp metadata } } }",
 }
+OF_CHAINS = ("S1", "S2", "S3")
+"""The requests that gateways from before there were chains don't know."""
+HAS_CHAINS = 'query { __type(name: "Series") { name } }'
 
 
 def cold(document: str) -> str:
@@ -55,8 +66,13 @@ def answered(document: Mapping[str, Any]) -> Any:
 
 
 def read(answer: bytes) -> Sequence[Item]:
-    """Return the items of an answer: of a connection's edges, or the one node."""
+    """Return the items of an answer: of connections' edges, or the one node."""
     found = answered(json.loads(answer))
-    if "edges" in found:
-        return [item(edge["node"]) for edge in found["edges"]]
-    return [item(found)]
+    if "broken" in found:
+        return [item(node) for node in found["broken"]]
+    if "edges" not in found:
+        return [item(found)]
+    nodes = [edge["node"] for edge in found["edges"]]
+    if any("restorePoints" in node for node in nodes):
+        nodes = [edge["node"] for node in nodes for edge in node["restorePoints"]["edges"]]
+    return [item(node) for node in nodes]

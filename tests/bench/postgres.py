@@ -73,13 +73,14 @@ class Postgres:
             await connection.close()
 
     @contextmanager
-    def counting(self, url: str) -> Iterator[list[int]]:
+    def counting(self, url: str, which: str = "") -> Iterator[list[int]]:
         """Count the statements of a database in the block; the list gets their number at its end.
 
-        What begins and ends transactions doesn't count.
+        What begins and ends transactions doesn't count. With `which`, only writes that begin with
+        these words do, and no read is even logged.
         """
         counted: list[int] = []
-        self._log_statements("all")
+        self._log_statements("mod" if which else "all")
         begun = self.log.stat().st_size
         try:
             yield counted
@@ -87,6 +88,9 @@ class Postgres:
             self._log_statements("none")
         text = self.log.read_bytes()[begun:].decode(errors="replace")
         database = sa.make_url(url).database
+        if which:
+            counted.append(text.count(f": {which}"))
+            return
         found = [word.upper() for name, word in _STATEMENT.findall(text) if name == database]
         counted.append(sum(word not in _TRANSACTION for word in found))
 

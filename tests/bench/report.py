@@ -112,6 +112,18 @@ def growth(result: Result) -> str:
     return table(("request", "per second", "CPU µs", "p50 ms", "totalCount ms"), rows)
 
 
+def insight(result: Result) -> str:
+    """Write what questions about a large catalogue cost, and what keeping the answers does."""
+    rows = [
+        (row["title"], number(row["ms"]), f"{row['cpu_us']:,.0f}", f"{row['statements']:g}")
+        for row in result["insight"]["rows"]
+    ]
+    polls = result["insight"]["heartbeats"]
+    beats = f"{polls['polls']:,} polls of {polls['clients']:,} clients, {number(polls['rate'])} /s"
+    rows.append((f"heartbeats of {beats}", "", "", f"{polls['statements']:g}"))
+    return table(("question, or write", "ms", "CPU µs", "SQL"), rows)
+
+
 def legend(keys: Iterable[str]) -> str:
     """Say what the requests are."""
     return "\n".join(f"- {name(key)}: {TITLES[key]}" for key in keys)

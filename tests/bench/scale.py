@@ -9,14 +9,14 @@ from typing import Any
 
 import httpx
 
-from . import graphql
+from . import graphql, insight
 from .catalogue import BACKUPS_PER_JOB
 from .peers import Peer, gateway
 from .progress import say
 from .rounds import Plan, measured
 from .stage import Stage
 
-KEYS = ("Q2", "Q4", "R1", "R3", "R5")
+KEYS = ("Q2", "Q4", "S1", "S2", "S3", "R1", "R3", "R5")
 SIZES = (1_000, 100_000, 1_000_000)
 QUICK_SIZES = (1_000, 100_000)
 ROUNDS, SECONDS = 7, 1
@@ -25,27 +25,31 @@ COUNTS = 5
 """How often everything is counted."""
 
 
-def grown(stage: Stage, sizes: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
+def grown(
+    stage: Stage, sizes: Sequence[int], keys: Sequence[str], plan: Plan
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Measure a gateway on each size; return a row for each size and request.
 
-    `total_ms` is what one `totalCount` of all backups takes, alone.
+    `total_ms` is what one `totalCount` of all backups takes, alone. Returns also what questions to
+    the largest one cost.
     """
     plan = replace(plan, rounds=min(ROUNDS, plan.rounds), seconds=min(SECONDS, plan.seconds))
+    stages = {size: replace(stage, jobs=size // BACKUPS_PER_JOB) for size in sizes}
     with ExitStack() as stack:
-        peers = {size: stack.enter_context(_gateway(stage, size)) for size in sizes}
-        cells = measured(list(peers.values()), KEYS, plan)
+        peers = {
+            size: stack.enter_context(gateway.serving(own, f"at {size:,}", own.database))
+            for size, own in stages.items()
+        }
+        cells = measured(list(peers.values()), keys, plan)
         totals = {size: _total_ms(peer) for size, peer in peers.items()}
-    return [
+        answers = insight.told(stages[sizes[-1]], peers[sizes[-1]], plan)
+    rows = [
         {"backups": size, "key": key, "total_ms": totals[size]} | cells[peer.name, key]
         for size, peer in peers.items()
-        for key in KEYS
+        for key in keys
         if (peer.name, key) in cells
     ]
-
-
-def _gateway(stage: Stage, size: int) -> Any:
-    own = replace(stage, jobs=size // BACKUPS_PER_JOB)
-    return gateway.serving(own, f"at {size:,}", own.database)
+    return rows, answers
 
 
 def _total_ms(peer: Peer) -> float:

@@ -76,6 +76,8 @@ TARGETS = (
 
 GROWTH = 1.3
 """How much more a request may cost on the largest catalogue than on the smallest."""
+HEARTBEATS = 0.25
+"""How many statements a second a process may run for all heartbeats: one every few seconds."""
 OVERLOAD, GOODPUT = 2, 0.85
 """How many times too many requests are offered, and the part of the best rate that is served."""
 RESIDENT_MB = 200
@@ -89,6 +91,7 @@ def verdicts(result: Mapping[str, Any]) -> list[dict[str, Any]]:
         *(_row(target, _ratio(target, cells)) for target in TARGETS),
         *_changes(result.get("changes") or ()),
         *_growth(result.get("scale") or ()),
+        *_heartbeats(result.get("insight")),
         *_overload(result.get("overload") or ()),
         *_memory(result.get("soak")),
     ]
@@ -113,6 +116,13 @@ def _growth(scale: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         sizes = f"{rows[0]['backups']:,} to {rows[-1]['backups']:,} backups"
         cost = rows[0]["rate"] / rows[-1]["rate"]
         yield _row(_most(f"cost of {key} from {sizes}", GROWTH), cost)
+
+
+def _heartbeats(insight: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+    if insight:
+        found = insight["heartbeats"]
+        title = f"statements a second for the heartbeats of {found['clients']:,} clients"
+        yield _row(_most(title, HEARTBEATS), found["statements"] / found["seconds"])
 
 
 def _overload(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from . import insight_data
 from .catalogue import BACKUPS_PER_JOB, POLLED_SHARE, Catalogue
 
 TITLES = {
@@ -13,6 +14,9 @@ TITLES = {
     "Q2": "GraphQL: first 100 backups by name, with metadata",
     "Q3": "GraphQL: one backup by its global id",
     "Q4": "GraphQL: 100 backups after 90% of the list",
+    "S1": "GraphQL: the newest 3 restore points of each of 100 series",
+    "S2": "GraphQL: 10 restore points that are broken",
+    "S3": "GraphQL: what the deletion of a full backup costs, which 6 others need",
     "R1": "REST: list of 100 backups",
     "R2": "REST: list of 100 jobs with their actions",
     "R3": "REST: 100 backups after 90% of the list",
@@ -104,6 +108,13 @@ def expected(key: str, catalogue: Catalogue) -> Sequence[Item]:
         "R5": (searched(catalogue) * BACKUPS_PER_JOB, BACKUPS_PER_JOB),
     }
     backups |= {"R1": backups["Q2"], "R3": backups["Q4"], "R7": backups["Q3"]}
+    chains = {
+        "S1": insight_data.points,
+        "S2": insight_data.broken,
+        "S3": lambda catalogue: insight_data.needing(searched(catalogue)),
+    }
+    if key in chains:
+        return [(catalogue.identifier("uuid", number), 0) for number in chains[key](catalogue)]
     if key in jobs:
         return [_job(catalogue, number) for number in jobs[key] if number < catalogue.jobs]
     return _backups(catalogue, *backups[key]) if key in backups else []

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 import sqlalchemy as sa
 
+from gateway.chains.filling import fill
 from gateway.db.database import Database
 from tests.support.apps import GraphQL
 from tests.support.recorder import QueryRecorder
@@ -21,6 +22,14 @@ PAGES = {
     SORTED.replace(NEWEST, f"{NEWEST}, where: {SINCE}"): "ix_backups_time",
     "{ backups(first: 2) { edges { cursor } } }": "ix_backups_name",
     "{ jobs(first: 2) { edges { cursor } } }": "ix_jobs_description",
+    "{ series(first: 2) { edges { cursor } } }": "ix_series_order",
+    "{ series(last: 2) { edges { cursor } } }": "ix_series_order",
+    "{ series(first: 2, orderBy: {field: NEWEST_BACKUP_AT}) { edges { cursor } } }": (
+        "ix_series_newest"
+    ),
+    "{ backups(first: 2, where: {restorability: {eq: RESTORABLE}}) { edges { cursor } } }": (
+        "ix_backups_verdict"
+    ),
 }
 
 
@@ -56,6 +65,7 @@ async def test_a_page_comes_from_an_index(
     graphql: GraphQL, database: Database, recorder: QueryRecorder, query: str, index: str
 ) -> None:
     await estate(database, 5)
+    await fill(database)
     body = await graphql(query)
     (page,) = body["data"].values()
     after = query.replace("(", f'(after: "{page["edges"][0]["cursor"]}", ', 1)

@@ -84,7 +84,12 @@ async def test_head_is_what_the_models_say(blank: Database, server: Server) -> N
 
 async def test_alembic_finds_nothing_to_do(blank: Database) -> None:
     await migrations.upgrade(blank)
-    options = {"compare_type": True, "compare_server_default": True}
+    options = {
+        "compare_type": True,
+        "compare_server_default": True,
+        # How an index sorts nulls is declared in a way that Alembic can't read.
+        "include_object": lambda _object, name, *_: name != "ix_series_order",
+    }
     # Of its own: SQLAlchemy can't look at tables where JSON isn't decoded, as the gateway has it.
     engine = create_async_engine(blank.url)
     async with engine.connect() as connection:

@@ -14,8 +14,9 @@ from statistics import median
 from typing import Any
 
 import pytest
+from graphql import build_schema, parse, validate
 
-from tests.bench import graphql
+from tests.bench import graphql, insight
 from tests.bench.comparison import compared, regressions
 from tests.bench.machine import Cores
 from tests.bench.measure import first_answer, missing_tool, wrk
@@ -37,6 +38,12 @@ def test_the_gateway_answers_every_request_as_expected(tmp_path: Path) -> None:
         for key in TITLES:
             answer, _ = first_answer(peer, key)
             check(key, peer.read(key, answer), expected(key, stage.catalogue), peer.name)
+
+
+@pytest.mark.parametrize("document", [insight.FAILING, insight.LAST_SUCCESS, insight.FAILED])
+def test_a_large_catalogue_is_asked_what_the_schema_has(document: str) -> None:
+    schema = build_schema((BENCH.parents[1] / "schema.graphql").read_text())
+    assert validate(schema, parse(document)) == []
 
 
 @pytest.mark.skipif(

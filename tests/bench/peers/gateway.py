@@ -11,11 +11,11 @@ import httpx
 
 from gateway import __version__
 from tests.bench import graphql, rest
-from tests.bench.catalogue import Catalogue
+from tests.bench.catalogue import BACKUPS_PER_JOB, Catalogue
 from tests.bench.machine import on_core
 from tests.bench.peers import Peer
 from tests.bench.stage import Stage
-from tests.bench.workload import COLD, TITLES, Item, Request, deep, single
+from tests.bench.workload import COLD, TITLES, Item, Request, deep, searched, single
 from tests.compat.keystone import PASSWORD, free_port
 from tests.support.live import PROGRAM, LiveGateway, live
 
@@ -101,7 +101,7 @@ def serving(
 
 def read(key: str, answer: bytes) -> list[Item]:
     """Read an answer of either surface."""
-    return list(graphql.read(answer) if key.startswith("Q") else rest.read(answer))
+    return list(rest.read(answer) if key.startswith("R") else graphql.read(answer))
 
 
 def _graphql(
@@ -124,8 +124,16 @@ def _graphql(
         name=catalogue.backup(deep(catalogue))["metadata"]["backup_name"],
     )
     after = next(e["cursor"] for e in edge["edges"] if e["node"]["backupId"] == last)
-    variables: dict[str, dict[str, str]] = {"Q3": {"id": found["id"]}, "Q4": {"after": after}}
+    full = catalogue.identifier("backup", searched(catalogue) * BACKUPS_PER_JOB)
+    deleted = ask("query($id: ID!) { backup(backupId: $id) { id } }", id=full)
+    variables: dict[str, dict[str, str]] = {
+        "Q3": {"id": found["id"]},
+        "Q4": {"after": after},
+        "S3": {"id": deleted["id"]},
+    }
+    known = ask(graphql.HAS_CHAINS) is not None
     return {
         key: [graphql.post(document, headers, **variables.get(key, {}))]
         for key, document in graphql.DOCUMENTS.items()
+        if known or key not in graphql.OF_CHAINS
     }
