@@ -54,6 +54,7 @@ def _entering(insert: Any, *, is_sqlite: bool) -> Any:
         "is_told": sa.false(),
         "removed_time": sa.literal_column(str(NO_TIME)),
         "forgotten_time": sa.literal_column(str(NO_TIME)),
+        "removals_time": sa.literal_column(str(NO_TIME)),
         "is_stale": sa.true(),
     }
     names = [column.key.removeprefix("of_") for column in given.c]

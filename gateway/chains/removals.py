@@ -16,6 +16,7 @@ from gateway.catalogue.series_tables import Removal
 from gateway.catalogue.tables import NO_TIME, Backup, columns, source
 from gateway.chains.policies import Policy
 from gateway.chains.rules import NEVER, State, after_removal
+from gateway.db.database import Database
 from gateway.db.transactions import Transaction
 
 _REMOVALS, _OWN = columns(Removal), columns(Backup)
@@ -113,6 +114,16 @@ async def since(transaction: Transaction, key: dict[str, Any], time: int) -> Ahe
     """
     rows = await transaction.rows(_SINCE, key | {"time": time})
     return Ahead([_ran(row) for row in rows])
+
+
+async def removed_until(database: Database, key: dict[str, Any], time: int, moment: int) -> int:
+    """Return the time up to which chains had been removed by a moment.
+
+    Counted are removals that ended from `time` on; `key` has the values that name the series.
+    Raises Unavailable.
+    """
+    found = [_ran(row) for row in await database.rows(_SINCE, key | {"time": time})]
+    return max((one.until for one in found if one.ended <= moment), default=NEVER)
 
 
 def _ran(row: Any) -> Ran:

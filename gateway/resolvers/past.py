@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from gateway.chains import removals
 from gateway.chains.policies import Policy
 from gateway.chains.rules import Entry, Media, State, hidden, untouched
 from gateway.chains.vocabularies import Restorability, RestorabilityReason
@@ -97,9 +98,14 @@ class Past:
 
 
 async def of_series(ctx: Context, series_id: str, moment: int) -> Past:
-    """Return a series at a moment, by one statement. Raises Forbidden and Unavailable."""
+    """Return a series at a moment, by two statements. Raises Forbidden and Unavailable."""
     past = Past(series_id, moment, State().removed)
     request = PageRequest(series.NEWEST_FIRST.sorted_by(), first=1)
-    page = await series.NEWEST_FIRST.find(ctx, request, past.counted, (_OWN.chain_state,))
-    removed = State.load(page.rows[0].chain_state).removed if page.rows else past.removed
-    return Past(series_id, moment, removed)
+    columns = (_OWN.calendar_time, _OWN.chain_state)
+    page = await series.NEWEST_FIRST.find(ctx, request, past.counted, columns)
+    if not page.rows:
+        return past
+    (newest,) = page.rows[:1]
+    key = {"project_id": ctx.project_id, "series": series_id}
+    since = await removals.removed_until(ctx.db, key, newest.calendar_time, moment)
+    return Past(series_id, moment, max(State.load(newest.chain_state).removed, since))

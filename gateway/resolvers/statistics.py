@@ -268,12 +268,11 @@ class Groups:
         if self.all_projects:
             # Every project that has ever changed: so the index finds the rows of each.
             rows = rows.where(self.subject.collection.key[0].in_(_PROJECTS))
-        if not self.is_sqlite:
-            # Or the limit of groups makes PostgreSQL read the project in the order of its jobs.
-            rows = rows.offset(sa.literal_column("0"))
-        elif self.durations:
-            rows = self._ranked(rows)
-        items = rows.subquery("items")
+        # Or the groups make a database read the project in the order of its jobs.
+        rows = rows.offset(sa.literal_column("0"))
+        items: sa.FromClause = rows.subquery("items")
+        if self.is_sqlite and self.durations:
+            items = self._ranked(items)
         keys = list(items.c)[: self.keys]
         grouped = sa.select(*keys, *self._measures(items)).group_by(*keys).limit(_LIMIT)
         cells = grouped.subquery("cells")
@@ -305,17 +304,16 @@ class Groups:
         labelled = (part.label(name) for part, name in zip(parts, names, strict=True))
         return sa.select(*labelled).subquery("buckets")
 
-    def _ranked(self, rows: Query) -> Query:
+    def _ranked(self, items: sa.FromClause) -> sa.FromClause:
         """Add the place of each row's duration in its group, and the number of durations there."""
         (duration,) = self.durations
-        own = duration.element
-        keys = [key.element for key in rows.selected_columns][: self.keys]
-        return rows.add_columns(
-            sa.func.row_number()
-            .over(partition_by=keys or None, order_by=own.asc().nulls_last())
-            .label("place"),
-            sa.func.count(own).over(partition_by=keys or None).label("number"),
+        own = items.c[str(duration.key)]
+        keys = list(items.c)[: self.keys]
+        place = sa.func.row_number().over(
+            partition_by=keys or None, order_by=own.asc().nulls_last()
         )
+        number = sa.func.count(own).over(partition_by=keys or None)
+        return sa.select(*items.c, place.label("place"), number.label("number")).subquery("ranked")
 
     def _measures(self, items: sa.FromClause) -> Iterator[Column]:
         yield sa.func.count()

@@ -8,11 +8,12 @@ import pytest
 
 from gateway.chains.policies import Policy
 from gateway.chains.restoring import Member, read
-from gateway.chains.rules import NEVER, Entry, Media, Verdict, fold
+from gateway.chains.rules import NEVER, Entry, Media, Verdict
 from gateway.chains.vocabularies import Restorability as Word
 from gateway.chains.vocabularies import RestorabilityReason as Why
 from tests.support import agent_rules
 from tests.support.agent_rules import Link
+from tests.support.folding import fold
 
 HISTORIES = 1000
 HOUR = 3600

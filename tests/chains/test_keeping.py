@@ -15,13 +15,14 @@ from gateway.chains.filling import fill
 from gateway.chains.keeping import MAX_LEVEL
 from gateway.chains.places import place_of
 from gateway.chains.policies import NEVER_INCREMENTAL, Policy
-from gateway.chains.rules import NEVER, Entry, fold
+from gateway.chains.rules import NEVER, Entry
 from gateway.db.database import Database
 from gateway.resolvers import backups, jobs
 from gateway.resolvers.actions import ActionDraft
 from gateway.resolvers.backups import BackupDraft
 from gateway.resolvers.jobs import JobDraft
 from tests.support.apps import MakeContext
+from tests.support.folding import fold
 
 pytestmark = pytest.mark.anyio
 

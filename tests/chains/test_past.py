@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.chains.test_questions import asked, register
+from tests.chains.test_removals import ADMIN, Catalogue, ended
 from tests.chains.test_restores import series_id
 from tests.support.apps import GraphQL
 from tests.support.recorder import QueryRecorder
@@ -110,6 +112,20 @@ async def test_deleted_backups_are_not_known_any_more(graphql: GraphQL) -> None:
     plan = (await asked(graphql, PLAN, as_of))["restorePlan"]
     # Its level may have been taken before that moment: nobody knows when the deleted one was made.
     assert plan["restorabilityReason"] == "SUPERSEDED"
+
+
+async def test_what_an_admin_action_removed_was_there_before_it_ran(
+    client: httpx.AsyncClient, graphql: GraphQL
+) -> None:
+    catalogue = Catalogue(client, graphql)
+    await catalogue.host()
+    for day in range(1, 7):
+        await catalogue.backup(day, max_level=1)
+    await catalogue.job("tidy", ADMIN)
+    await catalogue.report("tidy", ended(7.5))
+    (old,) = {(await said(graphql, 2.5, day))["2.5"]["restorability"] for day in (6.9, 7.4)}
+    assert old == "RESTORABLE"
+    assert (await said(graphql, 2.5, 8))["2.5"]["restorability"] == "BROKEN"
 
 
 async def test_the_past_costs_a_constant_number_of_statements(

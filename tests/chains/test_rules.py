@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from gateway.chains.policies import Policy
-from gateway.chains.rules import Entry, Media, fold
+from gateway.chains.rules import Entry, Media
 from gateway.chains.vocabularies import Restorability as Word
 from gateway.chains.vocabularies import RestorabilityReason as Why
+from tests.support.folding import fold
 
 DAY = 86_400
 FULL = Policy()

@@ -3,6 +3,12 @@
 from datetime import datetime
 
 from gateway.catalogue import schedules
+from gateway.catalogue.health_words import (
+    HealthReason,
+    HealthState,
+    HostCoverage,
+    ScheduleFault,
+)
 from gateway.catalogue.tables import (
     NAME_BYTES,
     Action,
@@ -58,6 +64,7 @@ def test_each_word_has_a_description() -> None:
         *(NextRunBasis, ScheduleTrigger, ScheduleWarningCode),
         *(ChainState, LevelSource, Restorability, RestorabilityReason, RestoreWarning),
         *(RetentionWarning, Bucket, StatisticsOf, StatisticsKey),
+        *(HealthState, HealthReason, ScheduleFault, HostCoverage),
     )
     assert set(vocabularies) == set(Vocabulary.__subclasses__())
     for vocabulary in vocabularies:
