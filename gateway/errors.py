@@ -17,6 +17,7 @@ GatewayError
 ├── DeadlineExceeded    the operation took longer than it may        DEADLINE_EXCEEDED
 ├── HungUp              the client closed the connection             INTERNAL
 └── Unavailable         a dependency doesn't answer                  UNAVAILABLE
+    ├── Mirrored        the project is written by a mirror           UNAVAILABLE
     ├── Overloaded      too many requests at once                    UNAVAILABLE
     └── OutcomeUnknown  nor does it tell if it made a change         UNAVAILABLE
 """
@@ -179,6 +180,18 @@ class Unavailable(GatewayError):
 
     code = Code.UNAVAILABLE
     retry_after = 5
+
+
+class Mirrored(Unavailable):
+    """A project that mirrors a source, which is its only master until the switch."""
+
+    retry_after = 60
+
+    def __init__(self, project_id: str, source: str) -> None:
+        super().__init__(
+            f"the project {shown(project_id)} is a mirror of {source}: it can be changed only there"
+            " until the switch"
+        )
 
 
 class OutcomeUnknown(Unavailable):

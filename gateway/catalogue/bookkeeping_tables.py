@@ -14,6 +14,8 @@ class Revision(SQLModel, table=True):
 
     project_id: str = text(ID_BYTES, primary_key=True)
     revision: int = bigint()
+    mirror: str | None = text(NAME_BYTES, default=None)
+    """The name of the source that the project is mirrored from: nobody else may write to it."""
 
 
 class RateBucket(SQLModel, table=True):

@@ -176,7 +176,7 @@ async def _in_transaction(
     """
     for _ in range(MAX_ATTEMPTS):
         try:
-            async with database.write(project_id) as transaction:
+            async with database.write(project_id, may_be_mirrors=True) as transaction:
                 done = await work(transaction, project_id, database.is_sqlite)
         except LostRace:
             continue

@@ -111,7 +111,11 @@ class Database:
 
     @asynccontextmanager
     async def write(
-        self, project_id: str, *others: str, conflict_message: str = "the item exists already"
+        self,
+        project_id: str,
+        *others: str,
+        conflict_message: str = "the item exists already",
+        may_be_mirrors: bool = False,
     ) -> AsyncIterator[Transaction]:
         """Open a transaction: committed at the end of the block, rolled back by any exception.
 
@@ -119,16 +123,28 @@ class Database:
         with `conflict_message` for a duplicate, LostRace if the database gave the transaction up
         for another one, Unavailable if it doesn't answer, OutcomeUnknown if it stops answering
         while it commits, and DeadlineExceeded. Once it commits, the operation holds.
+
+        Raises Mirrored if one of the projects mirrors a source, unless they `may_be_mirrors`: for
+        the mirror itself, and for what is derived of its rows.
         """
         deadlines.resume()
         if self.before_first_use is not None:
             await self.before_first_use()
-        with _translating_errors(conflict_message, writes=True):
-            async with self._writers.transaction() as connection:
-                transaction = Transaction(connection, self.statement)
-                yield transaction
-                await revisions.renew(transaction, {project_id, *others}, self._engine.dialect.name)
-                deadlines.hold()
+        projects = {project_id, *others}
+        dialect = self._engine.dialect.name
+        try:
+            with _translating_errors(conflict_message, writes=True):
+                async with self._writers.transaction() as connection:
+                    transaction = Transaction(connection, self.statement)
+                    yield transaction
+                    await revisions.renew(
+                        transaction, projects, dialect, may_be_mirrors=may_be_mirrors
+                    )
+                    deadlines.hold()
+        except Conflict as conflict:
+            if conflict.__cause__ is not None and revisions.is_refusal(conflict.__cause__):
+                raise await revisions.mirrored(self.rows, projects) from conflict
+            raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

@@ -2,38 +2,65 @@
 
 Two requests that read the same revision have read the same catalogue. Central clients belong to
 every project, so a transaction that changes one gives a new revision to `EVERYBODY`.
+
+A project that mirrors a source takes none but from the mirror: so other writers fail, in a statement
+that they run anyway, and on a row that they lock anyway.
 """
 
 import secrets
-from collections.abc import Collection
+import sqlite3
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.catalogue.bookkeeping_tables import Revision
 from gateway.catalogue.tables import columns, source
+from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
+from gateway.errors import GatewayError, LostRace, Mirrored
 
 EVERYBODY = ""
 """The project id, which no project has, of the revision that all projects share."""
 
 _OWN = columns(Revision)
+
+
+_MIRRORS = sa.select(_OWN.project_id, _OWN.mirror).where(
+    _OWN.project_id == sa.bindparam("project_id"), _OWN.mirror.is_not(None)
+)
+
+
+def _upsert(insert: Any, *, may_be_mirrors: bool) -> Any:
+    new = insert.values(
+        project_id=sa.bindparam("of_project"), revision=sa.bindparam("new_revision")
+    )
+    revision = new.excluded.revision
+    if not may_be_mirrors:
+        # Else null, which no revision can be: the transaction fails; see `is_refusal`.
+        revision = sa.case((_OWN.mirror.is_(None), revision))
+    return new.on_conflict_do_update(
+        index_elements=[_OWN.project_id], set_={"revision": revision}
+    )
+
+
 _UPSERTS = {
-    name: new.on_conflict_do_update(
-        index_elements=[_OWN.project_id], set_={"revision": new.excluded.revision}
-    )
-    for name, new in (
-        ("sqlite", sqlite.insert(source(Revision))),
-        ("postgresql", postgresql.insert(source(Revision))),
-    )
+    (name, may_be_mirrors): _upsert(insert(source(Revision)), may_be_mirrors=may_be_mirrors)
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+    for may_be_mirrors in (False, True)
 }
 
 
-async def renew(transaction: Transaction, projects: Collection[str], dialect: str) -> None:
+async def renew(
+    transaction: Transaction, projects: Collection[str], dialect: str, *, may_be_mirrors: bool
+) -> None:
     """Give these projects a new revision, if the transaction has changed anything.
 
     Must be the transaction's last statement: all transactions lock the revisions in the same order,
-    and need no other lock afterwards, so that none can deadlock. Raises the driver's errors.
+    and need no other lock afterwards, so that none can deadlock. Raises the driver's errors, for a
+    mirror one that `is_refusal` knows, unless the projects may be some.
     """
     if not transaction.changed:
         return
@@ -43,8 +70,29 @@ async def renew(transaction: Transaction, projects: Collection[str], dialect: st
     # Not a counter: a database restored from a backup would reach the same count with other rows.
     # 62 bits, so that the sum of two revisions is a 64-bit integer.
     revision = secrets.randbits(62)
-    rows = [{"project_id": project_id, "revision": revision} for project_id in sorted(changed)]
-    await transaction.execute_many(_UPSERTS[dialect], rows)
+    rows = [{"of_project": one, "new_revision": revision} for one in sorted(changed)]
+    await transaction.execute_many(_UPSERTS[dialect, may_be_mirrors], rows)
+
+
+async def mirrored(
+    rows: Callable[..., Awaitable[Sequence[Row]]], projects: Collection[str]
+) -> GatewayError:
+    """Return the error for a writer to these projects, of which one is a mirror.
+
+    `rows` is `Database.rows`, whose errors are raised.
+    """
+    for project_id in sorted(projects):
+        for row in await rows(_MIRRORS, {"project_id": project_id}):
+            return Mirrored(row.project_id, row.mirror)
+    # The switch has come in between.
+    return LostRace()
+
+
+def is_refusal(error: Exception) -> bool:
+    """Return True for the driver's error by which a mirror refuses to be written to."""
+    if isinstance(error, asyncpg.NotNullViolationError):
+        return (error.table_name, error.column_name) == ("revisions", "revision")
+    return isinstance(error, sqlite3.IntegrityError) and str(error).endswith("revisions.revision")
 
 
 def visible_revision(project: sa.ColumnElement[str]) -> sa.ColumnElement[int]:

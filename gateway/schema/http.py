@@ -206,9 +206,12 @@ def _result(request: Request, result: Result, extensions: Mapping[str, Any]) -> 
     codes = {(error.extensions or {}).get("code") for error in result.errors}
     # What was changed must not be tried again.
     found_nothing = Code.NOT_READ_BACK not in codes and not any((result.data or {}).values())
+    causes = {error.original_error for error in result.errors}
+    told = {cause.code: cause for cause in causes if isinstance(cause, GatewayError)}
     for failure in _EMPTY if found_nothing else ():
         if failure.code in codes:
-            status, headers = status_of(failure), headers_of(failure)
+            cause = told.get(failure.code, failure)
+            status, headers = status_of(cause), headers_of(cause)
     return _respond(request, status, body, headers)
 
 

@@ -88,7 +88,7 @@ class DueTimesUpkeep:
                 break
             changes = await asyncio.to_thread(_worked_out, rows)
             projects = sorted({row.project_id for row in rows})
-            async with self.database.write(*projects) as transaction:
+            async with self.database.write(*projects, may_be_mirrors=True) as transaction:
                 await transaction.execute_many(_SET, changes)
             count += len(rows)
             after = (rows[-1].project_id, rows[-1].id)
