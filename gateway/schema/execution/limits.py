@@ -36,6 +36,8 @@ NODE = "Node"
 """The interface of all items of the catalogue."""
 BATCHED = frozenset({"successRate"})
 """The leaves that read the `last` items of something, also where they say nothing of it."""
+WHOLE = frozenset({"overview", "coverage"})
+"""The fields of the root that look at all that a project has."""
 
 
 def check_shape(
@@ -180,6 +182,8 @@ class Counter:
             else:
                 one = self.count(_inner(definition, group))
                 cost += costs.ITEM if _is_item(definition) else 0
+                if parent is self.schema.query_type and group[0].name.value in WHOLE:
+                    cost += costs.PROJECT
             nodes, cost = nodes + one.nodes, cost + one.cost
             cost += costs.WRITE if parent is self.schema.mutation_type else 0
         cost += costs.INTROSPECTION * sum(name in {"__schema", "__type"} for name in others)

@@ -15,7 +15,7 @@ from dashboard.fragments import JobRow
 from dashboard.input_types import CreateJobInput, DeleteInput, UpdateJobInput
 from dashboard.job_page import JobPageNodeJob
 
-JOBS = 40
+JOBS = 52
 FIRST = 15
 SINCE = datetime(2001, 1, 1, tzinfo=UTC)
 

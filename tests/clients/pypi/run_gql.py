@@ -15,7 +15,7 @@ from gql.transport.httpx import HTTPXTransport
 from gql.utilities import update_schema_enum, update_schema_scalar
 from graphql import GraphQLScalarType
 
-JOBS = 40
+JOBS = 52
 FIRST = 15
 DOCUMENT = gql(Path("dashboard.graphql").read_text(encoding="utf-8"))
 DATE_TIME = GraphQLScalarType(
