@@ -1,6 +1,6 @@
-"""The commands that move catalogues: `freezer-gateway import` and `freezer-gateway export`."""
+"""The command that brings catalogues here: `freezer-gateway import`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -93,7 +93,7 @@ def import_catalogue(
     finally:
         if opened is not None:
             opened.close()
-    for line in _summary(books, remarks, is_trial=dry_run):
+    for line in summary(books, remarks, is_trial=dry_run):
         typer.echo(line)
     if opened is not None:
         for line in _advice(opened, chosen, books):
@@ -102,50 +102,8 @@ def import_catalogue(
         fail("\n".join(["the books don't add up:", *faults]), code=1)
 
 
-def export_project(
-    *,
-    file: Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE")],
-    project: Annotated[str, typer.Option(help="The project to export.", metavar="ID")],
-    anonymous: Annotated[
-        bool,
-        typer.Option(
-            "--anonymous",
-            help="Replace names, hosts, paths and ids, the same one always by the same.",
-        ),
-    ] = False,
-    config: Config = None,
-) -> None:
-    """Export a project to a file, as JSON lines of its v2 documents.
-
-    `freezer-gateway import FILE` reads it back, into this gateway or another one. If the export is
-    stopped, run it again: it goes on. Each item is whole; items that change meanwhile are in the
-    file as they were before or after.
-    """
-    chosen = load_settings(config)
-
-    async def run(database: Database) -> Mapping[str, int]:
-        await _ready(database)
-        with progress.shown() as shown:
-            begun = ""
-
-            def advance(kind: str, count: int) -> None:
-                nonlocal begun
-                if kind != begun:
-                    shown.begin(kind, None)
-                    begun = kind
-                shown.advance(count)
-
-            work = files.Export(database, project, file, is_anonymous=anonymous)
-            return await work.run(advance)
-
-    try:
-        counts = run_on_database(chosen, run)
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}", code=1)
-    typer.echo(", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count) or "empty")
-
-
-async def _ready(database: Database) -> None:
+async def ready(database: Database) -> None:
+    """Upgrade an embedded file; exit if any other database isn't current. Raises Unavailable."""
     state = await migrations.prepare(database)
     if not state.is_servable:
         fail(str(state), code=1)
@@ -154,15 +112,15 @@ async def _ready(database: Database) -> None:
 async def _run(
     database: Database, chosen: Settings, catalogue: Rows, report: Report, *, is_trial: bool
 ) -> Books:
-    await _ready(database)
+    await ready(database)
     with progress.shown() as shown:
         zone = chosen.host_time_zone or None
         work = Import(catalogue, database, report, shown, is_trial=is_trial, time_zone=zone)
         return await work.run()
 
 
-def _summary(books: Books, report: Report, *, is_trial: bool) -> Iterator[str]:
-    """Yield the lines that tell what became of the rows."""
+def summary(books: Books, report: Report, *, is_trial: bool, side: str = "here") -> Iterator[str]:
+    """Yield the lines that tell what became of the rows; `side` is the one that is written."""
     columns = ("read", *Entry)
     yield f"{'':<16}" + "".join(f"{name:>11}" for name in columns)
     for table, read, entries in books.tables():
@@ -178,7 +136,7 @@ def _summary(books: Books, report: Report, *, is_trial: bool) -> Iterator[str]:
     if is_trial:
         yield f"nothing was written: {written:,} rows would be"
     elif not written:
-        yield "nothing has changed: all of it was here already"
+        yield f"nothing has changed: all of it was {side} already"
 
 
 def _advice(source: Source, chosen: Settings, books: Books) -> Sequence[str]:

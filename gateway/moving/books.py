@@ -35,6 +35,8 @@ class Outcome(StrEnum):
     """Kept, but for a value that the catalogue can't hold."""
     LEFT = "left"
     REFUSED = "refused"
+    DELETED = "deleted"
+    """In freezer-api's database, by an export that was told to."""
 
 
 class Reason(StrEnum):
@@ -58,6 +60,11 @@ class Reason(StrEnum):
     NO_ACTION = "no-action"
     NO_JOB = "no-job"
     CHANGED_HERE = "changed-here"
+    CHANGED_THERE = "changed-there"
+    ID_TAKEN = "id-taken"
+    NO_PLACE = "no-place"
+    NOT_HERE = "not-here"
+    NOT_TAKEN = "not-taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,8 @@ class Books:
     expected: dict[str, Counter[str | None]] = field(default_factory=dict)
     """By table and project; tables that aren't in it are counted as they are read."""
     deleted: Counter[str] = field(default_factory=Counter)
+    side: str = "freezer-api"
+    """The side that is read."""
     trusts: int = 0
     """The number of jobs that have one."""
     read: Counter[tuple[str, str | None]] = field(default_factory=Counter)
@@ -150,6 +159,6 @@ class Books:
             found = sum(self.entries.get((table, project_id), Counter()).values())
             of = f"{table} of the project {project_id!r}"
             if table in self.expected and (there := self.expected[table][project_id]) != read:
-                yield f"{of}: freezer-api has {there}, {read} were read"
+                yield f"{of}: {self.side} has {there}, {read} were read"
             if found != read:
                 yield f"{of}: {read} were read, {found} are accounted for"

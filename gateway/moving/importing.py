@@ -103,13 +103,10 @@ class Import:
     async def run(self) -> Books:
         """Do it, and return the books. Raises Unavailable, and OSError for the report."""
         await asyncio.to_thread(self._count)
-        standing = await asyncio.to_thread(self.catalogue.standing)
-        rows = await self.database.rows(_CENTRAL)
-        central = {row.id: row.project_id for row in rows}
-        reader = _Reader(self.catalogue, Known(central, known.duplicates(standing)))
+        reader = await opened_reader(self.catalogue, self.database)
         for table in TABLES:
             self.progress.begin(table, self.books.expected[table].total())
-            async for page in _ahead(reader.pages(table)):
+            async for page in ahead(reader.pages(table)):
                 await self._write(table, page)
         if not self.is_trial:
             await self._derive()
@@ -155,10 +152,22 @@ class Import:
         self.progress.advance(await filling.fill(self.database, self.progress.tell))
 
 
-class _Reader:
+async def opened_reader(catalogue: Rows, database: Database) -> "Reader":
+    """Return a reader that knows of duplicates there, and of central clients here.
+
+    Raises Unavailable.
+    """
+    standing = await asyncio.to_thread(catalogue.standing)
+    rows = await database.rows(_CENTRAL)
+    central = {row.id: row.project_id for row in rows}
+    return Reader(catalogue, Known(central, known.duplicates(standing)))
+
+
+class Reader:
     """Reads the tables in their order, and remembers what later ones refer to."""
 
     def __init__(self, catalogue: Rows, rows: Known) -> None:
+        """Begin; `rows` is what is known before."""
         self._catalogue = catalogue
         self._known = rows
         self._backups = Backups(rows)
@@ -236,7 +245,7 @@ def _left(item: Item) -> Remark:
     return Remark(item.table, item.project_id, item.id, Outcome.LEFT, Reason.CHANGED_HERE, message)
 
 
-async def _ahead(pages: Iterator[Page]) -> AsyncIterator[Page]:
+async def ahead(pages: Iterator[Page]) -> AsyncIterator[Page]:
     """Yield pages, each read in a thread while the one before it is used."""
     coming = asyncio.create_task(asyncio.to_thread(next, pages, None))
     try:

@@ -49,7 +49,7 @@ _DERIVED_LATER = {
 }
 """The columns that others write: deriving, the upkeep, the database's triggers, users."""
 _PROJECTED = ("project_id", "id", "version")
-_COMPARED: Mapping[type[SQLModel], Sequence[str]] = {
+COMPARED: Mapping[type[SQLModel], Sequence[str]] = {
     Client: (
         *("uuid", "user_id", "hostname", "description", "is_central", "created_at", "updated_at"),
         *("supported_actions", "supported_modes", "supported_storages", "supported_engines"),
@@ -89,7 +89,7 @@ class Kind:
         staged = self.staging.table.c
         join = sa.and_(own.project_id == staged.project_id, own.id == staged.id)
         differs = sa.or_(
-            *(_text(own[name]).is_distinct_from(_text(staged[name])) for name in _COMPARED[table])
+            *(_text(own[name]).is_distinct_from(_text(staged[name])) for name in COMPARED[table])
         )
         also = [own.series] if table is Backup else []
         self.compare = sa.select(
