@@ -54,6 +54,7 @@ class FreezerTables:
 
     def __init__(self, path: Path) -> None:
         """Make them in a new file."""
+        self.path = path
         self.url = f"sqlite:///{path}"
         self._connection = sqlite3.connect(path, isolation_level=None)
         for name, columns in TABLES.items():
