@@ -44,7 +44,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # Only this module may import the application, which `import --verify` asks.
+    context_settings={"help_option_names": ["-h", "--help"], "obj": create_app},
 )
 db = typer.Typer(no_args_is_help=True, help="Upgrade, downgrade or check the database's schema.")
 policy = typer.Typer(no_args_is_help=True, help="Print the authorization rules.")

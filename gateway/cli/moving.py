@@ -1,6 +1,7 @@
 """The command that brings catalogues here: `freezer-gateway import`."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 from gateway import migrations
 from gateway.cli import progress
 from gateway.cli.options import Config, fail, load_settings, run_on_database
+from gateway.cli.verifying import Application, Asked, compare
 from gateway.db.database import Database
 from gateway.errors import GatewayError
 from gateway.moving import files, sources
@@ -43,12 +45,16 @@ HELP = """Import the catalogue of a running freezer-api, from its database, or a
     fault is a line of the report, as JSON: `kept` as it is, `altered` (a NaN became null), `left`
     as it is here, or `refused`, with the reason and the whole row.
 
+    **`--verify`** compares both sides: numbers of rows and hashes by project and table, and what
+    differs side by side. With `--url`, both services are asked for the same items.
+
     The command adds up that every row that freezer-api has was written, or is in the report, and
     exits with 1 if not.
 """
 
 
-def import_catalogue(
+def import_catalogue(  # noqa: PLR0913 - the command's options
+    context: typer.Context,
     *,
     source: Annotated[
         str,
@@ -70,22 +76,62 @@ def import_catalogue(
             metavar="FILE",
         ),
     ] = REPORT,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Write nothing: compare both sides, and exit with 1 if they differ."
+        ),
+    ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="With --verify: freezer-api's address, to compare both services' answers.",
+            metavar="URL",
+        ),
+    ] = None,
+    sample: Annotated[
+        str,
+        typer.Option(
+            help="With --url: how many items of each kind and project to ask for, or `all`, which "
+            "compares lists as well.",
+            metavar="N",
+        ),
+    ] = "100",
+    token: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --url: a token of Keystone, for all projects or as `PROJECT=TOKEN` for one; "
+            "may be repeated.",
+            envvar="OS_TOKEN",
+        ),
+    ] = None,
     config: Config = None,
 ) -> None:
     """Import a catalogue; `HELP` is what the command line says of it."""
     chosen = load_settings(config)
-    remarks = Report(report)
+    projects = project or ()
+    if url is not None and not verify:
+        fail("--url needs --verify")
+    with _opened(source, projects) as (catalogue, opened):
+        if verify:
+            asked = Asked(projects, url, sample, token or ())
+            _verify(chosen, catalogue, asked, context.obj)
+        else:
+            _import(chosen, catalogue, opened, Report(report), is_trial=dry_run)
+
+
+@contextmanager
+def _opened(source: str, projects: Sequence[str]) -> Iterator[tuple[Rows, Source | None]]:
+    """Open a catalogue, with freezer-api's database if it is one; exit if there is none."""
     opened: Source | None = None
     try:
         if files.is_export(source):
-            catalogue: Rows = FileCatalogue(Path(source), project or ())
+            yield FileCatalogue(Path(source), projects), None
         else:
             opened = sources.open_source(source)
-            catalogue = Catalogue(opened, project or ())
+            catalogue = Catalogue(opened, projects)
             typer.echo(f"from {opened.name}, revision {catalogue.revision}", err=True)
-        books = run_on_database(
-            chosen, lambda database: _run(database, chosen, catalogue, remarks, is_trial=dry_run)
-        )
+            yield catalogue, opened
     except GatewayError as error:
         fail(error.message)
     except OSError as error:
@@ -93,13 +139,30 @@ def import_catalogue(
     finally:
         if opened is not None:
             opened.close()
-    for line in summary(books, remarks, is_trial=dry_run):
+
+
+def _import(
+    chosen: Settings, catalogue: Rows, opened: Source | None, report: Report, *, is_trial: bool
+) -> None:
+    books = run_on_database(
+        chosen, lambda database: _run(database, chosen, catalogue, report, is_trial=is_trial)
+    )
+    for line in summary(books, report, is_trial=is_trial):
         typer.echo(line)
     if opened is not None:
         for line in _advice(opened, chosen, books):
             typer.echo(line)
     if faults := list(books.faults()):
         fail("\n".join(["the books don't add up:", *faults]), code=1)
+
+
+def _verify(chosen: Settings, catalogue: Rows, asked: Asked, application: Application) -> None:
+    async def run(database: Database) -> bool:
+        await ready(database)
+        return await compare(database, chosen, catalogue, asked, application)
+
+    if not run_on_database(chosen, run):
+        fail("both sides differ", code=1)
 
 
 async def ready(database: Database) -> None:

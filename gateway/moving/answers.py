@@ -7,7 +7,6 @@ kind: those are in `KINDS`. Any other is one of the gateway's, or an item that i
 import asyncio
 import json
 import math
-import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -306,11 +305,6 @@ def differing(there: Any, here: Any, path: Path = ()) -> Iterator[Differing]:
 def kind_of(path: Path, there: Any, here: Any) -> str:
     """Return the kind of a difference."""
     return next((kind.name for kind in KINDS if kind.holds(path, there, here)), OTHER)
-
-
-def random_start() -> str:
-    """Return where among ids, which most often are random themselves, a sample begins."""
-    return secrets.token_hex(4)
 
 
 def _digest(document: Any) -> bytes:

@@ -1,5 +1,6 @@
 """The gateway's rows in pages, by the columns that freezer-api's rows decide."""
 
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -36,6 +37,20 @@ def _count(table: str) -> sa.Select[Any]:
     return sa.select(project, sa.func.count().label("rows")).group_by(project)
 
 
+def _some(table: str, *, is_all: bool) -> sa.Select[Any]:
+    """Return the query of ids from some id on; of all of them, or of the next ones."""
+    own = columns(KINDS[table].table)
+    query = (
+        sa.select(own.id)
+        .where(own.project_id == sa.bindparam("project_id"), own.id > sa.bindparam("after"))
+        .order_by(own.id)
+    )
+    return query if is_all else query.limit(sa.bindparam("number", None, sa.Integer))
+
+
+_IDS = {
+    is_all: {table: _some(table, is_all=is_all) for table in TABLES} for is_all in (True, False)
+}
 _SELECTS = {table: _select(table) for table in TABLES}
 _COUNTS = {table: _count(table) for table in TABLES}
 _LINKS = columns(JobAction)
@@ -75,3 +90,21 @@ async def pages(
                 linked.setdefault(job_id, []).append(action_id)
         yield rows, linked
         after = rows[-1].id
+
+
+async def some_ids(
+    database: Database, table: str, project_id: str, number: int | None
+) -> Sequence[str]:
+    """Return so many ids of a project's rows, from anywhere on, or all for None.
+
+    Ids are most often random, and so are rows whose ids are next to each other. Raises Unavailable.
+    """
+    key: dict[str, Any] = {"project_id": project_id, "after": ""}
+    if number is None:
+        return [row.id for row in await database.rows(_IDS[True][table], key)]
+    found: dict[str, None] = {}
+    for after in (secrets.token_hex(4), ""):
+        left = key | {"after": after, "number": number - len(found)}
+        rows = await database.rows(_IDS[False][table], left) if left["number"] > 0 else ()
+        found |= dict.fromkeys(row.id for row in rows)
+    return list(found)

@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.db.database import Database
 from gateway.moving import chunks, reading
+from gateway.moving.books import Outcome
 from gateway.moving.chunks import Chunks
 from gateway.moving.importing import Progress, ahead, opened_reader
 from gateway.moving.layouts import TABLES, Rows
@@ -72,6 +73,8 @@ class Verification:
     there: Chunks = field(default_factory=Chunks)
     here: Chunks = field(default_factory=Chunks)
     refused: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    refused_ids: set[Key] = field(default_factory=set)
+    """The table, project and id of each row that is refused."""
 
     async def run(self) -> Sequence[Compared]:
         """Compare both sides, and return it by project and table. Raises Unavailable."""
@@ -82,6 +85,11 @@ class Verification:
                 for item in page.items:
                     self.there.add_item(item, self.without)
                 self.refused.update(page.refused)
+                self.refused_ids |= {
+                    (one.table, one.project_id or "", one.id)
+                    for one in page.remarks
+                    if one.outcome is Outcome.REFUSED
+                }
                 self.progress.advance(page.read)
         for table in TABLES:
             await self._read_here(table)

@@ -153,7 +153,7 @@ async def test_a_second_export_changes_nothing(
     assert {table: target.rows(table) for table in ALL} == before
 
 
-async def test_what_has_changed_here_is_taken_over(  # noqa: PLR0913, PLR0917 - fixtures
+async def test_what_has_changed_here_is_taken_over(
     tables: FreezerTables,
     move: Move,
     target: Target,
