@@ -10,7 +10,6 @@ import typer
 from gateway import migrations
 from gateway.cli import progress
 from gateway.cli.options import Config, fail, load_settings, run_on_database
-from gateway.cli.verifying import Application, Asked, compare
 from gateway.db.database import Database
 from gateway.errors import GatewayError
 from gateway.moving import files, sources
@@ -114,8 +113,11 @@ def import_catalogue(  # noqa: PLR0913 - the command's options
         fail("--url needs --verify")
     with _opened(source, projects) as (catalogue, opened):
         if verify:
-            asked = Asked(projects, url, sample, token or ())
-            _verify(chosen, catalogue, asked, context.obj)
+            # Nothing else needs an HTTP client.
+            from gateway.cli import verifying  # noqa: PLC0415
+
+            asked = verifying.Asked(projects, url, sample, token or ())
+            verifying.verify(chosen, catalogue, asked, context.obj, ready)
         else:
             _import(chosen, catalogue, opened, Report(report), is_trial=dry_run)
 
@@ -154,15 +156,6 @@ def _import(
             typer.echo(line)
     if faults := list(books.faults()):
         fail("\n".join(["the books don't add up:", *faults]), code=1)
-
-
-def _verify(chosen: Settings, catalogue: Rows, asked: Asked, application: Application) -> None:
-    async def run(database: Database) -> bool:
-        await ready(database)
-        return await compare(database, chosen, catalogue, asked, application)
-
-    if not run_on_database(chosen, run):
-        fail("both sides differ", code=1)
 
 
 async def ready(database: Database) -> None:

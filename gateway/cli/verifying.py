@@ -1,6 +1,6 @@
 """The comparison of `freezer-gateway import --verify`: of databases, and of services' answers."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 
 from gateway import logs
 from gateway.cli import progress
+from gateway.cli.options import fail, run_on_database
 from gateway.db.database import Database
 from gateway.errors import BadInput
 from gateway.moving import answers, reading
@@ -55,18 +56,39 @@ class Asked:
         return {project: token for project, _, token in pairs}
 
 
-async def compare(
+def verify(
+    chosen: Settings,
+    catalogue: Rows,
+    asked: Asked,
+    application: Application,
+    ready: Callable[[Database], Awaitable[None]],
+) -> None:
+    """Compare both sides, and print what differs; exit with 1 if anything does that isn't meant.
+
+    Raises BadInput for what is asked.
+    """
+    number = asked.ids()
+
+    async def run(database: Database) -> bool:
+        await ready(database)
+        return await _compare(database, chosen, catalogue, asked, application, number)
+
+    if not run_on_database(chosen, run):
+        fail("both sides differ", code=1)
+
+
+async def _compare(  # noqa: PLR0913, PLR0917 - all that it takes
     database: Database,
     chosen: Settings,
     catalogue: Rows,
     asked: Asked,
     application: Application,
+    number: int | None,
 ) -> bool:
     """Compare both sides, print what differs, and return True if nothing does that isn't meant.
 
-    Raises BadInput, and Unavailable.
+    Raises Unavailable.
     """
-    number = asked.ids()
     # Backups have no users' names at freezer-api's newer revisions.
     without = ()
     if isinstance(catalogue, Catalogue) and "user_name" not in catalogue.columns["backups"]:

@@ -17,7 +17,6 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gateway.catalogue.column_types import JSONText
 from gateway.catalogue.tables import Client, columns, source
 from gateway.db.database import Database
 from gateway.db.rows import Row
@@ -30,7 +29,7 @@ from gateway.moving.reading import PAGE, Linked
 from gateway.moving.returning import Limits
 from gateway.moving.storing import Fate, Returned, Store
 from gateway.moving.targets import NotTaken, Target
-from gateway.moving.writing import KINDS
+from gateway.moving.writing import KINDS, listed
 
 Key = tuple[str, str]
 """A project and an id in it."""
@@ -51,16 +50,10 @@ def _known(table: str, *, is_sqlite: bool) -> sa.Select[Any]:
     kind = KINDS[table].table
     own = columns(kind)
     there = columns(Client).uuid if kind is Client else own.id
-    parameter = sa.bindparam("ids", None, type_=sa.Text)
-    if is_sqlite:
-        given = sa.func.json_each(parameter).table_valued("value").c.value
-    else:
-        document = sa.cast(parameter, JSONText())
-        given = sa.func.json_array_elements_text(document).table_valued("value").c.value
     return (
         sa.select(there.label("there"))
         .select_from(source(kind))
-        .where(own.project_id == sa.bindparam("project_id"), there.in_(sa.select(given)))
+        .where(own.project_id == sa.bindparam("project_id"), there.in_(listed(is_sqlite)))
     )
 
 

@@ -58,7 +58,10 @@ async def compared(
 ) -> Answers:
     """Compare all items and lists."""
     there = other(own, change)
-    sides = Side(there, {"": "token"}, "freezer-api"), Side(own, {}, "the gateway", True)
+    sides = (
+        Side(there, {"": "token"}, "freezer-api"),
+        Side(own, {}, "the gateway", pages_by_marker=True),
+    )
     work = Answers(*sides, Silent(), refused=refused)
     ids = {
         "clients": ["web-1"],
