@@ -75,6 +75,14 @@ def import_catalogue(  # noqa: PLR0913 - the command's options
             metavar="FILE",
         ),
     ] = REPORT,
+    with_deleted: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the rows that were deleted in freezer-api, which are not imported, to this "
+            "file.",
+            metavar="FILE",
+        ),
+    ] = None,
     verify: Annotated[
         bool,
         typer.Option(
@@ -119,7 +127,8 @@ def import_catalogue(  # noqa: PLR0913 - the command's options
             asked = verifying.Asked(projects, url, sample, token or ())
             verifying.verify(chosen, catalogue, asked, context.obj, ready)
         else:
-            _import(chosen, catalogue, opened, Report(report), is_trial=dry_run)
+            remarks = Report(report)
+            _import(chosen, catalogue, opened, remarks, with_deleted, is_trial=dry_run)
 
 
 @contextmanager
@@ -143,14 +152,27 @@ def _opened(source: str, projects: Sequence[str]) -> Iterator[tuple[Rows, Source
             opened.close()
 
 
-def _import(
-    chosen: Settings, catalogue: Rows, opened: Source | None, report: Report, *, is_trial: bool
+def _import(  # noqa: PLR0913 - the command's options
+    chosen: Settings,
+    catalogue: Rows,
+    opened: Source | None,
+    report: Report,
+    with_deleted: Path | None,
+    *,
+    is_trial: bool,
 ) -> None:
-    books = run_on_database(
-        chosen, lambda database: _run(database, chosen, catalogue, report, is_trial=is_trial)
-    )
+    async def run(database: Database) -> Books:
+        await ready(database)
+        with progress.shown() as shown:
+            zone = chosen.host_time_zone or None
+            work = Import(catalogue, database, report, shown, is_trial, zone, with_deleted)
+            return await work.run()
+
+    books = run_on_database(chosen, run)
     for line in summary(books, report, is_trial=is_trial):
         typer.echo(line)
+    if with_deleted is not None:
+        typer.echo(f"the rows that were deleted are in {with_deleted}")
     if opened is not None:
         for line in _advice(opened, chosen, books):
             typer.echo(line)
@@ -165,16 +187,6 @@ async def ready(database: Database) -> None:
         fail(str(state), code=1)
 
 
-async def _run(
-    database: Database, chosen: Settings, catalogue: Rows, report: Report, *, is_trial: bool
-) -> Books:
-    await ready(database)
-    with progress.shown() as shown:
-        zone = chosen.host_time_zone or None
-        work = Import(catalogue, database, report, shown, is_trial=is_trial, time_zone=zone)
-        return await work.run()
-
-
 def summary(books: Books, report: Report, *, is_trial: bool, side: str = "here") -> Iterator[str]:
     """Yield the lines that tell what became of the rows; `side` is the one that is written."""
     columns = ("read", *Entry)
@@ -184,6 +196,8 @@ def summary(books: Books, report: Report, *, is_trial: bool, side: str = "here")
         yield f"{table:<16}" + "".join(f"{count:>11,}" for count in counts)
     if deleted := books.deleted.total():
         yield f"{deleted:,} rows that were deleted in freezer-api are not among them"
+    if books.reports:
+        yield f"{books.reports:,} action reports, which nothing reads, are not among them either"
     for (outcome, reason), count in sorted(report.counts.items()):
         yield f"{outcome.value}: {count:,} {reason.value}"
     if report.counts:

@@ -82,12 +82,16 @@ class Remark:
 
     def dump(self) -> bytes:
         """Return the line, as JSON."""
-        line = {name: getattr(self, name) for name in self.__slots__}
-        try:
-            return orjson.dumps(line, default=str)
-        except TypeError:
-            # A text that isn't UTF-8.
-            return orjson.dumps(_printable(line))
+        return dumped({name: getattr(self, name) for name in self.__slots__})
+
+
+def dumped(line: Mapping[str, Any]) -> bytes:
+    """Return a line as JSON, whatever is in the row that it has."""
+    try:
+        return orjson.dumps(line, default=str)
+    except TypeError:
+        # A text that isn't UTF-8.
+        return orjson.dumps(_printable(line))
 
 
 def _printable(value: Any) -> Any:
@@ -125,6 +129,9 @@ class Books:
     expected: dict[str, Counter[str | None]] = field(default_factory=dict)
     """By table and project; tables that aren't in it are counted as they are read."""
     deleted: Counter[str] = field(default_factory=Counter)
+    """By table; these rows aren't read."""
+    reports: int = 0
+    """The number of action reports, which aren't read either."""
     side: str = "freezer-api"
     """The side that is read."""
     trusts: int = 0

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from gateway.db.database import Database
 from gateway.errors import LostRace
 from gateway.moving import entities, known, writing
 from gateway.moving.backups import Backups
-from gateway.moving.books import Books, Entry, Outcome, Reason, Remark, Report
+from gateway.moving.books import Books, Entry, Outcome, Reason, Remark, Report, dumped
 from gateway.moving.known import Known
 from gateway.moving.layouts import TABLES, Rows, SourceValues
 from gateway.moving.translation import Item, Reading, Refused
@@ -98,11 +99,15 @@ class Import:
     """True to write nothing but the report."""
     time_zone: str | None = None
     """The time zone of hosts of which none is known."""
+    deleted_to: Path | None = None
+    """The file for rows that were deleted; None: they are only counted."""
     books: Books = field(default_factory=Books)
 
     async def run(self) -> Books:
-        """Do it, and return the books. Raises Unavailable, and OSError for the report."""
+        """Do it, and return the books. Raises Unavailable, and OSError for the files."""
         await asyncio.to_thread(self._count)
+        if self.deleted_to is not None:
+            await asyncio.to_thread(self._write_deleted, self.deleted_to)
         reader = await opened_reader(self.catalogue, self.database)
         for table in TABLES:
             self.progress.begin(table, self.books.expected[table].total())
@@ -116,6 +121,14 @@ class Import:
         for table in TABLES:
             self.books.expected[table] = self.catalogue.count(table)
             self.books.deleted[table] = self.catalogue.count(table, deleted=True).total()
+        self.books.reports = self.catalogue.reports()
+
+    def _write_deleted(self, path: Path) -> None:
+        """Write the rows that were deleted to a file, as lines of JSON."""
+        with path.open("wb") as file:
+            for table in TABLES:
+                for rows in self.catalogue.deleted(table):
+                    file.writelines(dumped({"table": table, "row": row}) + b"\n" for row in rows)
 
     async def _write(self, table: str, page: Page) -> None:
         """Write a page, and then enter it in the books."""
