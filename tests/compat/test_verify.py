@@ -1,4 +1,4 @@
-"""Both services answer the same after a move, and after the way back: freezer-api 19's REST says."""
+"""Both services answer the same after a move, and after the way back: as freezer-api 19 answers."""
 
 import json
 import os
