@@ -20,7 +20,7 @@ from gateway.app import create_app
 from gateway.auth import policy as rules
 from gateway.auth.threads import WorkerThreads
 from gateway.chains import filling
-from gateway.cli import moving, schema
+from gateway.cli import exporting, moving, schema
 from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
 from gateway.draining import Draining
@@ -44,7 +44,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    # Only this module may import the application, which `import --verify` asks.
+    context_settings={"help_option_names": ["-h", "--help"], "obj": create_app},
 )
 db = typer.Typer(no_args_is_help=True, help="Upgrade, downgrade or check the database's schema.")
 policy = typer.Typer(no_args_is_help=True, help="Print the authorization rules.")
@@ -52,7 +53,7 @@ app.add_typer(db, name="db")
 app.add_typer(schema.commands, name="schema")
 app.add_typer(policy, name="policy")
 app.command("import", help=moving.HELP)(moving.import_catalogue)
-app.command("export")(moving.export_project)
+app.command("export", help=exporting.HELP)(exporting.export_catalogue)
 
 Documents = Annotated[
     Path | None,

@@ -18,9 +18,10 @@ from gateway.catalogue.tables import (
     columns,
     source,
 )
-from gateway.chains.derivation import OWN, SERIES
-from gateway.chains.locking import PLACE
+from gateway.chains.derivation import ENTRY, OWN, SERIES
+from gateway.chains.locking import LOCKED, PLACE
 from gateway.chains.places import Place
+from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
 
 _STEPS, _ACTIONS = columns(JobAction), columns(Action)
@@ -95,6 +96,66 @@ def _marking(*, is_sqlite: bool) -> Any:
     )
 
 
+def _listed(*, is_sqlite: bool) -> Any:
+    """Return the query of the ids that a statement's parameter lists."""
+    return sa.select(_rows(is_sqlite, id=sa.Text).c.of_id)
+
+
+def _locking(*, is_sqlite: bool) -> Any:
+    return (
+        LOCKED.where(SERIES.project_id == _OWNER, SERIES.id.in_(_listed(is_sqlite=is_sqlite)))
+        .order_by(SERIES.id)
+        .with_for_update()
+    )
+
+
+def _entries(*, is_sqlite: bool) -> Any:
+    return (
+        sa.select(OWN.series, *ENTRY)
+        .where(OWN.project_id == _OWNER, OWN.series.in_(_listed(is_sqlite=is_sqlite)))
+        .order_by(OWN.series, OWN.calendar_time, OWN.id)
+        .limit(sa.bindparam("number", None, sa.Integer))
+    )
+
+
+def _deriving(*, is_sqlite: bool) -> Any:
+    texts = ("level_source", "restorability", "restorability_reason", "chain_state")
+    types = dict.fromkeys(("chain_time", "chain_level"), sa.BigInteger) | dict.fromkeys(
+        texts, sa.Text
+    )
+    given = _rows(is_sqlite, id=sa.Text, **types)
+    set_ = {name: given.c[f"of_{name}"] for name in types}
+    if not is_sqlite:
+        set_["chain_state"] = sa.cast(given.c.of_chain_state, JSONText())
+    return (
+        sa.update(source(Backup))
+        .where(OWN.project_id == _OWNER, OWN.id == given.c.of_id)
+        .values(**set_)
+    )
+
+
+def _standing(*, is_sqlite: bool) -> Any:
+    given = _rows(
+        is_sqlite,
+        id=sa.Text,
+        newest_time=sa.BigInteger,
+        restorability=sa.Text,
+        is_told=sa.Integer,
+        removed_time=sa.BigInteger,
+    )
+    return (
+        sa.update(source(Series))
+        .where(SERIES.project_id == _OWNER, SERIES.id == given.c.of_id)
+        .values(
+            newest_time=given.c.of_newest_time,
+            restorability=given.c.of_restorability,
+            is_told=given.c.of_is_told == 1,
+            removed_time=given.c.of_removed_time,
+            is_stale=sa.false(),
+        )
+    )
+
+
 def _acting(*, is_sqlite: bool) -> Any:
     given = _rows(is_sqlite, id=sa.Text)
     steps = source(JobAction).join(
@@ -112,9 +173,9 @@ _ENTER = {
     True: _entering(sqlite.insert, is_sqlite=True),
     False: _entering(postgresql.insert, is_sqlite=False),
 }
-_PUT, _MARK, _ACT = (
+_PUT, _MARK, _ACT, _LOCK, _READ, _DERIVE, _STAND = (
     {is_sqlite: make(is_sqlite=is_sqlite) for is_sqlite in (True, False)}
-    for make in (_putting, _marking, _acting)
+    for make in (_putting, _marking, _acting, _locking, _entries, _deriving, _standing)
 )
 
 
@@ -150,6 +211,26 @@ class Batch:
     async def put(self, backups: Sequence[tuple[str, int, str, str | None]]) -> None:
         """Put backups of these ids and versions in series, each with its policy."""
         await self._transaction.rows(_PUT[self._is_sqlite], self._values(backups))
+
+    async def lock(self, series: Sequence[str]) -> Sequence[Row]:
+        """Return those of these series that there are, locked."""
+        values = self._values([[one] for one in series])
+        return await self._transaction.rows(_LOCK[self._is_sqlite], values)
+
+    async def entries(self, series: Sequence[str], number: int) -> Sequence[Row]:
+        """Return the backups of these series, the first so many by series and time."""
+        values = {**self._values([[one] for one in series]), "number": number}
+        return await self._transaction.rows(_READ[self._is_sqlite], values)
+
+    async def derive(self, backups: Sequence[Sequence[Any]]) -> None:
+        """Store what is derived of backups: each an id, and the columns of `derived_columns`."""
+        if backups:
+            await self._transaction.rows(_DERIVE[self._is_sqlite], self._values(backups))
+
+    async def stand(self, series: Sequence[Sequence[Any]]) -> None:
+        """Store what series are after that: each an id, and what it is set to."""
+        if series:
+            await self._transaction.rows(_STAND[self._is_sqlite], self._values(series))
 
     def _values(self, rows: Sequence[Sequence[Any]]) -> Mapping[str, Any]:
         return {"project_id": self._project_id, "rows": orjson.dumps(rows).decode()}

@@ -4,7 +4,7 @@ A change takes effect up to the next full backup after which the series stands a
 where levels follow from how many backups there were, that may be its end. Memory is bounded.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,22 @@ import sqlalchemy as sa
 from gateway.catalogue.series_tables import ForgottenBackup, Series
 from gateway.catalogue.tables import NO_TIME, Backup, columns, source
 from gateway.chains import removals
+from gateway.chains.computing import (
+    Computed,
+    entry_of,
+    has_cinder_backup,
+    supersede_computed,
+)
 from gateway.chains.places import Place
 from gateway.chains.policies import Policy
-from gateway.chains.rules import Entry, State, Step, Verdict, advance, expired, hidden, superseded
+from gateway.chains.rules import (
+    Entry,
+    State,
+    Step,
+    Verdict,
+    advance,
+    hidden,
+)
 from gateway.chains.vocabularies import Restorability, RestorabilityReason
 from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
@@ -45,7 +58,7 @@ def _forgotten(*predicates: Any) -> Sequence[sa.ColumnElement[bool]]:
 
 
 _TIME = sa.bindparam("time", None, type_=sa.BigInteger)
-_ENTRY = (
+ENTRY = (
     OWN.id,
     OWN.job_id,
     OWN.calendar_time,
@@ -55,16 +68,17 @@ _ENTRY = (
     OWN.chain_state,
     *(OWN[name] for name in _DERIVED),
 )
+"""What a derivation reads of a backup."""
 _NEWEST_FIRST = (OWN.chain_time.desc(), OWN.calendar_time.desc(), OWN.id.desc())
 NEWEST = (
-    sa.select(*_ENTRY)
+    sa.select(*ENTRY)
     .where(*_of_series(OWN.chain_time.is_not(None)))
     .order_by(*_NEWEST_FIRST)
     .limit(1)
 )
 """The newest backup of a series that has been derived."""
 _BEFORE = (
-    sa.select(*_ENTRY)
+    sa.select(*ENTRY)
     .where(*_of_series(OWN.chain_time <= _TIME, OWN.calendar_time < _TIME))
     .order_by(*_NEWEST_FIRST)
     .limit(1)
@@ -85,7 +99,7 @@ _AFTER = sa.tuple_(OWN.calendar_time, OWN.id) > sa.tuple_(
     sa.bindparam("after_id", None, OWN.id.type),
 )
 _ALL_SINCE, _CHAINS_SINCE = (
-    sa.select(*_ENTRY)
+    sa.select(*ENTRY)
     .where(*_of_series(_AFTER, *of_chains))
     .order_by(OWN.calendar_time, OWN.id)
     .limit(CHUNK)
@@ -185,29 +199,6 @@ class SeriesRow:
             self.removed_time = removed
 
 
-def derived_columns(verdict: Verdict, state: State) -> dict[str, Any]:
-    """Return the columns that hold what is derived of a backup."""
-    return {
-        "chain_time": verdict.chain,
-        "chain_level": verdict.level,
-        "level_source": verdict.source and verdict.source.value,
-        "restorability": verdict.restorability.value,
-        "restorability_reason": verdict.reason.value,
-        "chain_state": state.dump(),
-    }
-
-
-def entry_of(row: Any, *, has_cinder_backup: bool = False) -> Entry:
-    """Return a backup as the rules see it."""
-    policy = Policy.load(row.policy)
-    return Entry(row.calendar_time, row.status, row.level, policy, has_cinder_backup)
-
-
-def has_cinder_backup(metadata: Mapping[str, Any]) -> bool:
-    """Return True if the metadata has Cinder's id of a backup."""
-    return bool(metadata.get("cinder_backup_id"))
-
-
 async def supersede(
     transaction: Transaction, series: SeriesRow, verdict: Verdict, time: int
 ) -> None:
@@ -263,15 +254,6 @@ async def _state_before(
     return (state.chain if chain is None else chain) or at, state
 
 
-@dataclass(slots=True)
-class _Computed:
-    """A backup that was read, what is derived of it, and the state after it."""
-
-    row: Row
-    verdict: Verdict
-    state: State
-
-
 class _Run:
     """One derivation: reads a series' backups in chunks, and writes what differs."""
 
@@ -315,7 +297,7 @@ class _Run:
 
     async def _chunk(self, rows: Sequence[Row]) -> bool:
         """Derive these backups and write them; return True if all after them stay as they are."""
-        computed: list[_Computed] = []
+        computed: list[Computed] = []
         in_cinder = await self._in_cinder(rows)
         is_done = False
         for row in rows:
@@ -328,7 +310,7 @@ class _Run:
             self.state = step.state
             self.removed = max(self.removed, self.state.removed)
             await self._supersede(step, computed)
-            computed.append(_Computed(row, step.verdict, step.state))
+            computed.append(Computed(row, step.verdict, step.state))
         await self.transaction.execute_many(_WRITE, list(self._changes(computed)))
         return is_done
 
@@ -348,23 +330,14 @@ class _Run:
             and not self.ahead.has_begun(row.calendar_time)
         )
 
-    async def _supersede(self, step: Step, computed: Sequence[_Computed]) -> None:
+    async def _supersede(self, step: Step, computed: Sequence[Computed]) -> None:
         """Note what a backup supersedes, among those that are not written yet or in the table."""
         if step.supersedes is None:
             return
-        chain = step.verdict.chain, step.verdict.level
-        found = [
-            one
-            for one in computed
-            if one.row.calendar_time == step.supersedes
-            and (one.verdict.chain, one.verdict.level) == chain
-        ]
-        for one in found:
-            one.verdict = superseded(one.verdict, self.media)
-        if not found:
+        if not supersede_computed(step, computed, self.media):
             await supersede(self.transaction, self.series, step.verdict, step.supersedes)
 
-    async def _pass_forgotten(self, until: int | None, computed: Sequence[_Computed]) -> None:
+    async def _pass_forgotten(self, until: int | None, computed: Sequence[Computed]) -> None:
         """Take the forgotten backups before this time into the state; None: all."""
         while self.forgotten and (until is None or self.forgotten[0].calendar_time < until):
             row = self.forgotten.pop(0)
@@ -387,9 +360,8 @@ class _Run:
             row.id for row in found if has_cinder_backup(orjson.loads(row.backup_metadata))
         )
 
-    def _changes(self, computed: Sequence[_Computed]) -> Iterator[dict[str, Any]]:
+    def _changes(self, computed: Sequence[Computed]) -> Iterator[dict[str, Any]]:
         for one in computed:
-            verdict = expired(one.verdict, self.series.removed_time)
-            values = derived_columns(verdict, one.state)
-            if any(getattr(one.row, name) != value for name, value in values.items()):
+            values = one.changes(self.series.removed_time)
+            if values is not None:
                 yield values | {"of_project": self.series.project_id, "of_id": one.row.id}

@@ -14,7 +14,7 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.catalogue.tables import NO_TIME, UNDERIVED
-from gateway.chains import keeping, locking, policies
+from gateway.chains import bulk, keeping, locking, policies
 from gateway.chains.batches import Batch
 from gateway.chains.derivation import OWN, SERIES
 from gateway.chains.places import Place, place_of
@@ -26,6 +26,8 @@ from gateway.errors import LostRace, Unavailable
 
 BATCH = 500
 """The number of backups that get their series in one transaction, or of series read at a time."""
+AT_ONCE = 200
+"""The number of series that are derived at once."""
 SECONDS = 0.1
 """The time after which a transaction derives no other series: somebody may wait for one."""
 REPORT_SECONDS = 2
@@ -217,7 +219,7 @@ async def _place(
 async def _derive_some(
     transaction: Transaction,
     project_id: str,
-    _is_sqlite: bool,  # noqa: FBT001 - as every part of the work
+    is_sqlite: bool,  # noqa: FBT001 - as every part of the work
     *,
     ids: Sequence[str],
 ) -> int:
@@ -226,11 +228,15 @@ async def _derive_some(
     Raises the driver's errors.
     """
     ends = time.monotonic() + SECONDS
-    for done, series_id in enumerate(ids, 1):
-        await _derive(transaction, project_id, series_id)
-        if time.monotonic() > ends:
+    some = ids[:AT_ONCE]
+    derived = set(await bulk.derive(transaction, project_id, some, is_sqlite=is_sqlite))
+    for done, series_id in enumerate(some):
+        if series_id in derived:
+            continue
+        if done and time.monotonic() > ends:
             return done
-    return len(ids)
+        await _derive(transaction, project_id, series_id)
+    return len(some)
 
 
 async def _derive(transaction: Transaction, project_id: str, series_id: str) -> None:

@@ -28,6 +28,7 @@ from gateway.catalogue.tables import (
 )
 from gateway.catalogue.vocabularies import BackupStatus
 from gateway.chains import locking, policies, removals
+from gateway.chains.computing import derived_columns, has_cinder_backup
 from gateway.chains.derivation import (
     FORGOTTEN,
     NEWEST,
@@ -35,8 +36,6 @@ from gateway.chains.derivation import (
     SERIES,
     SeriesRow,
     derive,
-    derived_columns,
-    has_cinder_backup,
     supersede,
 )
 from gateway.chains.places import Place, place_of
@@ -375,7 +374,12 @@ def _begins_to_tell(series: SeriesRow, entry: Entry) -> bool:
 
 def _is_told(entry: Entry) -> bool:
     """Return True if a backup tells its level: agents of release 19 report each as 0."""
-    return entry.reported is not None and 0 < entry.reported < MAX_LEVEL
+    return is_level_told(entry.reported)
+
+
+def is_level_told(reported: int | None) -> bool:
+    """Return True for a level that tells that the agent tells them."""
+    return reported is not None and 0 < reported < MAX_LEVEL
 
 
 def _entry(row: Any, policy: Policy | None, metadata: Document) -> Entry:

@@ -54,15 +54,16 @@ def _entering(insert: Any) -> Any:
 
 _ENTER = {True: _entering(sqlite.insert), False: _entering(postgresql.insert)}
 """Locks the series of a backup, and creates it if it is the first; by `is_sqlite`."""
-_LOCKED = sa.select(SERIES.id, *(SERIES[name] for name in PLACE), *_STANDS).with_for_update()
-_LOCK = _LOCKED.where(
+LOCKED = sa.select(SERIES.id, *(SERIES[name] for name in PLACE), *_STANDS).with_for_update()
+"""Reads all of a series, and locks it."""
+_LOCK = LOCKED.where(
     SERIES.project_id == sa.bindparam("project_id"),
     SERIES.id
     == sa.select(OWN.series)
     .where(OWN.project_id == sa.bindparam("project_id"), OWN.id == sa.bindparam("id"))
     .scalar_subquery(),
 )
-_LOCK_ONE = _LOCKED.where(
+_LOCK_ONE = LOCKED.where(
     SERIES.project_id == sa.bindparam("project_id"), SERIES.id == sa.bindparam("id")
 )
 
@@ -84,11 +85,14 @@ async def lock_series(
     return _stored(project_id, rows)
 
 
+def stored(project_id: str, row: Row) -> SeriesRow:
+    """Return the series of a row of `LOCKED`."""
+    place = Place(**{name: getattr(row, name) or "" for name in PLACE})
+    return _standing(project_id, place, row)
+
+
 def _stored(project_id: str, rows: Sequence[Row]) -> SeriesRow | None:
-    if not rows:
-        return None
-    place = Place(**{name: getattr(rows[0], name) or "" for name in PLACE})
-    return _standing(project_id, place, rows[0])
+    return stored(project_id, rows[0]) if rows else None
 
 
 async def enter(

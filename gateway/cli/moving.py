@@ -1,6 +1,7 @@
-"""The commands that move catalogues: `freezer-gateway import` and `freezer-gateway export`."""
+"""The command that brings catalogues here: `freezer-gateway import`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -43,12 +44,16 @@ HELP = """Import the catalogue of a running freezer-api, from its database, or a
     fault is a line of the report, as JSON: `kept` as it is, `altered` (a NaN became null), `left`
     as it is here, or `refused`, with the reason and the whole row.
 
+    **`--verify`** compares both sides: numbers of rows and hashes by project and table, and what
+    differs side by side. With `--url`, both services are asked for the same items.
+
     The command adds up that every row that freezer-api has was written, or is in the report, and
     exits with 1 if not.
 """
 
 
-def import_catalogue(
+def import_catalogue(  # noqa: PLR0913 - the command's options
+    context: typer.Context,
     *,
     source: Annotated[
         str,
@@ -70,22 +75,74 @@ def import_catalogue(
             metavar="FILE",
         ),
     ] = REPORT,
+    with_deleted: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the rows that were deleted in freezer-api, which are not imported, to this "
+            "file.",
+            metavar="FILE",
+        ),
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Write nothing: compare both sides, and exit with 1 if they differ."
+        ),
+    ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="With --verify: freezer-api's address, to compare both services' answers.",
+            metavar="URL",
+        ),
+    ] = None,
+    sample: Annotated[
+        str,
+        typer.Option(
+            help="With --url: how many items of each kind and project to ask for, or `all`, which "
+            "compares lists as well.",
+            metavar="N",
+        ),
+    ] = "100",
+    token: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --url: a token of Keystone, for all projects or as `PROJECT=TOKEN` for one; "
+            "may be repeated.",
+            envvar="OS_TOKEN",
+        ),
+    ] = None,
     config: Config = None,
 ) -> None:
     """Import a catalogue; `HELP` is what the command line says of it."""
     chosen = load_settings(config)
-    remarks = Report(report)
+    projects = project or ()
+    if url is not None and not verify:
+        fail("--url needs --verify")
+    with _opened(source, projects) as (catalogue, opened):
+        if verify:
+            # Nothing else needs an HTTP client.
+            from gateway.cli import verifying  # noqa: PLC0415
+
+            asked = verifying.Asked(projects, url, sample, token or ())
+            verifying.verify(chosen, catalogue, asked, context.obj, ready)
+        else:
+            remarks = Report(report)
+            _import(chosen, catalogue, opened, remarks, with_deleted, is_trial=dry_run)
+
+
+@contextmanager
+def _opened(source: str, projects: Sequence[str]) -> Iterator[tuple[Rows, Source | None]]:
+    """Open a catalogue, with freezer-api's database if it is one; exit if there is none."""
     opened: Source | None = None
     try:
         if files.is_export(source):
-            catalogue: Rows = FileCatalogue(Path(source), project or ())
+            yield FileCatalogue(Path(source), projects), None
         else:
             opened = sources.open_source(source)
-            catalogue = Catalogue(opened, project or ())
+            catalogue = Catalogue(opened, projects)
             typer.echo(f"from {opened.name}, revision {catalogue.revision}", err=True)
-        books = run_on_database(
-            chosen, lambda database: _run(database, chosen, catalogue, remarks, is_trial=dry_run)
-        )
+            yield catalogue, opened
     except GatewayError as error:
         fail(error.message)
     except OSError as error:
@@ -93,8 +150,29 @@ def import_catalogue(
     finally:
         if opened is not None:
             opened.close()
-    for line in _summary(books, remarks, is_trial=dry_run):
+
+
+def _import(  # noqa: PLR0913 - the command's options
+    chosen: Settings,
+    catalogue: Rows,
+    opened: Source | None,
+    report: Report,
+    with_deleted: Path | None,
+    *,
+    is_trial: bool,
+) -> None:
+    async def run(database: Database) -> Books:
+        await ready(database)
+        with progress.shown() as shown:
+            zone = chosen.host_time_zone or None
+            work = Import(catalogue, database, report, shown, is_trial, zone, with_deleted)
+            return await work.run()
+
+    books = run_on_database(chosen, run)
+    for line in summary(books, report, is_trial=is_trial):
         typer.echo(line)
+    if with_deleted is not None:
+        typer.echo(f"the rows that were deleted are in {with_deleted}")
     if opened is not None:
         for line in _advice(opened, chosen, books):
             typer.echo(line)
@@ -102,67 +180,15 @@ def import_catalogue(
         fail("\n".join(["the books don't add up:", *faults]), code=1)
 
 
-def export_project(
-    *,
-    file: Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE")],
-    project: Annotated[str, typer.Option(help="The project to export.", metavar="ID")],
-    anonymous: Annotated[
-        bool,
-        typer.Option(
-            "--anonymous",
-            help="Replace names, hosts, paths and ids, the same one always by the same.",
-        ),
-    ] = False,
-    config: Config = None,
-) -> None:
-    """Export a project to a file, as JSON lines of its v2 documents.
-
-    `freezer-gateway import FILE` reads it back, into this gateway or another one. If the export is
-    stopped, run it again: it goes on. Each item is whole; items that change meanwhile are in the
-    file as they were before or after.
-    """
-    chosen = load_settings(config)
-
-    async def run(database: Database) -> Mapping[str, int]:
-        await _ready(database)
-        with progress.shown() as shown:
-            begun = ""
-
-            def advance(kind: str, count: int) -> None:
-                nonlocal begun
-                if kind != begun:
-                    shown.begin(kind, None)
-                    begun = kind
-                shown.advance(count)
-
-            work = files.Export(database, project, file, is_anonymous=anonymous)
-            return await work.run(advance)
-
-    try:
-        counts = run_on_database(chosen, run)
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}", code=1)
-    typer.echo(", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count) or "empty")
-
-
-async def _ready(database: Database) -> None:
+async def ready(database: Database) -> None:
+    """Upgrade an embedded file; exit if any other database isn't current. Raises Unavailable."""
     state = await migrations.prepare(database)
     if not state.is_servable:
         fail(str(state), code=1)
 
 
-async def _run(
-    database: Database, chosen: Settings, catalogue: Rows, report: Report, *, is_trial: bool
-) -> Books:
-    await _ready(database)
-    with progress.shown() as shown:
-        zone = chosen.host_time_zone or None
-        work = Import(catalogue, database, report, shown, is_trial=is_trial, time_zone=zone)
-        return await work.run()
-
-
-def _summary(books: Books, report: Report, *, is_trial: bool) -> Iterator[str]:
-    """Yield the lines that tell what became of the rows."""
+def summary(books: Books, report: Report, *, is_trial: bool, side: str = "here") -> Iterator[str]:
+    """Yield the lines that tell what became of the rows; `side` is the one that is written."""
     columns = ("read", *Entry)
     yield f"{'':<16}" + "".join(f"{name:>11}" for name in columns)
     for table, read, entries in books.tables():
@@ -170,6 +196,8 @@ def _summary(books: Books, report: Report, *, is_trial: bool) -> Iterator[str]:
         yield f"{table:<16}" + "".join(f"{count:>11,}" for count in counts)
     if deleted := books.deleted.total():
         yield f"{deleted:,} rows that were deleted in freezer-api are not among them"
+    if books.reports:
+        yield f"{books.reports:,} action reports, which nothing reads, are not among them either"
     for (outcome, reason), count in sorted(report.counts.items()):
         yield f"{outcome.value}: {count:,} {reason.value}"
     if report.counts:
@@ -178,7 +206,7 @@ def _summary(books: Books, report: Report, *, is_trial: bool) -> Iterator[str]:
     if is_trial:
         yield f"nothing was written: {written:,} rows would be"
     elif not written:
-        yield "nothing has changed: all of it was here already"
+        yield f"nothing has changed: all of it was {side} already"
 
 
 def _advice(source: Source, chosen: Settings, books: Books) -> Sequence[str]:

@@ -13,9 +13,13 @@ from gateway.catalogue.tables import columns, source
 class Staging:
     """A temporary table with some of a table's columns; see `Transaction.stage`."""
 
+    of: sa.Table
+    """The table that has these columns."""
+
     def __init__(self, kind: type[SQLModel], names: Sequence[str]) -> None:
         """Describe it; a transaction that needs it creates it."""
         self.names = tuple(names)
+        self.of = source(kind)
         own = columns(kind)
         name = f"staged_{source(kind).name}"
         typed = (sa.Column(column, own[column].type) for column in names)

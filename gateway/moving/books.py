@@ -35,6 +35,8 @@ class Outcome(StrEnum):
     """Kept, but for a value that the catalogue can't hold."""
     LEFT = "left"
     REFUSED = "refused"
+    DELETED = "deleted"
+    """In freezer-api's database, by an export that was told to."""
 
 
 class Reason(StrEnum):
@@ -58,6 +60,11 @@ class Reason(StrEnum):
     NO_ACTION = "no-action"
     NO_JOB = "no-job"
     CHANGED_HERE = "changed-here"
+    CHANGED_THERE = "changed-there"
+    ID_TAKEN = "id-taken"
+    NO_PLACE = "no-place"
+    NOT_HERE = "not-here"
+    NOT_TAKEN = "not-taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +82,16 @@ class Remark:
 
     def dump(self) -> bytes:
         """Return the line, as JSON."""
-        line = {name: getattr(self, name) for name in self.__slots__}
-        try:
-            return orjson.dumps(line, default=str)
-        except TypeError:
-            # A text that isn't UTF-8.
-            return orjson.dumps(_printable(line))
+        return dumped({name: getattr(self, name) for name in self.__slots__})
+
+
+def dumped(line: Mapping[str, Any]) -> bytes:
+    """Return a line as JSON, whatever is in the row that it has."""
+    try:
+        return orjson.dumps(line, default=str)
+    except TypeError:
+        # A text that isn't UTF-8.
+        return orjson.dumps(_printable(line))
 
 
 def _printable(value: Any) -> Any:
@@ -118,6 +129,11 @@ class Books:
     expected: dict[str, Counter[str | None]] = field(default_factory=dict)
     """By table and project; tables that aren't in it are counted as they are read."""
     deleted: Counter[str] = field(default_factory=Counter)
+    """By table; these rows aren't read."""
+    reports: int = 0
+    """The number of action reports, which aren't read either."""
+    side: str = "freezer-api"
+    """The side that is read."""
     trusts: int = 0
     """The number of jobs that have one."""
     read: Counter[tuple[str, str | None]] = field(default_factory=Counter)
@@ -150,6 +166,6 @@ class Books:
             found = sum(self.entries.get((table, project_id), Counter()).values())
             of = f"{table} of the project {project_id!r}"
             if table in self.expected and (there := self.expected[table][project_id]) != read:
-                yield f"{of}: freezer-api has {there}, {read} were read"
+                yield f"{of}: {self.side} has {there}, {read} were read"
             if found != read:
                 yield f"{of}: {read} were read, {found} are accounted for"

@@ -6,22 +6,21 @@ digests. Two sides of which every chunk is equal have the same rows.
 """
 
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
 import orjson
-import sqlalchemy as sa
 
-from gateway.catalogue.tables import JobAction, columns, source
 from gateway.db.database import Database
+from gateway.moving import reading
 from gateway.moving.translation import Item
 from gateway.moving.writing import COMPARED, KINDS
 
 CHUNKS = 1024
 """The chunks of a table of a project: of a million rows, one has a thousand."""
-PAGE = 1000
 _SIZE = 16
 _WHOLE = 1 << (8 * _SIZE)
 
@@ -51,15 +50,23 @@ class Chunks:
         chunk.count += 1
         chunk.hash = (chunk.hash + digest) % _WHOLE
 
-    def add_item(self, item: Item) -> None:
-        """Add a row of freezer-api's that has been translated."""
+    def add_item(self, item: Item, without: Collection[str] = ()) -> None:
+        """Add a row of freezer-api's that has been translated; `without` are columns left out."""
         table = table_of(item)
-        self.add(table, item.project_id, item.id, digest_of(table, item.values, item.links))
+        digest = digest_of(table, item.values, item.links, without)
+        self.add(table, item.project_id, item.id, digest)
 
     def differing(self, others: "Chunks") -> Collection[Key]:
         """Return the keys of the chunks that aren't the same on the other side."""
         keys = self.of.keys() | others.of.keys()
         return sorted(key for key in keys if self.of.get(key) != others.of.get(key))
+
+    def rows(self) -> Counter[tuple[str, str]]:
+        """Return the number of rows of each table and project."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for (table, project_id, _), chunk in self.of.items():
+            counts[table, project_id] += chunk.count
+        return counts
 
     def hashes(self) -> Mapping[tuple[str, str], str]:
         """Return the hash of all rows of each table and project, to be shown."""
@@ -80,55 +87,40 @@ def table_of(item: Item) -> str:
     return "actions" if item.table == "inline_actions" else item.table
 
 
-def digest_of(table: str, values: Mapping[str, Any], links: Sequence[str] = ()) -> int:
-    """Return the digest of a row by the columns that are compared; `links` are a job's actions."""
-    return _digest([values[name] for name in COMPARED[KINDS[table].table]], links)
+def names_of(table: str, without: Collection[str] = ()) -> Sequence[str]:
+    """Return the columns that are compared, but for those that are left out."""
+    return [name for name in COMPARED[KINDS[table].table] if name not in without]
+
+
+def digest_of(
+    table: str,
+    values: Mapping[str, Any],
+    links: Sequence[str] = (),
+    without: Collection[str] = (),
+) -> int:
+    """Return the digest of a row by the columns that are compared, but for those left out.
+
+    `links` are a job's actions.
+    """
+    return _digest([values[name] for name in names_of(table, without)], links)
 
 
 def _digest(values: Sequence[Any], links: Sequence[str]) -> int:
-    text = orjson.dumps([*values, *links])
+    # freezer-api's times are by the second.
+    text = orjson.dumps([*values, *links], option=orjson.OPT_OMIT_MICROSECONDS)
     return int.from_bytes(blake2b(text, digest_size=_SIZE).digest())
 
 
 async def of_gateway(
-    database: Database, table: str, project_id: str
+    database: Database, table: str, project_id: str, without: Collection[str] = ()
 ) -> AsyncIterator[Iterator[tuple[str, int]]]:
-    """Yield the ids and digests of a project's rows here, in pages by id. Raises Unavailable."""
-    names = COMPARED[KINDS[table].table]
-    after = ""
-    while rows := await database.rows(_SELECTS[table], {"project_id": project_id, "after": after}):
-        linked: dict[str, list[str]] = {}
-        if table == "jobs":
-            key = {"project_id": project_id, "after": after, "until": rows[-1].id}
-            for job_id, action_id in await database.rows(_LINKED, key):
-                linked.setdefault(job_id, []).append(action_id)
+    """Yield the ids and digests of a project's rows here, in pages by id.
+
+    `without` are columns left out. Raises Unavailable.
+    """
+    names = names_of(table, without)
+    async for rows, linked in reading.pages(database, table, project_id):
         yield (
             (row.id, _digest([getattr(row, name) for name in names], linked.get(row.id, ())))
             for row in rows
         )
-        after = rows[-1].id
-
-
-def _select(table: str) -> sa.Select[Any]:
-    kind = KINDS[table].table
-    own = columns(kind)
-    return (
-        sa.select(own.id, *(own[name] for name in COMPARED[kind]))
-        .where(own.project_id == sa.bindparam("project_id"), own.id > sa.bindparam("after"))
-        .select_from(source(kind))
-        .order_by(own.id)
-        .limit(PAGE)
-    )
-
-
-_SELECTS = {table: _select(table) for table in KINDS}
-_LINKS = columns(JobAction)
-_LINKED = (
-    sa.select(_LINKS.job_id, _LINKS.action_id)
-    .where(
-        _LINKS.project_id == sa.bindparam("project_id"),
-        _LINKS.job_id > sa.bindparam("after"),
-        _LINKS.job_id <= sa.bindparam("until"),
-    )
-    .order_by(_LINKS.job_id, _LINKS.position)
-)

@@ -24,7 +24,7 @@ from gateway.moving.translation import Item, Reading, Refused
 MAX_RETRIES, RETRY_SECONDS, HOLD_OFF_SECONDS = 5, 6, 30
 """freezer-api's defaults of columns that it may have written null to."""
 
-_SHOWN: Mapping[str, str] = {
+SHOWN: Mapping[str, str] = {
     "backup_name": "backup_name",
     "action": "action",
     "mode": "actionmode",
@@ -35,7 +35,7 @@ _SHOWN: Mapping[str, str] = {
     "log_file": "log_file",
 }
 """The keys of a `freezer_action` that freezer-api shows from columns, whatever the document has."""
-_TIMES = ("time_start", "time_end", "time_started", "time_ended")
+TIMES = ("time_start", "time_end", "time_started", "time_ended")
 
 
 def client(reading: Reading, known: Known) -> Item:
@@ -102,7 +102,7 @@ def session(reading: Reading, known: Known) -> Item:
         "job_states": documents.dump(_states(reading)),
         "status": reading.text("status") or None,
         "result": reading.text("result") or None,
-        **{name: _time(reading.number(name, None)) for name in _TIMES},
+        **{name: _time(reading.number(name, None)) for name in TIMES},
     }
     reading.word("status", values["status"], SESSION_STATUSES)
     reading.word("result", values["result"], list(JobResult))
@@ -143,7 +143,7 @@ def action(reading: Reading, known: Known) -> Item:
     document: dict[str, Any] = {}
     if row["backup_metadata"] not in {None, "", "null"}:
         document = reading.document("backup_metadata")
-    for key, column in () if row.get("is_whole") else _SHOWN.items():
+    for key, column in () if row.get("is_whole") else SHOWN.items():
         value = row[column]
         if value is None:
             document.pop(key, None)

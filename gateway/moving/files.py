@@ -241,6 +241,14 @@ class FileCatalogue:
             if page:
                 yield page
 
+    def reports(self) -> int:
+        """Return 0: there are none in a file."""
+        return 0
+
+    def deleted(self, table: str) -> Iterator[Sequence[SourceValues]]:  # noqa: ARG002 - as others
+        """Yield nothing: there are none in a file."""
+        yield from ()
+
     def links(self, job_ids: Sequence[str]) -> Sequence[tuple[str, str]]:
         """Return the jobs and actions of the links of these jobs, which have just been read."""
         return [(job_id, one) for job_id in job_ids for one in self._links.pop(job_id, [])]

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from gateway.db.database import Database
 from gateway.errors import LostRace
 from gateway.moving import entities, known, writing
 from gateway.moving.backups import Backups
-from gateway.moving.books import Books, Entry, Outcome, Reason, Remark, Report
+from gateway.moving.books import Books, Entry, Outcome, Reason, Remark, Report, dumped
 from gateway.moving.known import Known
 from gateway.moving.layouts import TABLES, Rows, SourceValues
 from gateway.moving.translation import Item, Reading, Refused
@@ -98,18 +99,19 @@ class Import:
     """True to write nothing but the report."""
     time_zone: str | None = None
     """The time zone of hosts of which none is known."""
+    deleted_to: Path | None = None
+    """The file for rows that were deleted; None: they are only counted."""
     books: Books = field(default_factory=Books)
 
     async def run(self) -> Books:
-        """Do it, and return the books. Raises Unavailable, and OSError for the report."""
+        """Do it, and return the books. Raises Unavailable, and OSError for the files."""
         await asyncio.to_thread(self._count)
-        standing = await asyncio.to_thread(self.catalogue.standing)
-        rows = await self.database.rows(_CENTRAL)
-        central = {row.id: row.project_id for row in rows}
-        reader = _Reader(self.catalogue, Known(central, known.duplicates(standing)))
+        if self.deleted_to is not None:
+            await asyncio.to_thread(self._write_deleted, self.deleted_to)
+        reader = await opened_reader(self.catalogue, self.database)
         for table in TABLES:
             self.progress.begin(table, self.books.expected[table].total())
-            async for page in _ahead(reader.pages(table)):
+            async for page in ahead(reader.pages(table)):
                 await self._write(table, page)
         if not self.is_trial:
             await self._derive()
@@ -119,6 +121,14 @@ class Import:
         for table in TABLES:
             self.books.expected[table] = self.catalogue.count(table)
             self.books.deleted[table] = self.catalogue.count(table, deleted=True).total()
+        self.books.reports = self.catalogue.reports()
+
+    def _write_deleted(self, path: Path) -> None:
+        """Write the rows that were deleted to a file, as lines of JSON."""
+        with path.open("wb") as file:
+            for table in TABLES:
+                for rows in self.catalogue.deleted(table):
+                    file.writelines(dumped({"table": table, "row": row}) + b"\n" for row in rows)
 
     async def _write(self, table: str, page: Page) -> None:
         """Write a page, and then enter it in the books."""
@@ -155,10 +165,22 @@ class Import:
         self.progress.advance(await filling.fill(self.database, self.progress.tell))
 
 
-class _Reader:
+async def opened_reader(catalogue: Rows, database: Database) -> "Reader":
+    """Return a reader that knows of duplicates there, and of central clients here.
+
+    Raises Unavailable.
+    """
+    standing = await asyncio.to_thread(catalogue.standing)
+    rows = await database.rows(_CENTRAL)
+    central = {row.id: row.project_id for row in rows}
+    return Reader(catalogue, Known(central, known.duplicates(standing)))
+
+
+class Reader:
     """Reads the tables in their order, and remembers what later ones refer to."""
 
     def __init__(self, catalogue: Rows, rows: Known) -> None:
+        """Begin; `rows` is what is known before."""
         self._catalogue = catalogue
         self._known = rows
         self._backups = Backups(rows)
@@ -236,7 +258,7 @@ def _left(item: Item) -> Remark:
     return Remark(item.table, item.project_id, item.id, Outcome.LEFT, Reason.CHANGED_HERE, message)
 
 
-async def _ahead(pages: Iterator[Page]) -> AsyncIterator[Page]:
+async def ahead(pages: Iterator[Page]) -> AsyncIterator[Page]:
     """Yield pages, each read in a thread while the one before it is used."""
     coming = asyncio.create_task(asyncio.to_thread(next, pages, None))
     try:

@@ -74,6 +74,12 @@ class Rows(Protocol):
     def pages(self, table: str) -> Iterator[Sequence[SourceValues]]:
         """Yield the rows of a table in pages."""
 
+    def reports(self) -> int:
+        """Return the number of action reports, which nothing reads."""
+
+    def deleted(self, table: str) -> Iterator[Sequence[SourceValues]]:
+        """Yield the rows of a table that were deleted, whole, in pages."""
+
     def links(self, job_ids: Sequence[str]) -> Sequence[tuple[str, str]]:
         """Return the jobs and actions of the links of jobs, in the order of their lists."""
 
@@ -125,10 +131,27 @@ class Catalogue:
 
     def pages(self, table: str) -> Iterator[Sequence[SourceValues]]:
         """Yield the rows of a table that aren't deleted, in pages. Raises Unavailable."""
-        names = TABLES[table]
-        shown = ", ".join(self._shown(table, name) for name in names)
-        condition, arguments = self._among()
-        select = f"SELECT {shown} FROM {table} {condition}"  # noqa: S608 - names of ours
+        shown = [self._shown(table, name) for name in TABLES[table]]
+        return self._pages(table, TABLES[table], shown)
+
+    def deleted(self, table: str) -> Iterator[Sequence[SourceValues]]:
+        """Yield the rows of a table that were deleted, whole, in pages. Raises Unavailable."""
+        # The id comes first: pages follow it.
+        names = ["id", *sorted(self.columns[table] - {"id"})]
+        return self._pages(table, names, names, deleted=True)
+
+    def reports(self) -> int:
+        """Return the number of action reports, which nothing reads. Raises Unavailable."""
+        if "action_reports" not in self.columns:
+            return 0
+        reports = self.count("action_reports"), self.count("action_reports", deleted=True)
+        return sum(count.total() for count in reports)
+
+    def _pages(
+        self, table: str, names: Sequence[str], shown: Sequence[str], *, deleted: bool = False
+    ) -> Iterator[Sequence[SourceValues]]:
+        condition, arguments = self._among(deleted=deleted)
+        select = f"SELECT {', '.join(shown)} FROM {table} {condition}"  # noqa: S608 - names of ours
         order = f"ORDER BY id LIMIT {self.page_size}"
         rows = self.source.rows(f"{select} {order}", arguments)
         while rows:

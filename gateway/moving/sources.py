@@ -4,7 +4,7 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pymysql
 import sqlalchemy as sa
@@ -57,22 +57,26 @@ def open_source(text: str) -> Source:
     keystone_user = None
     if "://" not in text:
         text, keystone_user = _configured(Path(text))
-    try:
-        url = sa.make_url(text)
-    except ArgumentError:
-        raise BadInput(
-            "SOURCE must be mysql://…, sqlite:///… or the path of a freezer-api.conf"
-        ) from None
-    backend = url.get_backend_name()
-    if backend in {"mysql", "mariadb"}:
-        source: Source = _MySQL(url)
-    elif backend == "sqlite":
-        source = _SQLite(url)
-    else:
-        raise BadInput(f"freezer-api has no database of the kind '{backend}'")
+    url = parsed(text, "SOURCE must be mysql://…, sqlite:///… or the path of a freezer-api.conf")
+    source = SQLite(url) if url.get_backend_name() == "sqlite" else MySQL(url)
     source.name = url.render_as_string(hide_password=True)
     source.keystone_user = keystone_user
     return source
+
+
+def parsed(text: str, message: str) -> sa.URL:
+    """Return the URL of a database that freezer-api can have.
+
+    Raises BadInput, for what is no URL with this message.
+    """
+    try:
+        url = sa.make_url(text)
+    except ArgumentError:
+        raise BadInput(message) from None
+    backend = url.get_backend_name()
+    if backend not in {"mysql", "mariadb", "sqlite"}:
+        raise BadInput(f"freezer-api has no database of the kind '{backend}'")
+    return url
 
 
 def _configured(path: Path) -> tuple[str, str | None]:
@@ -96,8 +100,14 @@ def _configured(path: Path) -> tuple[str, str | None]:
     return connection, name
 
 
-class _MySQL(Source):
+class MySQL(Source):
     """MariaDB or MySQL, by the driver that is written in Python: it installs anywhere."""
+
+    OPENING: ClassVar[Sequence[str]] = (
+        # A consistent read needs this level; servers may be set to a lower one.
+        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+    )
 
     def __init__(self, url: sa.URL) -> None:
         if not url.database:
@@ -108,7 +118,7 @@ class _MySQL(Source):
             if key == "unix_socket" or key.startswith("ssl_")
         }
         try:
-            self._connection = pymysql.connect(
+            self.connection = pymysql.connect(
                 host=url.host or "localhost",
                 port=url.port or 3306,
                 user=url.username,
@@ -120,13 +130,13 @@ class _MySQL(Source):
                 conv=_CONVERSIONS,
                 **options,
             )
-            # A consistent read needs this level; servers may be set to a lower one.
-            self.rows("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            self.rows("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+            for statement in self.OPENING:
+                self.rows(statement)
         except (pymysql.MySQLError, OSError) as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     def columns(self) -> Mapping[str, frozenset[str]]:
+        """Return the columns of each table. Raises Unavailable."""
         found: dict[str, set[str]] = {}
         query = (
             "SELECT table_name, column_name FROM information_schema.columns "
@@ -137,35 +147,44 @@ class _MySQL(Source):
         return {table: frozenset(names) for table, names in found.items()}
 
     def rows(self, query: str, arguments: Sequence[Any] = ()) -> Sequence[SourceRow]:
+        """Return the rows of a query. Raises Unavailable."""
         try:
-            with self._connection.cursor() as cursor:
+            with self.connection.cursor() as cursor:
                 cursor.execute(query, tuple(arguments) or None)
                 rows: Sequence[SourceRow] = cursor.fetchall()
                 return rows
         except (pymysql.MySQLError, OSError) as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     def close(self) -> None:
-        self._connection.close()
+        """Close the connection."""
+        self.connection.close()
 
 
-class _SQLite(Source):
+class SQLite(Source):
     """An SQLite file."""
+
+    MODE = "ro"
+    OPENING: ClassVar[Sequence[str]] = ("BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
 
     def __init__(self, url: sa.URL) -> None:
         path = Path(url.database or "").absolute()
         try:
-            self._connection = sqlite3.connect(
-                f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            self.connection = sqlite3.connect(
+                f"{path.as_uri()}?mode={self.MODE}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
             )
             # Bytes that are no UTF-8 are reported, rather than end the import.
-            self._connection.text_factory = lambda text: text.decode(errors="surrogateescape")
-            self._connection.execute("BEGIN")
-            self._connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+            self.connection.text_factory = lambda text: text.decode(errors="surrogateescape")
+            for statement in self.OPENING:
+                self.connection.execute(statement).fetchall()
         except sqlite3.Error as error:
             raise Unavailable(f"{path}: {error}") from error
 
     def columns(self) -> Mapping[str, frozenset[str]]:
+        """Return the columns of each table. Raises Unavailable."""
         tables = self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")
         return {
             table: frozenset(
@@ -175,15 +194,18 @@ class _SQLite(Source):
         }
 
     def rows(self, query: str, arguments: Sequence[Any] = ()) -> Sequence[SourceRow]:
+        """Return the rows of a query. Raises Unavailable."""
         try:
-            return self._connection.execute(query.replace("%s", "?"), tuple(arguments)).fetchall()
+            return self.connection.execute(query.replace("%s", "?"), tuple(arguments)).fetchall()
         except sqlite3.Error as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     def close(self) -> None:
-        self._connection.close()
+        """Close the connection."""
+        self.connection.close()
 
 
-def _unavailable(error: Exception) -> Unavailable:
+def unavailable(error: Exception) -> Unavailable:
+    """Return the gateway's error for the driver's."""
     reason = error.args[-1] if error.args else error
     return Unavailable(f"freezer-api's database says: {reason}")

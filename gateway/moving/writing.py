@@ -4,11 +4,12 @@ A batch is one transaction, so an import may be stopped at any moment. Nothing i
 that is there as it is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
@@ -31,7 +32,7 @@ from gateway.chains.places import Place
 from gateway.db.database import Database
 from gateway.db.staging import Staging
 from gateway.db.transactions import Transaction
-from gateway.errors import LostRace, Unavailable
+from gateway.errors import Conflict, LostRace, Unavailable
 from gateway.moving.books import Entry
 from gateway.moving.translation import Item
 
@@ -99,6 +100,12 @@ class Kind:
             (own.updated_at > staged.updated_at).label("is_newer"),
             *also,
         ).join_from(self.staging.table, source(table), join)
+        self.find = {
+            is_sqlite: sa.select(own.id)
+            .where(own.project_id == sa.bindparam("project_id"), own.id.in_(listed(is_sqlite)))
+            .limit(1)
+            for is_sqlite in (True, False)
+        }
         every = sa.select(*staged).where(sa.true())
         self.insert = {
             is_sqlite: insert(source(table))
@@ -120,6 +127,17 @@ class Kind:
             .where(own.project_id == sa.bindparam("of_project"), own.id == sa.bindparam("of_id"))
             .values(set_)
         )
+
+
+def listed(is_sqlite: bool) -> sa.Select[Any]:  # noqa: FBT001 - of two values
+    """Return the query of the ids in a statement's parameter `ids`, a list as JSON."""
+    parameter = sa.bindparam("ids", None, type_=sa.Text)
+    if is_sqlite:
+        value = sa.func.json_each(parameter).table_valued("value").c.value
+    else:
+        document = sa.cast(parameter, JSONText())
+        value = sa.func.json_array_elements_text(document).table_valued("value").c.value
+    return sa.select(value)
 
 
 def _text(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
@@ -166,6 +184,8 @@ class Batch:
     entries: dict[Key, Entry]
     series: Mapping[Key, str | None]
     """The series that stored backups are in."""
+    is_staged: bool = True
+    """False if none of the rows is stored: then they are not staged to be compared."""
 
     def having(self, *entries: Entry) -> Sequence[Item]:
         """Return the rows that get one of these entries."""
@@ -190,7 +210,8 @@ async def write(
                 if changed and not is_trial:
                     await _write(transaction, batch, database)
                     transaction.unchanged = set(projects) - {item.project_id for item in changed}
-        except LostRace:
+        except (LostRace, Conflict):
+            # Others have written the same rows.
             continue
         return batch.entries
     raise Unavailable("other writers leave no time for the import")
@@ -200,10 +221,12 @@ async def _compare(
     transaction: Transaction, kind: Kind, items: Sequence[Item], database: Database
 ) -> Batch:
     """Find out what is to be done of each row. Raises the driver's errors."""
-    records = [kind.record(item.values) for item in items]
-    await transaction.stage(kind.staging, records, is_sqlite=database.is_sqlite)
     by_key = {(item.project_id, item.id): item for item in items}
     entries = dict.fromkeys(by_key, Entry.INSERTED)
+    if not await _any_is_there(transaction, kind, by_key, is_sqlite=database.is_sqlite):
+        return Batch(kind, by_key, entries, {}, is_staged=False)
+    records = [kind.record(item.values) for item in items]
+    await transaction.stage(kind.staging, records, is_sqlite=database.is_sqlite)
     stored = await transaction.rows(kind.compare)
     relisted = await _relisted(transaction, by_key) if kind.table is Job and stored else set()
     for row in stored:
@@ -216,6 +239,20 @@ async def _compare(
     if kind.table is Backup:
         series = {(row.project_id, row.id): row.series for row in stored}
     return Batch(kind, by_key, entries, series)
+
+
+async def _any_is_there(
+    transaction: Transaction, kind: Kind, keys: Collection[Key], *, is_sqlite: bool
+) -> bool:
+    """Return True if any of these rows is stored."""
+    ids: dict[str, list[str]] = {}
+    for project_id, own_id in keys:
+        ids.setdefault(project_id, []).append(own_id)
+    for project_id, own in ids.items():
+        values = {"project_id": project_id, "ids": orjson.dumps(own).decode()}
+        if await transaction.rows(kind.find[is_sqlite], values):
+            return True
+    return False
 
 
 async def _relisted(transaction: Transaction, jobs: Mapping[Key, Item]) -> set[Key]:
@@ -232,7 +269,10 @@ async def _write(transaction: Transaction, batch: Batch, database: Database) -> 
     new, changed = batch.having(Entry.INSERTED), batch.having(Entry.UPDATED)
     if kind.table is Backup:
         await _enter(transaction, batch, is_sqlite=is_sqlite)
-    if new:
+    if not batch.is_staged:
+        records = [kind.record(item.values) for item in new]
+        await transaction.append(kind.staging, records, is_sqlite=is_sqlite)
+    elif new:
         inserted = await transaction.rows(kind.insert[is_sqlite])
         if len(inserted) != len(new):
             raise LostRace("others have written the same rows")

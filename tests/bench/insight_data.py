@@ -8,7 +8,7 @@ from itertools import count, islice
 from gateway.catalogue import projections
 from gateway.catalogue.tables import Backup
 from gateway.catalogue.vocabularies import BackupStatus, RunOutcome
-from gateway.chains.derivation import derived_columns
+from gateway.chains.computing import derived_columns
 from gateway.chains.places import Place, place_of
 from gateway.chains.policies import of_action, of_backup
 from gateway.chains.rules import Entry, State, advance

@@ -76,6 +76,7 @@ HOMES = {
     "cachetools": {"auth", "codegen", "db", "rates", "schema"},
     "graphql": {"schema"},
     "httptools": {"protocol"},
+    "httpx": {"cli", "moving"},
     "keystoneauth1": {"auth"},
     "keystonemiddleware": {"auth"},
     "orjson": {
@@ -94,7 +95,7 @@ HOMES = {
     },
     "sqlmodel": {"catalogue", "db", "demo", "migrations", "moving", "query", "resolvers", "schema"},
     "starlette": {
-        *("app", "auth", "deadlines", "headers", "http_errors", "middleware", "origins"),
+        *("app", "auth", "cli", "deadlines", "headers", "http_errors", "middleware", "origins"),
         *("overload", "playground", "rest_compat", "schema"),
     },
     "strawberry": {"schema"},

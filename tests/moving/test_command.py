@@ -125,3 +125,21 @@ def test_a_revision_that_nobody_knows(tables: FreezerTables) -> None:
     result = run(tables.url)
     assert result.exit_code == 2
     assert "the revision 'ffffffffffff', which this gateway doesn't know" in result.stderr
+
+
+def test_what_was_deleted_is_counted_and_written_to_a_file(tables: FreezerTables) -> None:
+    tables.backup("good")
+    tables.backup("gone", '{"backup_', deleted=1, deleted_at="2026-01-02 00:00:00")
+    tables.job("old", deleted=1)
+    tables.insert("action_reports", "a1")
+    result = run(tables.url, "--with-deleted", "deleted.jsonl")
+    assert result.exit_code == 0, result.stderr
+    assert "2 rows that were deleted in freezer-api are not among them" in result.stdout
+    assert "1 action reports, which nothing reads" in result.stdout
+    lines = [json.loads(line) for line in Path("deleted.jsonl").read_text().splitlines()]
+    assert [(line["table"], line["row"]["id"]) for line in lines] == [
+        ("jobs", "old"),
+        ("backups", "gone"),
+    ]
+    assert lines[1]["row"]["backup_metadata"] == '{"backup_'
+    assert lines[1]["row"]["deleted_at"] == "2026-01-02 00:00:00"
