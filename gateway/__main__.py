@@ -20,7 +20,8 @@ from gateway.app import create_app
 from gateway.auth import policy as rules
 from gateway.auth.threads import WorkerThreads
 from gateway.chains import filling
-from gateway.cli import exporting, moving, schema
+from gateway.cli import exporting, moving, schema, switching
+from gateway.cli.mirroring import ImportGroup
 from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
 from gateway.draining import Draining
@@ -52,7 +53,11 @@ policy = typer.Typer(no_args_is_help=True, help="Print the authorization rules."
 app.add_typer(db, name="db")
 app.add_typer(schema.commands, name="schema")
 app.add_typer(policy, name="policy")
-app.command("import", help=moving.HELP)(moving.import_catalogue)
+imports = typer.Typer(cls=ImportGroup, rich_markup_mode="markdown")
+imports.command(ImportGroup.DEFAULT, help=moving.HELP)(moving.import_catalogue)
+imports.command("switch")(switching.switch)
+imports.command("release")(switching.release)
+app.add_typer(imports, name="import", help=moving.SHORT)
 app.command("export", help=exporting.HELP)(exporting.export_catalogue)
 
 Documents = Annotated[

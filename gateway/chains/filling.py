@@ -20,6 +20,7 @@ from gateway.chains.derivation import OWN, SERIES
 from gateway.chains.places import Place, place_of
 from gateway.chains.policies import Policy
 from gateway.db.database import Database
+from gateway.db.revisions import UPKEEP
 from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
 from gateway.errors import LostRace, Unavailable
@@ -178,7 +179,7 @@ async def _in_transaction(
     """
     for _ in range(MAX_ATTEMPTS):
         try:
-            async with database.write(project_id, may_be_mirrors=True) as transaction:
+            async with database.write(project_id, mirror=UPKEEP) as transaction:
                 done = await work(transaction, project_id, database.is_sqlite)
         except LostRace:
             continue

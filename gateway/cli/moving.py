@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway import migrations
-from gateway.cli import progress
+from gateway.cli import mirroring, progress
 from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
 from gateway.errors import GatewayError
@@ -21,6 +21,11 @@ from gateway.moving.sources import Source
 from gateway.settings import Settings
 
 REPORT = Path("freezer-import.jsonl")
+
+SHORT = """Import the catalogue of a running freezer-api, or an exported project.
+
+    `freezer-gateway import --help` tells of the import itself.
+"""
 
 HELP = """Import the catalogue of a running freezer-api, from its database, or an exported project.
 
@@ -43,6 +48,10 @@ HELP = """Import the catalogue of a running freezer-api, from its database, or a
     kept: unknown words, schedules that stop a scheduler, jobs whose client is gone. Each row with a
     fault is a line of the report, as JSON: `kept` as it is, `altered` (a NaN became null), `left`
     as it is here, or `refused`, with the reason and the whole row.
+
+    **`--follow`** goes on, and mirrors what changes there until the switch. Meanwhile, the projects
+    answer 503 to whoever else writes to them, also while the mirror is stopped. `freezer-gateway
+    import switch` ends that, and `freezer-gateway import release` if there is to be no switch.
 
     **`--verify`** compares both sides: numbers of rows and hashes by project and table, and what
     differs side by side. With `--url`, both services are asked for the same items.
@@ -83,6 +92,20 @@ def import_catalogue(  # noqa: PLR0913 - the command's options
             metavar="FILE",
         ),
     ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Go on until the switch: mirror what changes in freezer-api. Meanwhile, nobody "
+            "else may write to the projects.",
+        ),
+    ] = False,
+    every: Annotated[
+        float,
+        typer.Option(
+            help="With --follow: the seconds between two looks.", metavar="SECONDS", min=0.1
+        ),
+    ] = 5,
     verify: Annotated[
         bool,
         typer.Option(
@@ -119,6 +142,12 @@ def import_catalogue(  # noqa: PLR0913 - the command's options
     projects = project or ()
     if url is not None and not verify:
         fail("--url needs --verify")
+    if follow:
+        if verify or dry_run or with_deleted is not None:
+            fail("--follow goes with neither --verify, --dry-run nor --with-deleted")
+        asked_for = mirroring.Followed(source, projects, report)
+        mirroring.follow(chosen, asked_for, every, ready, summary)
+        return
     with _opened(source, projects) as (catalogue, opened):
         if verify:
             # Nothing else needs an HTTP client.

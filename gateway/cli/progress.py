@@ -26,6 +26,8 @@ LOG_SECONDS = 10
 class ProgressBar:
     """Bars on standard error, one for each part, with the rate and the time that is left."""
 
+    is_terminal = True
+
     def __init__(self) -> None:
         self._progress = Progress(
             SpinnerColumn(),
@@ -75,6 +77,8 @@ class ProgressBar:
 
 class ProgressLog:
     """Lines of the log: at the end of each part, and every few seconds before."""
+
+    is_terminal = False
 
     def __init__(self) -> None:
         self._what = ""
@@ -128,6 +132,9 @@ class ProgressLog:
         )
 
 
-def shown() -> ProgressBar | ProgressLog:
+Shown = ProgressBar | ProgressLog
+
+
+def shown() -> Shown:
     """Return a bar if standard error is a terminal, and lines of the log if it is none."""
     return ProgressBar() if sys.stderr.isatty() else ProgressLog()

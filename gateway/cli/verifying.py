@@ -97,7 +97,7 @@ async def _compare(  # noqa: PLR0913, PLR0917 - all that it takes
         work = Verification(catalogue, database, shown, asked.projects, without)
         compared = await work.run()
         differences = await work.differences()
-    for line in (*_table(compared), *_side_by_side(differences)):
+    for line in (*table(compared), *side_by_side(differences)):
         typer.echo(line)
     is_same = all(one.is_same for one in compared)
     if asked.url is None:
@@ -111,7 +111,7 @@ async def _compare(  # noqa: PLR0913, PLR0917 - all that it takes
     return is_same and answered.is_same
 
 
-def _table(compared: Sequence[Compared]) -> Iterator[str]:
+def table(compared: Sequence[Compared]) -> Iterator[str]:
     """Yield the lines that tell of projects and tables."""
     names = ("there", "refused", "here", "chunks")
     for at, one in enumerate(compared):
@@ -132,7 +132,7 @@ def _table(compared: Sequence[Compared]) -> Iterator[str]:
         yield "both sides are the same"
 
 
-def _side_by_side(differences: Sequence[Difference]) -> Iterator[str]:
+def side_by_side(differences: Sequence[Difference]) -> Iterator[str]:
     """Yield the lines that show items that differ."""
     for one in differences:
         yield f"{one.table} {one.id} of the project {one.project_id}"

@@ -115,7 +115,7 @@ class Database:
         project_id: str,
         *others: str,
         conflict_message: str = "the item exists already",
-        may_be_mirrors: bool = False,
+        mirror: str | None = None,
     ) -> AsyncIterator[Transaction]:
         """Open a transaction: committed at the end of the block, rolled back by any exception.
 
@@ -124,8 +124,8 @@ class Database:
         for another one, Unavailable if it doesn't answer, OutcomeUnknown if it stops answering
         while it commits, and DeadlineExceeded. Once it commits, the operation holds.
 
-        Raises Mirrored if one of the projects mirrors a source, unless they `may_be_mirrors`: for
-        the mirror itself, and for what is derived of its rows.
+        Raises Mirrored if one of the projects mirrors a source. The mirror itself names its source
+        as `mirror`, and gets BadInput if they don't mirror it; what is derived is by `UPKEEP`.
         """
         deadlines.resume()
         if self.before_first_use is not None:
@@ -137,13 +137,11 @@ class Database:
                 async with self._writers.transaction() as connection:
                     transaction = Transaction(connection, self.statement)
                     yield transaction
-                    await revisions.renew(
-                        transaction, projects, dialect, may_be_mirrors=may_be_mirrors
-                    )
+                    await revisions.renew(transaction, projects, dialect, mirror)
                     deadlines.hold()
         except Conflict as conflict:
             if conflict.__cause__ is not None and revisions.is_refusal(conflict.__cause__):
-                raise await revisions.mirrored(self.rows, projects) from conflict
+                raise await revisions.mirrored(self.rows, projects, mirror) from conflict
             raise
 
     @asynccontextmanager

@@ -48,7 +48,7 @@ def client(reading: Reading, known: Known) -> Item:
         )
     project_id, own_id = values["project_id"], values["id"]
     is_central = bool(row["is_central"])
-    if is_central and (own_id in known.central_ids or _is_taken(known, project_id, own_id)):
+    if is_central and _is_taken(known, project_id, own_id):
         is_central = False
         reading.remark(
             Outcome.ALTERED,
@@ -64,12 +64,13 @@ def client(reading: Reading, known: Known) -> Item:
     }
     known.clients.add((project_id, own_id))
     if is_central:
-        known.central_ids.add(own_id)
+        known.central_ids[own_id] = project_id
     return Item("clients", project_id, own_id, values | derivations.derived(Client, values))
 
 
 def _is_taken(known: Known, project_id: str, own_id: str) -> bool:
-    return known.central.get(own_id, project_id) != project_id
+    of_others = (known.central.get(own_id), known.central_ids.get(own_id))
+    return any(one not in {None, project_id} for one in of_others)
 
 
 def _capability(reading: Reading, name: str) -> str:

@@ -5,7 +5,7 @@ what is missing or has changed: so it goes on where it was stopped, whatever hap
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,20 +101,28 @@ class Import:
     """The time zone of hosts of which none is known."""
     deleted_to: Path | None = None
     """The file for rows that were deleted; None: they are only counted."""
+    mirror: str | None = None
+    """The address of the source, for the mirror of it."""
+    may_leave: Mapping[str, Collection[tuple[str, str]]] | None = None
+    """The rows, by table, that are left if they are newer here; None for all."""
+    left: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    """The rows that were left, by table."""
     books: Books = field(default_factory=Books)
+    reader: "Reader" = field(init=False)
+    """The reader that `run` has read with."""
 
     async def run(self) -> Books:
         """Do it, and return the books. Raises Unavailable, and OSError for the files."""
         await asyncio.to_thread(self._count)
         if self.deleted_to is not None:
             await asyncio.to_thread(self._write_deleted, self.deleted_to)
-        reader = await opened_reader(self.catalogue, self.database)
+        self.reader = reader = await opened_reader(self.catalogue, self.database)
         for table in TABLES:
             self.progress.begin(table, self.books.expected[table].total())
             async for page in ahead(reader.pages(table)):
-                await self._write(table, page)
+                await self.write(table, page)
         if not self.is_trial:
-            await self._derive()
+            await self.derive()
         return self.books
 
     def _count(self) -> None:
@@ -130,15 +138,22 @@ class Import:
                 for rows in self.catalogue.deleted(table):
                     file.writelines(dumped({"table": table, "row": row}) + b"\n" for row in rows)
 
-    async def _write(self, table: str, page: Page) -> None:
-        """Write a page, and then enter it in the books."""
+    async def write(self, table: str, page: Page) -> None:
+        """Write a page, and then enter it in the books. Raises Unavailable, and OSError."""
         entries: dict[tuple[str, str, str], Entry] = {}
         for kind in ("inline_actions", table):
             items = [item for item in page.items if item.table == kind]
             size = BATCHES.get(kind, len(items)) or 1
             for at in range(0, len(items), size):
                 batch = items[at : at + size]
-                written = await writing.write(self.database, kind, batch, is_trial=self.is_trial)
+                written = await writing.write(
+                    self.database,
+                    kind,
+                    batch,
+                    is_trial=self.is_trial,
+                    mirror=self.mirror,
+                    left=None if self.may_leave is None else self.may_leave.get(kind, ()),
+                )
                 entries |= {(kind, *key): entry for key, entry in written.items()}
         for (kind, project_id), count in page.counts.items():
             self.books.read[kind, project_id] += count
@@ -152,11 +167,15 @@ class Import:
                 self.books.note("job_actions", item.project_id, entry, len(item.links))
             if entry is Entry.LEFT:
                 page.remarks.append(_left(item))
+                self.left.setdefault(item.table, set()).add((item.project_id, item.id))
         self.report.add(page.remarks)
         self.progress.advance(page.read)
 
-    async def _derive(self) -> None:
-        """Derive what follows from the rows: the chains of backups, and the next runs of jobs."""
+    async def derive(self) -> None:
+        """Derive what follows from the rows: the chains of backups, and the next runs of jobs.
+
+        Raises Unavailable.
+        """
         self.progress.begin("next runs", None)
         # Gateways look for jobs without one as well, every ten minutes.
         with suppress(LostRace):
@@ -165,15 +184,17 @@ class Import:
         self.progress.advance(await filling.fill(self.database, self.progress.tell))
 
 
-async def opened_reader(catalogue: Rows, database: Database) -> "Reader":
+async def opened_reader(catalogue: Rows, database: Database, rows: Known | None = None) -> "Reader":
     """Return a reader that knows of duplicates there, and of central clients here.
 
-    Raises Unavailable.
+    `rows` is what an earlier one knows. Raises Unavailable.
     """
     standing = await asyncio.to_thread(catalogue.standing)
-    rows = await database.rows(_CENTRAL)
-    central = {row.id: row.project_id for row in rows}
-    return Reader(catalogue, Known(central, known.duplicates(standing)))
+    central = {row.id: row.project_id for row in await database.rows(_CENTRAL)}
+    if rows is None:
+        rows = Known(central)
+    rows.renew(central, known.duplicates(standing))
+    return Reader(catalogue, rows)
 
 
 class Reader:
@@ -182,7 +203,7 @@ class Reader:
     def __init__(self, catalogue: Rows, rows: Known) -> None:
         """Begin; `rows` is what is known before."""
         self._catalogue = catalogue
-        self._known = rows
+        self.known = self._known = rows
         self._backups = Backups(rows)
         self._translate: Mapping[str, Callable[[Reading], Item]] = {
             "clients": lambda reading: entities.client(reading, rows),
@@ -193,7 +214,11 @@ class Reader:
 
     def pages(self, table: str) -> Iterator[Page]:
         """Yield the pages of a table, translated. Raises Unavailable."""
-        for rows in self._catalogue.pages(table):
+        return self.translated(table, self._catalogue.pages(table))
+
+    def translated(self, table: str, pages: Iterator[Sequence[SourceValues]]) -> Iterator[Page]:
+        """Yield pages of a table's rows, translated. Raises Unavailable."""
+        for rows in pages:
             page = Page(read=len(rows))
             if table == "jobs":
                 self._add_jobs(page, rows)

@@ -28,7 +28,8 @@ class Known:
     losers: Mapping[str, str] = field(default_factory=dict)
     """The rows of clients that are duplicates, with the row that is taken in their place."""
     clients: set[Key] = field(default_factory=set)
-    central_ids: set[str] = field(default_factory=set)
+    central_ids: dict[str, str] = field(default_factory=dict)
+    """The projects of the central clients that have been read, by their ids."""
     sessions: set[Key] = field(default_factory=set)
     actions: dict[Key, dict[str, Any] | None] = field(default_factory=dict)
     """The keys that tell of its policy, of an action that backs up; None for another."""
@@ -41,6 +42,25 @@ class Known:
         backs_up = document.get("action") == "backup"
         told = {key: document[key] for key in _OF_POLICY if key in document}
         self.actions[project_id, action_id] = told if backs_up else None
+
+    def forget(self, table: str, key: Key) -> None:
+        """Forget an item that is there no more."""
+        if table == "clients":
+            self.clients.discard(key)
+            if self.central_ids.get(key[1]) == key[0]:
+                del self.central_ids[key[1]]
+        elif table == "sessions":
+            self.sessions.discard(key)
+        elif table == "actions":
+            self.actions.pop(key, None)
+        elif table == "jobs":
+            self.jobs.pop(key, None)
+
+    def renew(self, central: Mapping[str, str], losers: Mapping[str, str]) -> None:
+        """Begin a pass, with these central clients here, and these duplicates there."""
+        self.central, self.losers = central, losers
+        # By objects that may be gone by now.
+        self._policies.clear()
 
     def policy(
         self, actions: Sequence[dict[str, Any]], metadata: Mapping[str, Any]

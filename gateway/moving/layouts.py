@@ -129,10 +129,28 @@ class Catalogue:
         query = f"SELECT project_id, count(*) FROM {table} {condition} GROUP BY project_id"  # noqa: S608 - a table of ours
         return Counter({row[0]: row[1] for row in self.source.rows(query, arguments)})
 
-    def pages(self, table: str) -> Iterator[Sequence[SourceValues]]:
-        """Yield the rows of a table that aren't deleted, in pages. Raises Unavailable."""
+    def pages(
+        self, table: str, where: str = "", values: Sequence[Any] = ()
+    ) -> Iterator[Sequence[SourceValues]]:
+        """Yield the rows of a table that aren't deleted, in pages; those of a predicate, if given.
+
+        Raises Unavailable.
+        """
         shown = [self._shown(table, name) for name in TABLES[table]]
-        return self._pages(table, TABLES[table], shown)
+        return self._pages(table, TABLES[table], shown, where=where, values=values)
+
+    def gone(
+        self, table: str, where: str = "", values: Sequence[Any] = ()
+    ) -> Iterator[Sequence[SourceValues]]:
+        """Yield the ids, projects and times of rows that were deleted, in pages.
+
+        Those of a predicate, if given. Raises Unavailable.
+        """
+        names = ["id", "project_id", "updated_at", "deleted_at"]
+        if table == "clients":
+            names.append("client_id")
+        shown = [self._shown(table, name) for name in names]
+        return self._pages(table, names, shown, deleted=True, where=where, values=values)
 
     def deleted(self, table: str) -> Iterator[Sequence[SourceValues]]:
         """Yield the rows of a table that were deleted, whole, in pages. Raises Unavailable."""
@@ -147,10 +165,19 @@ class Catalogue:
         reports = self.count("action_reports"), self.count("action_reports", deleted=True)
         return sum(count.total() for count in reports)
 
-    def _pages(
-        self, table: str, names: Sequence[str], shown: Sequence[str], *, deleted: bool = False
+    def _pages(  # noqa: PLR0913 - the parts of a query
+        self,
+        table: str,
+        names: Sequence[str],
+        shown: Sequence[str],
+        *,
+        deleted: bool = False,
+        where: str = "",
+        values: Sequence[Any] = (),
     ) -> Iterator[Sequence[SourceValues]]:
         condition, arguments = self._among(deleted=deleted)
+        if where:
+            condition, arguments = f"{condition} AND ({where})", (*arguments, *values)
         select = f"SELECT {', '.join(shown)} FROM {table} {condition}"  # noqa: S608 - names of ours
         order = f"ORDER BY id LIMIT {self.page_size}"
         rows = self.source.rows(f"{select} {order}", arguments)

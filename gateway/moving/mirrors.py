@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.catalogue.bookkeeping_tables import Revision
 from gateway.catalogue.tables import columns, source
 from gateway.db.database import Database
+from gateway.db.revisions import UPKEEP
 from gateway.errors import BadInput
 
 _OWN = columns(Revision)
@@ -53,7 +54,7 @@ async def mark(database: Database, projects: Collection[str], address: str) -> N
     """
     if not projects:
         return
-    async with database.write(*sorted(projects), may_be_mirrors=True) as transaction:
+    async with database.write(*sorted(projects), mirror=UPKEEP) as transaction:
         for project_id in sorted(projects):
             values = {"of_project": project_id, "of_source": address}
             values |= {"first_revision": secrets.randbits(62)}
@@ -76,7 +77,7 @@ async def free(database: Database, projects: Collection[str]) -> Collection[str]
     """
     freed = []
     if projects:
-        async with database.write(*sorted(projects), may_be_mirrors=True) as transaction:
+        async with database.write(*sorted(projects), mirror=UPKEEP) as transaction:
             for project_id in sorted(projects):
                 freed += await transaction.note(_FREE, {"of_project": project_id})
     return [row.project_id for row in freed]

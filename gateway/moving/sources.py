@@ -32,8 +32,12 @@ class Source(ABC):
 
     name: str
     """The URL, without its password."""
+    address: str
+    """The URL without user and options: what clients are told of a mirror."""
     keystone_user: str | None = None
     """The user as which freezer-api logs in to Keystone, where its configuration tells."""
+    NOW: ClassVar[str]
+    """The current time in UTC, in SQL, as the server has it."""
 
     @abstractmethod
     def columns(self) -> Mapping[str, frozenset[str]]:
@@ -42,6 +46,14 @@ class Source(ABC):
     @abstractmethod
     def rows(self, query: str, arguments: Sequence[Any] = ()) -> Sequence[SourceRow]:
         """Return the rows of a query, whose parameters are written `%s`. Raises Unavailable."""
+
+    @abstractmethod
+    def is_read_only(self) -> bool:
+        """Return True if the server itself lets freezer-api write nothing. Raises Unavailable."""
+
+    def now(self) -> str:
+        """Return the server's time, in UTC and by the second. Raises Unavailable."""
+        return str(self.rows(f"SELECT {self.NOW}")[0][0])
 
     @abstractmethod
     def close(self) -> None:
@@ -60,6 +72,8 @@ def open_source(text: str) -> Source:
     url = parsed(text, "SOURCE must be mysql://…, sqlite:///… or the path of a freezer-api.conf")
     source = SQLite(url) if url.get_backend_name() == "sqlite" else MySQL(url)
     source.name = url.render_as_string(hide_password=True)
+    host = url.set(username=None, password=None, query={})
+    source.address = host.set(drivername=url.get_backend_name()).render_as_string()
     source.keystone_user = keystone_user
     return source
 
@@ -108,6 +122,7 @@ class MySQL(Source):
         "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
         "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
     )
+    NOW = "UTC_TIMESTAMP()"
 
     def __init__(self, url: sa.URL) -> None:
         if not url.database:
@@ -156,6 +171,10 @@ class MySQL(Source):
         except (pymysql.MySQLError, OSError) as error:
             raise unavailable(error) from error
 
+    def is_read_only(self) -> bool:
+        """Return True if the server is `read_only`: then only its administrators write."""
+        return bool(self.rows("SELECT @@global.read_only")[0][0])
+
     def close(self) -> None:
         """Close the connection."""
         self.connection.close()
@@ -166,9 +185,10 @@ class SQLite(Source):
 
     MODE = "ro"
     OPENING: ClassVar[Sequence[str]] = ("BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
+    NOW = "datetime('now')"
 
     def __init__(self, url: sa.URL) -> None:
-        path = Path(url.database or "").absolute()
+        path = self.path = Path(url.database or "").absolute()
         try:
             self.connection = sqlite3.connect(
                 f"{path.as_uri()}?mode={self.MODE}",
@@ -199,6 +219,10 @@ class SQLite(Source):
             return self.connection.execute(query.replace("%s", "?"), tuple(arguments)).fetchall()
         except sqlite3.Error as error:
             raise unavailable(error) from error
+
+    def is_read_only(self) -> bool:
+        """Return True if nobody has the permission to write to the file."""
+        return not self.path.stat().st_mode & 0o222
 
     def close(self) -> None:
         """Close the connection."""

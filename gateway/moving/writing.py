@@ -192,20 +192,27 @@ class Batch:
         return [item for key, item in self.items.items() if self.entries[key] in entries]
 
 
-async def write(
-    database: Database, table: str, items: Sequence[Item], *, is_trial: bool = False
+async def write(  # noqa: PLR0913 - the rules of an import
+    database: Database,
+    table: str,
+    items: Sequence[Item],
+    *,
+    is_trial: bool = False,
+    mirror: str | None = None,
+    left: Collection[Key] | None = None,
 ) -> Mapping[Key, Entry]:
     """Write rows of one of freezer-api's tables, and return what became of each.
 
-    A trial writes none. Raises Unavailable.
+    A trial writes none; a mirror names its source. Of the rows that are newer here, only those of
+    `left` are left, if it is given. Raises Unavailable, and BadInput for a mirror that was ended.
     """
     if not items:
         return {}
     projects = sorted({item.project_id for item in items})
     for _ in range(MAX_ATTEMPTS):
         try:
-            async with database.write(*projects) as transaction:
-                batch = await _compare(transaction, KINDS[table], items, database)
+            async with database.write(*projects, mirror=mirror) as transaction:
+                batch = await _compare(transaction, KINDS[table], items, database, left)
                 changed = batch.having(Entry.INSERTED, Entry.UPDATED)
                 if changed and not is_trial:
                     await _write(transaction, batch, database)
@@ -218,7 +225,11 @@ async def write(
 
 
 async def _compare(
-    transaction: Transaction, kind: Kind, items: Sequence[Item], database: Database
+    transaction: Transaction,
+    kind: Kind,
+    items: Sequence[Item],
+    database: Database,
+    left: Collection[Key] | None,
 ) -> Batch:
     """Find out what is to be done of each row. Raises the driver's errors."""
     by_key = {(item.project_id, item.id): item for item in items}
@@ -234,7 +245,8 @@ async def _compare(
         if not row.differs and key not in relisted:
             entries[key] = Entry.UNCHANGED
         else:
-            entries[key] = Entry.LEFT if row.is_newer else Entry.UPDATED
+            stays = row.is_newer and (left is None or key in left)
+            entries[key] = Entry.LEFT if stays else Entry.UPDATED
     series = {}
     if kind.table is Backup:
         series = {(row.project_id, row.id): row.series for row in stored}

@@ -16,6 +16,7 @@ from gateway.catalogue.bookkeeping_tables import ProjectSettings
 from gateway.catalogue.due import Due
 from gateway.catalogue.tables import Client, Job, columns, source
 from gateway.db.database import Database
+from gateway.db.revisions import UPKEEP
 from gateway.db.rows import Row
 
 log = structlog.get_logger(__name__)
@@ -88,7 +89,7 @@ class DueTimesUpkeep:
                 break
             changes = await asyncio.to_thread(_worked_out, rows)
             projects = sorted({row.project_id for row in rows})
-            async with self.database.write(*projects, may_be_mirrors=True) as transaction:
+            async with self.database.write(*projects, mirror=UPKEEP) as transaction:
                 await transaction.execute_many(_SET, changes)
             count += len(rows)
             after = (rows[-1].project_id, rows[-1].id)

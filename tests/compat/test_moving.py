@@ -1,5 +1,6 @@
 """freezer-api's catalogue moves in from MariaDB, at each revision, however often it is killed."""
 
+import asyncio
 import json
 import os
 import random
@@ -8,12 +9,22 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.moving.layouts import REVISIONS
+from gateway import migrations
+from gateway.db.database import Database
+from gateway.moving import switching
+from gateway.moving.books import Report
+from gateway.moving.following import Mirror, Unseen
+from gateway.moving.layouts import REVISIONS, Catalogue
+from gateway.moving.sources import open_source
+from gateway.moving.switching import Refused
+from gateway.moving.verifying import Verification
+from gateway.settings import load
 from tests.bench.mariadb import MariaDB
 from tests.support.live import command
 
@@ -138,3 +149,62 @@ def test_an_import_that_is_killed_goes_on(server: MariaDB, tmp_path: Path) -> No
     cut = sum(str(number).zfill(8).endswith("777") for number in range(BACKUPS // len(PROJECTS)))
     assert len(report) == cut * len(PROJECTS)
     assert "nothing has changed" in moved(source, target)
+
+
+@pytest.mark.parametrize("revision", [REVISIONS[0], REVISIONS[-1]])
+def test_a_mirror_follows(server: MariaDB, tmp_path: Path, revision: str) -> None:
+    source = at_revision(server, revision)
+    fill(source, 20)
+
+    async def follow() -> None:
+        database = Database(load(database_url=f"sqlite:///{tmp_path}/gateway.db"))
+        await migrations.upgrade(database)
+        report = Report(tmp_path / "report.jsonl")
+        opened = partial(open_source, source.url)
+        # A page of few rows, and time for all of them.
+        mirror = Mirror(opened, database, report, Unseen(), (), None, 7, 600)
+        await mirror.begin()
+        await changed_and_followed(source, mirror)
+        await database.close()
+
+    asyncio.run(follow())
+
+
+async def changed_and_followed(source: FreezerDatabase, mirror: Mirror) -> None:
+    """Change what has a stamp, and then what has none; each time the mirror takes it over."""
+    now = "utc_timestamp()"
+    passed = await mirror.follow()
+    assert passed is not None
+    assert passed.written == 0
+    source.run(
+        f"UPDATE backups SET user_id = 'u2', updated_at = {now} WHERE id LIKE '%03'",  # noqa: S608 - fixed
+        f"UPDATE backups SET deleted = 1, deleted_at = {now} WHERE id LIKE '%04'",  # noqa: S608 - fixed
+        f"UPDATE jobs SET description = 'new', updated_at = {now}",  # noqa: S608 - fixed
+        "COMMIT",
+    )
+    passed = await mirror.follow()
+    assert passed is not None
+    assert passed.written > passed.by_comparing == 0
+    source.run(
+        "UPDATE backups SET user_id = 'u3' WHERE id LIKE '%13'",
+        "UPDATE sessions SET description = 'unstamped'",
+        "COMMIT",
+    )
+    passed = await mirror.follow()
+    assert passed is not None
+    assert passed.written == passed.by_comparing == 2
+    opened = mirror.open_source()
+    catalogue = Catalogue(opened)
+    without = [name for name in ("user_name",) if name not in catalogue.columns["backups"]]
+    compared = await Verification(catalogue, mirror.database, Unseen(), (), without).run()
+    opened.close()
+    assert compared
+    assert all(one.is_same for one in compared)
+    with pytest.raises(Refused, match="may go on writing"):
+        await switching.switch(mirror, partial(switching.check_closed, url=None))
+    source.server.run("SET GLOBAL read_only = 1")
+    try:
+        done = await switching.switch(mirror, partial(switching.check_closed, url=None))
+    finally:
+        source.server.run("SET GLOBAL read_only = 0")
+    assert done.projects == ["p1"]

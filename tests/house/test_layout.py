@@ -100,8 +100,8 @@ HOMES = {
     },
     "strawberry": {"schema"},
     "structlog": {
-        *("__main__", "auth", "cli", "db", "logs", "middleware", "migrations", "protocol", "rates"),
-        *("schema", "upkeep"),
+        *("__main__", "auth", "cli", "db", "logs", "middleware", "migrations", "moving"),
+        *("protocol", "rates", "schema", "upkeep"),
     },
     "typer": {"__main__", "cli"},
     "uvicorn": {"__main__", "protocol"},

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from gateway.db.database import Database
 from gateway.moving.books import Books, Report
+from gateway.moving.following import Mirror
 from gateway.moving.importing import Import
 from gateway.moving.layouts import Catalogue
 from gateway.moving.sources import open_source
@@ -73,3 +75,11 @@ def move(database: Database, tables: FreezerTables, tmp_path: Path) -> Move:
         return Imported(books, [json.loads(line) for line in lines])
 
     return imported
+
+
+@pytest.fixture
+def mirror(database: Database, tables: FreezerTables, tmp_path: Path) -> Mirror:
+    """Return a mirror of these tables, which has not begun."""
+    report = Report(tmp_path / "mirror.jsonl")
+    opened = partial(open_source, tables.url)
+    return Mirror(opened, database, report, Silent(), page_size=3, comparing_seconds=600)

@@ -42,7 +42,7 @@ async def there(
     source = open_source(tables.url)
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(Import, "_write", add)
+            patch.setattr(Import, "write", add)
             report = Report(tables.path.with_suffix(".jsonl"))
             await Import(Catalogue(source), database, report, Silent(), is_trial=True).run()
     finally:

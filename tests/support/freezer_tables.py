@@ -70,6 +70,11 @@ class FreezerTables:
         """Run a statement."""
         self._connection.execute(statement, values)
 
+    def mark_deleted(self, table: str, time: str | None, column: str, value: str) -> None:
+        """Mark rows as deleted at a time, as freezer-api deletes them."""
+        text = f"UPDATE {table} SET deleted = 1, deleted_at = ? WHERE {column} = ?"  # noqa: S608 - our names
+        self._connection.execute(text, (time, value))
+
     def insert(self, table: str, own_id: str, **values: object) -> None:
         """Insert a row of the project `p1`, which this time and user have made."""
         row = {
