@@ -28,8 +28,6 @@ UPKEEP = ""
 """The name, which no source has, for what is derived of rows: it may be written to mirrors too."""
 
 _OWN = columns(Revision)
-
-
 _MIRRORS = sa.select(_OWN.project_id, _OWN.mirror).where(
     _OWN.project_id == sa.bindparam("project_id"), _OWN.mirror.is_not(None)
 )
@@ -47,7 +45,10 @@ def _upsert(insert: Any, allowed: sa.ColumnElement[bool]) -> Any:
 _ALLOWED = {
     "writer": _OWN.mirror.is_(None),
     "upkeep": sa.true(),
-    "mirror": _OWN.mirror == sa.bindparam("of_mirror"),
+    # Its central clients are everybody's.
+    "mirror": sa.or_(
+        _OWN.mirror == sa.bindparam("of_mirror"), _OWN.project_id == sa.literal_column("''")
+    ),
 }
 _UPSERTS = {
     (name, who): _upsert(insert(source(Revision)), allowed)

@@ -98,9 +98,9 @@ def _asked(url: str) -> str:
 async def switch(
     mirror: Mirror, check: Callable[[Source], str], *, despite_differences: bool = False
 ) -> Switched:
-    """Do the last pass, compare both sides, and let the gateway's users write.
+    """Do the last pass, compare both sides, let the gateway's users write; return what was done.
 
-    `check` is `check_closed`. Raises Refused, then others may write to what they could write to
+    `check` is `check_closed`. Raises Refused: then others may write to what they could write to
     before; BadInput, Unavailable, and OSError for the report.
     """
     before = await mirrors.marked(mirror.database)
