@@ -90,7 +90,7 @@ async def _compare(  # noqa: PLR0913, PLR0917 - all that it takes
     Raises Unavailable.
     """
     # Backups have no users' names at freezer-api's newer revisions.
-    without = ()
+    without: Sequence[str] = ()
     if isinstance(catalogue, Catalogue) and "user_name" not in catalogue.columns["backups"]:
         without = ("user_name",)
     with progress.shown() as shown:
