@@ -90,7 +90,7 @@ async def _compare(  # noqa: PLR0913, PLR0917 - all that it takes
     Raises Unavailable.
     """
     # Backups have no users' names at freezer-api's newer revisions.
-    without = ()
+    without: Sequence[str] = ()
     if isinstance(catalogue, Catalogue) and "user_name" not in catalogue.columns["backups"]:
         without = ("user_name",)
     with progress.shown() as shown:
@@ -164,7 +164,7 @@ async def _answers(  # noqa: PLR0913, PLR0917 - all that it takes
     changes = {"rest_dialect": "freezer-19", "rate_limit": "off"}
     async with (
         _opened(application(chosen.model_copy(update=changes))) as own,
-        httpx.AsyncClient(base_url=str(asked.url), timeout=REQUEST_SECONDS) as other,
+        httpx.AsyncClient(base_url=_address(asked), timeout=REQUEST_SECONDS) as other,
     ):
         tokens = asked.by_project()
         sides = (
@@ -180,6 +180,11 @@ async def _answers(  # noqa: PLR0913, PLR0917 - all that it takes
                     if number is None:
                         await work.lists(collection, project_id)
     return work
+
+
+def _address(asked: Asked) -> str:
+    """Return the service's address, which Keystone's catalogue may have with the version."""
+    return str(asked.url).rstrip("/").removesuffix("/v2")
 
 
 @asynccontextmanager

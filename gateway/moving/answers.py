@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -216,7 +217,7 @@ class Answers:
         """Compare items of a project. Raises Unavailable."""
 
         async def both(own_id: str) -> tuple[str, tuple[int, Any], tuple[int, Any]]:
-            path = f"{collection}/{own_id}"
+            path = f"{collection}/{quote(own_id, safe='')}"
             there, here = await asyncio.gather(
                 self.there.get(project_id, path), self.here.get(project_id, path)
             )

@@ -216,8 +216,13 @@ class Return:
         message = f"freezer-api's columns don't hold what its document has: {', '.join(keys)}"
         return [
             Remark(
-                *("actions", row.project_id, row.id),
-                *(Outcome.ALTERED, Reason.NO_PLACE, message, one.values),
+                "actions",
+                row.project_id,
+                row.id,
+                Outcome.ALTERED,
+                Reason.NO_PLACE,
+                message,
+                one.values,
             )
         ]
 

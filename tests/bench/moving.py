@@ -42,7 +42,7 @@ def create(server: MariaDB, name: str) -> str:
         server.run(f"CREATE TABLE {table} ({columns}, {freezer_tables.TIMES})", database=name)
     server.run(
         "CREATE TABLE alembic_version (version_num varchar(32))",
-        f"INSERT INTO alembic_version VALUES ('{freezer_tables.REVISION}')",
+        f"INSERT INTO alembic_version VALUES ('{freezer_tables.REVISION}')",  # noqa: S608 - fixed
         database=name,
     )
     return f"mysql://root@localhost/{name}?unix_socket={server.socket}"
