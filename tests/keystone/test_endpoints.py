@@ -13,6 +13,7 @@ from gateway.errors import BadInput, Forbidden, Unavailable
 from gateway.settings import Settings, load
 
 NEW = "https://gateway.example.org"
+PASSWORD = "let me in"
 OLD = "https://freezer-api.example.org:9090"
 
 
@@ -46,7 +47,7 @@ class Keystone(BaseHTTPRequestHandler):
         """Log in whoever knows the password."""
         given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         password = given["auth"]["identity"]["password"]["user"]["password"]
-        if password != "secret":
+        if password != PASSWORD:
             self.answer(401, {"error": {"message": "no", "code": 401}})
             return
         endpoint = {"id": "e", "interface": "internal", "region_id": "r1", "url": self.url}
@@ -99,7 +100,7 @@ def keystone(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def settings(url: str, **given: str) -> Settings:
-    login = {"keystone_username": "freezer", "keystone_password": "secret"}
+    login = {"keystone_username": "freezer", "keystone_password": PASSWORD}
     return load(auth="keystone", keystone_auth_url=url, **login | given)
 
 
@@ -134,7 +135,7 @@ def test_who_may_not_is_told_so(keystone: str, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(Forbidden, match="You are not authorized"):
         list(endpoints.change(settings(keystone), NEW))
     with pytest.raises(Forbidden):
-        list(endpoints.change(settings(keystone, keystone_password="other"), NEW))
+        list(endpoints.change(settings(keystone, keystone_password=NEW), NEW))
     assert urls()["e1"] == OLD
 
 
