@@ -13,7 +13,7 @@ from gateway.errors import BadInput, Forbidden, Unavailable
 from gateway.settings import Settings, load
 
 NEW = "https://gateway.example.org"
-PASSWORD = "let me in"
+PASSWORD = "let me in"  # noqa: S105 - of this Keystone
 OLD = "https://freezer-api.example.org:9090"
 
 
