@@ -140,7 +140,7 @@ class Database:
                     await revisions.renew(transaction, projects, dialect, mirror)
                     deadlines.hold()
         except Conflict as conflict:
-            if conflict.__cause__ is not None and revisions.is_refusal(conflict.__cause__):
+            if revisions.is_refusal(conflict.__cause__):
                 raise await revisions.mirrored(self.rows, projects, mirror) from conflict
             raise
 

@@ -101,7 +101,7 @@ async def mirrored(
     return LostRace()
 
 
-def is_refusal(error: Exception) -> bool:
+def is_refusal(error: BaseException | None) -> bool:
     """Return True for the driver's error by which a mirror refuses to be written to."""
     if isinstance(error, asyncpg.NotNullViolationError):
         return (error.table_name, error.column_name) == ("revisions", "revision")

@@ -4,7 +4,7 @@ freezer-api stamps a row with its own clock, by the second, before it commits. S
 seconds back; and what no stamp tells is found by comparing one range of ids after another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
@@ -106,7 +106,8 @@ class Ranges:
         """Read the range whose turn it is, and go on to the next. Raises Unavailable."""
         one, size = self._ranges[self._at], catalogue.page_size
         pages = catalogue.pages(one.table, *one.condition())
-        rows = [row for page in (pages if one.until else islice(pages, 1)) for row in page]
+        read: Iterable[Sequence[SourceValues]] = pages if one.until else islice(pages, 1)
+        rows = [row for page in read for row in page]
         if one.until:
             ends = [rows[at - 1]["id"] for at in range(size, len(rows) - size + 1, size)]
         else:

@@ -110,6 +110,7 @@ class Mirror:
         Raises Unavailable, BadInput for a project that mirrors another source, and OSError for the
         report.
         """
+        self.marked, self._left, self._ranges = set(), None, Ranges()
         async with _opened(self.open_source) as source:
             now = await asyncio.to_thread(source.now)
             catalogue = Catalogue(source, self.projects, self.page_size)

@@ -15,6 +15,7 @@ from gateway.catalogue.bookkeeping_tables import Revision
 from gateway.catalogue.tables import columns, source
 from gateway.db.database import Database
 from gateway.db.revisions import UPKEEP
+from gateway.db.rows import Row
 from gateway.errors import BadInput
 
 _OWN = columns(Revision)
@@ -56,8 +57,8 @@ async def mark(database: Database, projects: Collection[str], address: str) -> N
         return
     async with database.write(*sorted(projects), mirror=UPKEEP) as transaction:
         for project_id in sorted(projects):
-            values = {"of_project": project_id, "of_source": address}
-            values |= {"first_revision": secrets.randbits(62)}
+            values: dict[str, Any] = {"of_project": project_id, "of_source": address}
+            values["first_revision"] = secrets.randbits(62)
             if not await transaction.note(_MARK[database.is_sqlite], values):
                 raise BadInput(
                     f"the project '{project_id}' mirrors another source than {address} already: "
@@ -75,7 +76,7 @@ async def free(database: Database, projects: Collection[str]) -> Collection[str]
 
     Raises Unavailable.
     """
-    freed = []
+    freed: list[Row] = []
     if projects:
         async with database.write(*sorted(projects), mirror=UPKEEP) as transaction:
             for project_id in sorted(projects):

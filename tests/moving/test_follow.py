@@ -278,7 +278,8 @@ async def test_a_source_that_is_away_is_awaited(
     tables.backup("b7", created_at=NOW)
     away = tables.path.with_suffix(".away")
     tables.path.rename(away)
-    opened, told = mirror.open_source, []
+    opened = mirror.open_source
+    told: list[int] = []
 
     def open_again() -> Any:
         if away.exists():

@@ -140,7 +140,8 @@ async def test_what_has_changed_there_is_taken_over(
 ) -> None:
     fill(tables)
     await move()
-    revisions = dict(await database.rows(sa.select(*columns(Revision))))
+    of_projects = sa.select(columns(Revision).project_id, columns(Revision).revision)
+    revisions = dict(await database.rows(of_projects))
     changed = "2026-05-05 00:00:00"
     tables.run("UPDATE backups SET status = 'error', updated_at = ? WHERE id = 'b2'", changed)
     tables.run("DELETE FROM job_actions WHERE action_id = 'a2'")
@@ -154,7 +155,7 @@ async def test_what_has_changed_there_is_taken_over(
         sa.select(columns(JobAction).action_id, columns(JobAction).position)
     )
     assert [tuple(row) for row in links] == [("a1", 0)]
-    after = dict(await database.rows(sa.select(*columns(Revision))))
+    after = dict(await database.rows(of_projects))
     assert {project for project in after if after[project] != revisions.get(project)} == {"p1"}
 
 
