@@ -124,7 +124,7 @@ def _deriving(*, is_sqlite: bool) -> Any:
         texts, sa.Text
     )
     given = _rows(is_sqlite, id=sa.Text, **types)
-    set_ = {name: given.c[f"of_{name}"] for name in types}
+    set_: dict[str, Any] = {name: given.c[f"of_{name}"] for name in types}
     if not is_sqlite:
         set_["chain_state"] = sa.cast(given.c.of_chain_state, JSONText())
     return (

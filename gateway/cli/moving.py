@@ -61,80 +61,87 @@ HELP = """Import the catalogue of a running freezer-api, from its database, or a
 """
 
 
+Origin = Annotated[
+    str,
+    typer.Argument(help="A URL, or the path of a freezer-api.conf or export.", metavar="SOURCE"),
+]
+Projects = Annotated[
+    list[str] | None,
+    typer.Option(help="Import this project only; may be repeated.", metavar="ID"),
+]
+Trial = Annotated[bool, typer.Option("--dry-run", help="Write nothing but the report.")]
+ReportFile = Annotated[
+    Path,
+    typer.Option(
+        help="File of the rows with a fault, `-` for standard output; written if there is one.",
+        metavar="FILE",
+    ),
+]
+DeletedFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write the rows that were deleted in freezer-api, which are not imported, to this "
+        "file.",
+        metavar="FILE",
+    ),
+]
+Follow = Annotated[
+    bool,
+    typer.Option(
+        "--follow",
+        help="Go on until the switch: mirror what changes in freezer-api. Meanwhile, nobody "
+        "else may write to the projects.",
+    ),
+]
+Every = Annotated[
+    float,
+    typer.Option(help="With --follow: the seconds between two looks.", metavar="SECONDS", min=0.1),
+]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify", help="Write nothing: compare both sides, and exit with 1 if they differ."
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="With --verify: freezer-api's address, to compare both services' answers.",
+        metavar="URL",
+    ),
+]
+Sample = Annotated[
+    str,
+    typer.Option(
+        help="With --url: how many items of each kind and project to ask for, or `all`, which "
+        "compares lists as well.",
+        metavar="N",
+    ),
+]
+Tokens = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="With --url: a token of Keystone, for all projects or as `PROJECT=TOKEN` for one; "
+        "may be repeated.",
+        envvar="OS_TOKEN",
+    ),
+]
+
+
 def import_catalogue(  # noqa: PLR0913 - the command's options
     context: typer.Context,
     *,
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A URL, or the path of a freezer-api.conf or export.", metavar="SOURCE"
-        ),
-    ],
-    project: Annotated[
-        list[str] | None,
-        typer.Option(help="Import this project only; may be repeated.", metavar="ID"),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Write nothing but the report.")
-    ] = False,
-    report: Annotated[
-        Path,
-        typer.Option(
-            help="File of the rows with a fault, `-` for standard output; written if there is one.",
-            metavar="FILE",
-        ),
-    ] = REPORT,
-    with_deleted: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write the rows that were deleted in freezer-api, which are not imported, to this "
-            "file.",
-            metavar="FILE",
-        ),
-    ] = None,
-    follow: Annotated[
-        bool,
-        typer.Option(
-            "--follow",
-            help="Go on until the switch: mirror what changes in freezer-api. Meanwhile, nobody "
-            "else may write to the projects.",
-        ),
-    ] = False,
-    every: Annotated[
-        float,
-        typer.Option(
-            help="With --follow: the seconds between two looks.", metavar="SECONDS", min=0.1
-        ),
-    ] = 5,
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify", help="Write nothing: compare both sides, and exit with 1 if they differ."
-        ),
-    ] = False,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            help="With --verify: freezer-api's address, to compare both services' answers.",
-            metavar="URL",
-        ),
-    ] = None,
-    sample: Annotated[
-        str,
-        typer.Option(
-            help="With --url: how many items of each kind and project to ask for, or `all`, which "
-            "compares lists as well.",
-            metavar="N",
-        ),
-    ] = "100",
-    token: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="With --url: a token of Keystone, for all projects or as `PROJECT=TOKEN` for one; "
-            "may be repeated.",
-            envvar="OS_TOKEN",
-        ),
-    ] = None,
+    source: Origin,
+    project: Projects = None,
+    dry_run: Trial = False,
+    report: ReportFile = REPORT,
+    with_deleted: DeletedFile = None,
+    follow: Follow = False,
+    every: Every = 5,
+    verify: Verify = False,
+    url: Address = None,
+    sample: Sample = "100",
+    token: Tokens = None,
     config: Config = None,
 ) -> None:
     """Import a catalogue; `HELP` is what the command line says of it."""

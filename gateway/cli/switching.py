@@ -24,45 +24,52 @@ MAX_NAMED = 50
 """The clients, at most, that are named."""
 
 
+Origin = Annotated[
+    str, typer.Argument(help="A URL, or the path of a freezer-api.conf.", metavar="SOURCE")
+]
+Projects = Annotated[
+    list[str] | None,
+    typer.Option(help="Switch this project only; may be repeated.", metavar="ID"),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="freezer-api's address, where nobody must answer any more. Not needed where its "
+        "database is read-only.",
+        metavar="URL",
+    ),
+]
+Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        help="Change Keystone's endpoints of the backup service to this address of the "
+        "gateway, as the user of the settings, who must be an administrator.",
+        metavar="URL",
+    ),
+]
+Despite = Annotated[
+    bool,
+    typer.Option(
+        "--despite-differences",
+        help="Switch even if both sides differ, as by items that were changed here.",
+    ),
+]
+Watch = Annotated[
+    int,
+    typer.Option(help="How long to wait for the schedulers.", metavar="SECONDS", min=0),
+]
+ReportFile = Annotated[Path, typer.Option(help="File of the rows with a fault.", metavar="FILE")]
+
+
 def switch(  # noqa: PLR0913 - the command's options
     *,
-    source: Annotated[
-        str, typer.Argument(help="A URL, or the path of a freezer-api.conf.", metavar="SOURCE")
-    ],
-    project: Annotated[
-        list[str] | None,
-        typer.Option(help="Switch this project only; may be repeated.", metavar="ID"),
-    ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            help="freezer-api's address, where nobody must answer any more. Not needed where its "
-            "database is read-only.",
-            metavar="URL",
-        ),
-    ] = None,
-    catalogue: Annotated[
-        str | None,
-        typer.Option(
-            help="Change Keystone's endpoints of the backup service to this address of the "
-            "gateway, as the user of the settings, who must be an administrator.",
-            metavar="URL",
-        ),
-    ] = None,
-    despite_differences: Annotated[
-        bool,
-        typer.Option(
-            "--despite-differences",
-            help="Switch even if both sides differ, as by items that were changed here.",
-        ),
-    ] = False,
-    watch: Annotated[
-        int,
-        typer.Option(help="How long to wait for the schedulers.", metavar="SECONDS", min=0),
-    ] = 180,
-    report: Annotated[
-        Path, typer.Option(help="File of the rows with a fault.", metavar="FILE")
-    ] = moving.REPORT,
+    source: Origin,
+    project: Projects = None,
+    url: Address = None,
+    catalogue: Endpoint = None,
+    despite_differences: Despite = False,
+    watch: Watch = 180,
+    report: ReportFile = moving.REPORT,
     config: Config = None,
 ) -> None:
     """Switch from freezer-api to the gateway.
@@ -81,30 +88,8 @@ def switch(  # noqa: PLR0913 - the command's options
     followed = Followed(source, project or (), report)
 
     async def run(database: Database) -> None:
-        # Nothing else needs its HTTP client.
-        from gateway.cli import verifying  # noqa: PLC0415
-
         await moving.ready(database)
-        check = partial(switching.check_closed, url=url)
-        with progress.shown() as shown:
-            mirror = followed.mirror(chosen, database, shown)
-            try:
-                done = await switching.switch(
-                    mirror, check, despite_differences=despite_differences
-                )
-            except Refused as error:
-                for line in (
-                    *verifying.table(error.differing),
-                    *verifying.side_by_side(error.differences),
-                ):
-                    typer.echo(line)
-                fail(f"not switched: {error.message}", code=1)
-        for line in (
-            *moving.summary(done.books, mirror.report, is_trial=False),
-            *verifying.table(done.compared),
-            f"switched: {len(done.projects):,} projects may be written to here",
-        ):
-            typer.echo(line)
+        done = await _switched(database, chosen, followed, url, despite=despite_differences)
         _tell_endpoints(chosen, catalogue)
         await _watch(database, done, watch)
 
@@ -112,6 +97,35 @@ def switch(  # noqa: PLR0913 - the command's options
         run_on_database(chosen, run)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}", code=1)
+
+
+async def _switched(
+    database: Database, chosen: Settings, followed: Followed, url: str | None, *, despite: bool
+) -> Switched:
+    """Switch, and tell of it; exit if it is refused. Raises Unavailable."""
+    # Nothing else needs its HTTP client.
+    from gateway.cli import verifying  # noqa: PLC0415
+
+    check = partial(switching.check_closed, url=url)
+    with progress.shown() as shown:
+        mirror = followed.mirror(chosen, database, shown)
+        try:
+            done = await switching.switch(mirror, check, despite_differences=despite)
+        except Refused as error:
+            if error.differing:
+                for line in (
+                    *verifying.table(error.differing),
+                    *verifying.side_by_side(error.differences),
+                ):
+                    typer.echo(line)
+            fail(f"not switched: {error.message}", code=1)
+    for line in (
+        *moving.summary(done.books, mirror.report, is_trial=False),
+        *verifying.table(done.compared),
+        f"switched: {len(done.projects):,} projects may be written to here",
+    ):
+        typer.echo(line)
+    return done
 
 
 def release(
