@@ -241,6 +241,7 @@ def test_a_mirror_that_died_holds_its_projects(tables: FreezerTables, folder: Pa
     fill(tables)
     with following(tables) as process:
         process.kill()
+        process.wait()
     tables.backup("b9")
     refused = run(tables.url)
     assert refused.exit_code == 1
