@@ -3,12 +3,22 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from gateway import migrations
 from gateway.cli import progress
+from gateway.cli.import_options import (
+    DryRun,
+    ImportSource,
+    Projects,
+    ReportFile,
+    Sample,
+    ServiceUrl,
+    Tokens,
+    Verify,
+    WithDeleted,
+)
 from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
 from gateway.errors import GatewayError
@@ -55,63 +65,15 @@ HELP = """Import the catalogue of a running freezer-api, from its database, or a
 def import_catalogue(  # noqa: PLR0913 - the command's options
     context: typer.Context,
     *,
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A URL, or the path of a freezer-api.conf or export.", metavar="SOURCE"
-        ),
-    ],
-    project: Annotated[
-        list[str] | None,
-        typer.Option(help="Import this project only; may be repeated.", metavar="ID"),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Write nothing but the report.")
-    ] = False,
-    report: Annotated[
-        Path,
-        typer.Option(
-            help="File of the rows with a fault, `-` for standard output; written if there is one.",
-            metavar="FILE",
-        ),
-    ] = REPORT,
-    with_deleted: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write the rows that were deleted in freezer-api, which are not imported, to this "
-            "file.",
-            metavar="FILE",
-        ),
-    ] = None,
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify", help="Write nothing: compare both sides, and exit with 1 if they differ."
-        ),
-    ] = False,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            help="With --verify: freezer-api's address, to compare both services' answers.",
-            metavar="URL",
-        ),
-    ] = None,
-    sample: Annotated[
-        str,
-        typer.Option(
-            help="With --url: how many items of each kind and project to ask for, or `all`, which "
-            "compares lists as well.",
-            metavar="N",
-        ),
-    ] = "100",
-    token: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="With --url: a token of Keystone, for all projects or as `PROJECT=TOKEN` for one; "
-            "may be repeated.",
-            envvar="OS_TOKEN",
-        ),
-    ] = None,
+    source: ImportSource,
+    project: Projects = None,
+    dry_run: DryRun = False,
+    report: ReportFile = REPORT,
+    with_deleted: WithDeleted = None,
+    verify: Verify = False,
+    url: ServiceUrl = None,
+    sample: Sample = "100",
+    token: Tokens = None,
     config: Config = None,
 ) -> None:
     """Import a catalogue; `HELP` is what the command line says of it."""
