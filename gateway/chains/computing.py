@@ -1,4 +1,4 @@
-"""What is derived of backups, before it is stored."""
+"""The values that are derived of backups, before they are stored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -68,7 +68,7 @@ ENTRY = (
     OWN.chain_state,
     *(OWN[name] for name in _DERIVED),
 )
-"""What a derivation reads of a backup."""
+"""The columns of a backup that a derivation reads."""
 _NEWEST_FIRST = (OWN.chain_time.desc(), OWN.calendar_time.desc(), OWN.id.desc())
 NEWEST = (
     sa.select(*ENTRY)

@@ -3,12 +3,24 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from gateway import migrations
 from gateway.cli import mirroring, progress
+from gateway.cli.import_options import (
+    DryRun,
+    Every,
+    Follow,
+    ImportSource,
+    Projects,
+    ReportFile,
+    Sample,
+    ServiceUrl,
+    Tokens,
+    Verify,
+    WithDeleted,
+)
 from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
 from gateway.errors import GatewayError
@@ -61,85 +73,18 @@ HELP = """Import the catalogue of a running freezer-api, from its database, or a
 """
 
 
-Origin = Annotated[
-    str,
-    typer.Argument(help="A URL, or the path of a freezer-api.conf or export.", metavar="SOURCE"),
-]
-Projects = Annotated[
-    list[str] | None,
-    typer.Option(help="Import this project only; may be repeated.", metavar="ID"),
-]
-Trial = Annotated[bool, typer.Option("--dry-run", help="Write nothing but the report.")]
-ReportFile = Annotated[
-    Path,
-    typer.Option(
-        help="File of the rows with a fault, `-` for standard output; written if there is one.",
-        metavar="FILE",
-    ),
-]
-DeletedFile = Annotated[
-    Path | None,
-    typer.Option(
-        help="Write the rows that were deleted in freezer-api, which are not imported, to this "
-        "file.",
-        metavar="FILE",
-    ),
-]
-Follow = Annotated[
-    bool,
-    typer.Option(
-        "--follow",
-        help="Go on until the switch: mirror what changes in freezer-api. Meanwhile, nobody "
-        "else may write to the projects.",
-    ),
-]
-Every = Annotated[
-    float,
-    typer.Option(help="With --follow: the seconds between two looks.", metavar="SECONDS", min=0.1),
-]
-Verify = Annotated[
-    bool,
-    typer.Option(
-        "--verify", help="Write nothing: compare both sides, and exit with 1 if they differ."
-    ),
-]
-Address = Annotated[
-    str | None,
-    typer.Option(
-        help="With --verify: freezer-api's address, to compare both services' answers.",
-        metavar="URL",
-    ),
-]
-Sample = Annotated[
-    str,
-    typer.Option(
-        help="With --url: how many items of each kind and project to ask for, or `all`, which "
-        "compares lists as well.",
-        metavar="N",
-    ),
-]
-Tokens = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="With --url: a token of Keystone, for all projects or as `PROJECT=TOKEN` for one; "
-        "may be repeated.",
-        envvar="OS_TOKEN",
-    ),
-]
-
-
 def import_catalogue(  # noqa: PLR0913 - the command's options
     context: typer.Context,
     *,
-    source: Origin,
+    source: ImportSource,
     project: Projects = None,
-    dry_run: Trial = False,
+    dry_run: DryRun = False,
     report: ReportFile = REPORT,
-    with_deleted: DeletedFile = None,
+    with_deleted: WithDeleted = None,
     follow: Follow = False,
     every: Every = 5,
     verify: Verify = False,
-    url: Address = None,
+    url: ServiceUrl = None,
     sample: Sample = "100",
     token: Tokens = None,
     config: Config = None,

@@ -36,7 +36,7 @@ OK, NOT_FOUND, SERVER_ERROR = 200, 404, 500
 
 Path = tuple[str, ...]
 Differing = tuple[Path, Any, Any]
-"""Where two documents differ, and their values there."""
+"""A path at which two documents differ, and their values there."""
 
 
 class _Missing:

@@ -125,7 +125,7 @@ TRANSLATE: Mapping[str, Callable[[Row, Limits], SourceValues]] = {
     "jobs": lambda row, _: job(row),
     "backups": backup,
 }
-"""What makes a row of each table."""
+"""The functions that make a row of each table."""
 
 
 def _own(row: Row) -> SourceValues:

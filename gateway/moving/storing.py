@@ -44,7 +44,7 @@ class Returned:
 
 @dataclass(slots=True)
 class Fate:
-    """What became of a row, and for one that is refused or left, why."""
+    """The fate of a row, and the reason for one that is refused or left."""
 
     entry: Entry
     reason: Reason | None = None
