@@ -11,8 +11,9 @@ from gateway.app import create_app
 from gateway.auth.identity import Headers, Identity
 from gateway.auth.policy import Policy
 from gateway.catalogue.vocabularies import BackupStatus
-from gateway.resolvers import backups
+from gateway.resolvers import backups, clients
 from gateway.resolvers.backups import BackupDraft
+from gateway.resolvers.clients import ClientDraft
 from gateway.settings import Settings
 from tests.chains.test_keeping import metadata
 from tests.support.apps import GraphQL, MakeContext, opened
@@ -63,11 +64,15 @@ async def ask(settings: Settings) -> AsyncIterator[Ask]:
         contexts = replace(app.state.contexts, authenticator=Roles())
 
         async def ask(
-            roles: str, variables: Any, policy: Policy | None = None, project: str = "p1"
+            roles: str,
+            variables: Any,
+            policy: Policy | None = None,
+            project: str = "p1",
+            query: str = QUERY,
         ) -> Any:
             app.state.contexts = contexts if policy is None else replace(contexts, policy=policy)
             headers = {"X-Auth-Token": roles, "X-Project-Id": project}
-            body = {"query": QUERY, "variables": variables}
+            body = {"query": query, "variables": variables}
             return (await client.post("/graphql", json=body, headers=headers)).json()
 
         yield ask
@@ -140,6 +145,23 @@ async def test_it_is_the_rule_of_all_projects_that_decides(
     # It stands for no other rule.
     refused = await ask("auditor", asked(others), policy, project="p2")
     assert {one["extensions"]["code"] for one in refused["errors"]} == {"FORBIDDEN"}
+
+
+async def test_readers_plan_and_members_restore(ask: Ask, make_ctx: MakeContext) -> None:
+    ctx = make_ctx("p1")
+    await clients.create(ctx, ClientDraft("web1", hostname="web1"))
+    backup = await backups.create(ctx, BackupDraft(metadata(1, max_level=1)))
+    series, given = str(backup.series), global_id("Backup", "p1", backup.id)
+    own = {"series": global_id("Series", "p1", series), "ids": [given]}
+    for dry_run in ("true", "false"):
+        restore = f"""mutation {{ createRestoreJob(dryRun: {dry_run}, input: {{
+          backup: "{given}", clientId: "web1", restorePath: "/back" }}) {{ plan {{ at }} }} }}"""
+        (error,) = (await ask("reader", {}, query=restore))["errors"]
+        assert error["extensions"]["code"] == "FORBIDDEN"
+        assert "errors" not in await ask("member reader", {}, query=restore)
+    assert (await ask("reader", own))["data"]["restorePlan"]["restorability"] == "RESTORABLE"
+    refused = (await ask("", own))["errors"]
+    assert {one["extensions"]["code"] for one in refused} == {"FORBIDDEN"}
 
 
 async def test_lists_of_all_projects_have_the_same_chains(

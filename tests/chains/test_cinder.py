@@ -1,7 +1,6 @@
 """Backups that Cinder itself holds: what the removals have removed that ride on them."""
 
 import random
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from tests.chains.test_questions import asked
 from tests.chains.test_removals import EXPIRED, THERE, UNKNOWN, Catalogue
 from tests.chains.test_restores import series_id
 from tests.support.apps import MakeContext
+from tests.support.cinder_rules import Volume
 from tests.support.folding import fold
 
 pytestmark = pytest.mark.anyio
@@ -33,36 +33,6 @@ VOLUME: dict[str, Any] = {
 }
 
 
-@dataclass
-class Volume:
-    """A volume's backups in Cinder, as freezer-agent 19 makes and removes them."""
-
-    held: list[tuple[int, bool]] = field(default_factory=list)
-    """The times, and True for increments, in the order of time."""
-
-    def back_up(self, time: int, policy: Policy) -> str:
-        """Make a backup, and remove old ones; return the status that the catalogue has of it."""
-        is_increment = policy.incremental and bool(self.held)
-        listed = self.held
-        self.held = [*listed, (time, is_increment)]
-        if policy.remove_older_than is None:
-            return "available"
-        chains: list[list[tuple[int, bool]]] = []
-        for one in listed:
-            if one[1]:
-                chains[-1].append(one)
-            else:
-                chains.append([one])
-        for chain in chains:
-            if chain[-1][0] > time - policy.remove_older_than * DAY:
-                continue
-            if is_increment and chain is chains[-1]:
-                # Cinder refuses: the new one is based on it. The run fails, and reports nothing.
-                return "creating"
-            self.held = [one for one in self.held if one not in chain]
-        return "available"
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_verdicts_are_what_is_left_in_cinder(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - histories, not secrets
@@ -74,7 +44,7 @@ def test_verdicts_are_what_is_left_in_cinder(seed: int) -> None:
             time += chance.choice(GAPS)
             removal = chance.choice([days, days, None])
             policy = Policy(incremental=chance.random() < share, remove_older_than=removal)
-            status = volume.back_up(time, policy)
+            status = volume.back_up(time, incremental=policy.incremental, older_than=removal)
             entries.append(Entry(time, status, 0, policy, has_cinder_backup=True))
         there = {at for at, _ in volume.held}
         failed = any(entry.status == "creating" for entry in entries)
