@@ -249,6 +249,7 @@ class Query:
         "Runs or backups, counted and summed: a row for each bucket and key, those without any "
         "included; the oldest bucket first.",
         _ARGUMENTS,
+        clock=("until",),
     )
 
 

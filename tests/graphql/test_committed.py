@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from graphql import get_named_type
 
+from gateway.catalogue.bookkeeping_tables import ProjectSettings
 from gateway.catalogue.health_tables import ExpectedHost, HealthMute, RecoveryObjective
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, source
 from gateway.context import Context
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 TABLES = (
     *(Action, Backup, Client, Job, JobAction, Session),
-    *(HealthMute, RecoveryObjective, ExpectedHost),
+    *(HealthMute, RecoveryObjective, ExpectedHost, ProjectSettings),
 )
 INT, BIG = 2**31 - 1, 2**63 - 1
 INTEGERS = (INT, -INT - 1, INT + 1, BIG, BIG + 1, -BIG - 2)
@@ -38,6 +39,7 @@ NEW: dict[str, dict[str, Any]] = {
     "muteHealth": {"reason": "known"},
     "setRecoveryObjective": {"maxAge": 5},
     "setExpectedHosts": {"hostnames": ["h"]},
+    "setProjectTimeZone": {"timeZone": "Europe/Berlin"},
 }
 """The inputs of new items, to which extreme values are added."""
 
