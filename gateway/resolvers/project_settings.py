@@ -28,10 +28,11 @@ async def time_zone(ctx: Context) -> str | None:
     return found
 
 
-async def set_time_zone(ctx: Context, name: str | None) -> None:
+async def set_time_zone(ctx: Context, name: str | None) -> str | None:
     """Set the time zone of hosts whose clients have none, None for one that isn't known.
 
-    The next runs of their jobs are worked out anew. Raises BadInput for no time zone.
+    The next runs of their jobs are worked out anew. Returns the time zone as it is kept. Raises
+    BadInput for no time zone.
     """
     ctx.authorize("clients:create")
     known = zone(name, field="timeZone").key if name else None
@@ -42,3 +43,4 @@ async def set_time_zone(ctx: Context, name: str | None) -> None:
         await due_times.renew_of_project(ctx, transaction, known)
 
     await writing.transact(ctx, write)
+    return known

@@ -43,7 +43,7 @@ class Query:
     @staticmethod
     async def project_settings(ctx: Context) -> ProjectSettings:
         """Return the settings."""
-        return await _stored(ctx)
+        return ProjectSettings(time_zone=await project_settings.time_zone(ctx))
 
 
 @strawberry.type
@@ -59,9 +59,5 @@ class Mutation:
         ctx: Context, input: SetProjectTimeZoneInput
     ) -> ProjectSettingsPayload | None:
         """Set a project's time zone."""
-        await project_settings.set_time_zone(ctx, input.time_zone)
-        return ProjectSettingsPayload(project_settings=await _stored(ctx))
-
-
-async def _stored(ctx: Context) -> ProjectSettings:
-    return ProjectSettings(time_zone=await project_settings.time_zone(ctx))
+        kept = await project_settings.set_time_zone(ctx, input.time_zone)
+        return ProjectSettingsPayload(project_settings=ProjectSettings(time_zone=kept))

@@ -131,8 +131,10 @@ def conditions(name: str) -> Iterator[Asked]:
 def answered(series: str, backup: str) -> Iterator[Asked]:
     """Yield the questions about root fields that answer by their arguments."""
     of = {
-        **{"series": f'series: "{series}"', "ids": f'ids: ["{backup}"]'},
-        **{"of": "of: RUNS", "since": 'since: "2020-01-01T00:00:00Z"'},
+        "series": f'series: "{series}"',
+        "ids": f'ids: ["{backup}"]',
+        "of": "of: RUNS",
+        "since": 'since: "2020-01-01T00:00:00Z"',
     }
     for name, field in CORE.query_type.fields.items():
         needed = {key for key, one in field.args.items() if is_required_argument(one)}
