@@ -9,7 +9,7 @@ from strawberry import Maybe
 from gateway.catalogue.tables import Backup as Table
 from gateway.catalogue.tables import default_of
 from gateway.context import Context, ItemKey
-from gateway.resolvers import backups, clients, impact, jobs, series
+from gateway.resolvers import backups, clients, impact, jobs, runs, series
 from gateway.resolvers.backups import COLLECTION, COLUMNS, BackupDraft
 from gateway.schema.connections import connection
 from gateway.schema.enums import (
@@ -47,6 +47,7 @@ from gateway.schema.scalars import JSON, BigInt
     key="backup_id",
     description="One backup, as the agent reported it.",
     in_series=COLUMNS.series,
+    made_by_run=runs.ID_OF_BACKUP,
 )
 class Backup(Node):
     """A view over a backup's row."""
@@ -149,6 +150,13 @@ class Backup(Node):
         clients.COLLECTION,
         "client_id",
         "The client that was backed up; null if it is no longer registered.",
+    )
+    run = to_one(
+        "runs.Run",
+        runs.COLLECTION,
+        "made_by_run",
+        "The run that made it: the one of its job in whose time it was made; null if none is "
+        "known, or its job isn't.",
     )
     series = to_one(
         "series.Series",
