@@ -16,7 +16,8 @@ from gateway.chains.batches import Batch
 from gateway.chains.computing import Computed, entry_of, supersede_computed
 from gateway.chains.derivation import SeriesRow
 from gateway.chains.keeping import is_level_told
-from gateway.chains.rules import State, advance, expired
+from gateway.chains.rules import advance, expired
+from gateway.chains.states import State
 from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
 

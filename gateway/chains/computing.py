@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.chains.policies import Policy
-from gateway.chains.rules import Entry, Media, State, Step, Verdict, expired, superseded
+from gateway.chains.rules import expired, superseded
+from gateway.chains.states import Entry, Media, State, Step, Verdict
 from gateway.db.rows import Row
 
 

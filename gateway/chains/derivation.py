@@ -22,14 +22,8 @@ from gateway.chains.computing import (
 )
 from gateway.chains.places import Place
 from gateway.chains.policies import Policy
-from gateway.chains.rules import (
-    Entry,
-    State,
-    Step,
-    Verdict,
-    advance,
-    hidden,
-)
+from gateway.chains.rules import advance, hidden
+from gateway.chains.states import Entry, State, Step, Verdict
 from gateway.chains.vocabularies import Restorability, RestorabilityReason
 from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
@@ -145,6 +139,8 @@ _EXPIRE = (
             OWN.restorability.in_(
                 [sa.literal_column(f"'{word}'") for word in ("RESTORABLE", "UNKNOWN", "BROKEN")]
             ),
+            OWN.restorability_reason
+            != sa.literal_column(f"'{RestorabilityReason.NO_CINDER_BACKUP_ID.value}'"),
         )
     )
     .values(
@@ -324,7 +320,7 @@ class _Run:
         return (
             self.until is not None
             and row.calendar_time > self.until
-            and verdict.level == 0
+            and (verdict.level == 0 or self.media.media == "cindernative")
             and row.chain_time == verdict.chain == row.calendar_time
             and row.chain_state == state.dump()
             and not self.ahead.has_begun(row.calendar_time)

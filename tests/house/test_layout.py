@@ -80,8 +80,8 @@ HOMES = {
     "keystoneauth1": {"auth"},
     "keystonemiddleware": {"auth"},
     "orjson": {
-        *("catalogue", "chains", "logs", "moving", "query", "resolvers", "rest_compat", "schema"),
-        *("upkeep",),
+        *("catalogue", "chains", "demo", "logs", "moving", "query", "resolvers", "rest_compat"),
+        *("schema", "upkeep"),
     },
     "oslo_config": {"auth", "moving"},
     "oslo_policy": {"auth"},
