@@ -125,7 +125,7 @@ class Mirror:
             work = self.importing(catalogue, self.progress)
             books = await work.run()
             self._reader, left = work.reader, work.left
-            for table in reversed(TABLES):
+            for table in reversed([*TABLES]):
                 for rows in catalogue.gone(table):
                     left.setdefault(table, set()).update(await self._remove(catalogue, table, rows))
             self._left = left
@@ -156,7 +156,7 @@ class Mirror:
                     condition = "", ()
                 rows = catalogue.pages(table, *condition)
                 await self._write(work, table, self._reader.translated(table, rows))
-            for table in reversed(TABLES):
+            for table in reversed([*TABLES]):
                 gone = catalogue.gone(table, *changes.own_stamps(catalogue, table, self._since))
                 for page in gone:
                     await self._remove(catalogue, table, page)
