@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from gateway.catalogue.history import Run
+from gateway.catalogue.tables import Backup, source
 from gateway.db.database import Database
 from tests.support.apps import GraphQL
 from tests.support.lists import twice
@@ -90,6 +92,25 @@ async def test_jobs_belong_to_ones_own_client_of_the_same_id(graphql: GraphQL) -
     assert central["runs"]["totalCount"] == 0
     assert own["jobs"]["totalCount"] == own["backups"]["totalCount"] == 1
     assert own["runs"]["totalCount"] == 1
+
+
+async def test_nothing_is_told_of_its_own_project_s_backups(
+    graphql: GraphQL, database: Database
+) -> None:
+    async with database.write("p0", "p1", "p3") as transaction:
+        told = {"restorability": "RESTORABLE", "calendar_time": 1_700_000_000}
+        await transaction.rows(sa.update(source(Backup)).values(told))
+    query = "{ clients { nodes { projectId hasRestorableBackup newestRestorePointAt } } }"
+    for project, expected in (
+        ("p0", {"p0": True}),
+        ("p1", {"p0": True}),
+        ("p3", {"p0": False, "p3": True}),
+        ("empty", {"p0": False}),
+    ):
+        nodes = (await graphql(query, project=project))["data"]["clients"]["nodes"]
+        assert {one["projectId"]: one["hasRestorableBackup"] for one in nodes} == expected
+        known = {one["projectId"]: one["newestRestorePointAt"] is not None for one in nodes}
+        assert known == expected
 
 
 async def test_across_projects_it_has_those_of_its_own_project(graphql: GraphQL) -> None:
