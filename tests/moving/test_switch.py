@@ -191,7 +191,7 @@ def test_projects_are_released_by_command(tables: FreezerTables, folder: Path) -
     fill(tables)
     assert run(tables.url).exit_code == 0
     stored = sqlite3.connect(folder / "freezer-gateway.sqlite3", isolation_level=None)
-    stored.execute("UPDATE revisions SET mirror = 'mysql://db/freezer'")
+    stored.execute("UPDATE revisions SET mirror = 'mysql://db/freezer' WHERE project_id > ''")
     refused = run(tables.url, "--follow")
     assert refused.exit_code == 1
     assert "mirrors another source" in refused.stderr
