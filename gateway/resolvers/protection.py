@@ -9,6 +9,7 @@ from gateway.catalogue.tables import NO_TIME, Backup, Client, Job, columns, sour
 from gateway.catalogue.vocabularies import JobStatus
 from gateway.chains.vocabularies import Restorability
 from gateway.query.clock import MOMENT, epoch
+from gateway.query.selects import CALLER
 from gateway.resolvers import clients, series
 from gateway.resolvers.health import Health, Rule, constant, scalar, word
 from gateway.resolvers.job_health import COULD_BE_RESTORED, MAY_BE_RESTORED, words
@@ -21,12 +22,13 @@ _BACKUPS, _JOBS, _OBJECTIVES = columns(Backup), columns(Job), columns(RecoveryOb
 _CLIENT, _OF_SERIES = source(Client), source(Series)
 
 # Of a central client, the caller's jobs and backups; across projects, those of its own project.
+# Null for another project's whose id is also a client's of the caller's own, which has them all.
 _SERVED = sa.case(
     (
         sa.or_(sa.bindparam("across", None, type_=sa.Boolean), sa.not_(_CLIENTS.is_central)),
         _CLIENTS.project_id,
     ),
-    else_=clients.SERVED_PROJECT,
+    (clients.SERVED_PROJECT == CALLER, CALLER),
 )
 _OF_CLIENT = (_BACKUPS.project_id == _SERVED, _BACKUPS.client_id == _CLIENTS.id)
 _IS_RESTORABLE = sa.and_(

@@ -26,6 +26,8 @@ from gateway.errors import (
 )
 from gateway.headers import request_headers
 from gateway.http_errors import headers_of, status_of
+from gateway.kept.answers import Answers
+from gateway.kept.questions import BYPASS, MAX_ASKED, Question
 from gateway.negotiation import preferred
 from gateway.rates.buckets import SCOPE
 from gateway.schema import errors
@@ -91,12 +93,15 @@ class GraphQLApp:
             request.scope[SCOPE] = ctx.account
             ctx.take_key(headers)
             came_in = request.scope["query_string"] if is_reading else await request.body()
+            question = self._question(request, ctx, came_in)
+            if question is not None and (kept := await question.answered()) is not None:
+                return kept
             given, variables, name = _operation(request, came_in, self.json_size)
             text = self.documents.text_of(ctx, given)
             if len(came_in) > self.max_variables:
                 _check_size(variables, self.max_variables)
             result = await self.executor.execute(
-                ctx, text, variables, name, queries_only=is_reading
+                ctx, text, variables, name, queries_only=is_reading, question=question
             )
             if self.explains and result.is_executed and EXPLAIN in headers:
                 extensions |= await self._extensions(ctx, text, variables, name)
@@ -112,7 +117,27 @@ class GraphQLApp:
             return _refusal(
                 request, 405, f"{request.method} runs queries only: send mutations by POST"
             )
-        return _result(request, result, extensions)
+        response = _result(request, result, extensions)
+        if question is not None and result.lasts is not None:
+            if result.lasts:
+                return question.keep(response)
+            response.raw_headers.append(BYPASS)
+        return response
+
+    def _question(self, request: Request, ctx: Context, came_in: bytes) -> Question | None:
+        """Return what the request may be answered by from memory; None: it always is executed.
+
+        What was asked are the bytes that came in: so a hit needs to read nothing of them. Raises
+        BadInput for a malformed `If-None-Match`.
+        """
+        answers: Answers = request.app.state.kept
+        headers = request_headers(request.scope)
+        if not answers.is_on or len(came_in) > MAX_ASKED:
+            return None
+        if (self.explains and EXPLAIN in headers) or (self.tells_cost and COST in headers):
+            return None
+        asked = ("GraphQL", request.method in _READING, _media_type(request), came_in)
+        return Question(answers, ctx, asked, headers.get("if-none-match"))
 
     def _cost(
         self, headers: Mapping[str, str], ctx: Context | None, requested: int | None

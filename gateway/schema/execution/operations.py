@@ -24,6 +24,7 @@ from graphql.execution.values import VariableValues, VariableValueSource, get_va
 
 from gateway.context import Context
 from gateway.errors import BadInput, Forbidden
+from gateway.kept.questions import Question
 from gateway.rates import costs
 from gateway.schema.errors import show_all
 from gateway.schema.execution import documents
@@ -64,6 +65,9 @@ class Result:
     is_executed: bool = True
     cost: int | None = None
     """The points that the operation was charged; None for one that couldn't be planned."""
+    lasts: bool | None = None
+    """True for a whole answer that holds as long as the project's revision; False for others of
+    queries; None for mutations, and where nothing was executed."""
 
 
 class Executor:
@@ -89,10 +93,11 @@ class Executor:
         name: str | None = None,
         *,
         queries_only: bool = False,
+        question: Question | None = None,
     ) -> Result:
         """Return the answer to the operation of this name in a document, or to its only one.
 
-        Raises MethodNotAllowed for a mutation where there may be queries only, BadInput for an
+        The `question` that it answers, if any, gets the revision of the rows. Raises MethodNotAllowed for a mutation where there may be queries only, BadInput for an
         operation that isn't there, RateLimited, and for a mutation what `Context.once` does.
         """
         if ctx.account is not None:
@@ -110,12 +115,18 @@ class Executor:
             length = min(len(text), self.settings.graphql_max_characters)
             self._forget(REFUSED_VARIABLES if is_executed else length)
             return Result(None, error.errors, is_executed=is_executed)
-        await ctx.charge(cost)
+        await ctx.charge(cost if question is None else cost - question.charged)
         if plan.introspects and not self._may_introspect(ctx):
             refused = [GraphQLError(CLOSED, original_error=Forbidden(CLOSED))]
             show_all(refused)
             return Result(None, refused, is_executed=False)
         execution = Execution(ctx, coerced)
+        lasts: bool | None = None
+        if question is not None and not plan.is_mutation:
+            lasts = plan.lasts(execution)
+            if lasts:
+                # Before the rows: a write in between makes the answer too new for it, never too old.
+                await question.look_up()
         if plan.is_mutation and ctx.has_key:
             async with ctx.once(text, name, variables):
                 data, errors = await plan.run(execution)
@@ -125,7 +136,7 @@ class Executor:
             data, errors = await plan.run(execution)
         if errors:
             show_all(errors, execution.committed)
-        return Result(data, errors, cost=cost)
+        return Result(data, errors, cost=cost, lasts=lasts and not errors)
 
     def _may_introspect(self, ctx: Context) -> bool:
         roles = self.settings.graphql_introspection_roles
