@@ -83,6 +83,20 @@ async def test_jobs_belong_to_ones_own_client_of_the_same_id(graphql: GraphQL) -
     assert own["jobs"]["totalCount"] == own["backups"]["totalCount"] == 1
 
 
+async def test_nothing_is_told_of_its_own_project_s_backups(graphql: GraphQL) -> None:
+    query = "{ clients { nodes { projectId hasRestorableBackup newestRestorePointAt } } }"
+    for project, expected in (
+        ("p0", {"p0": True}),
+        ("p1", {"p0": True}),
+        ("p3", {"p0": False, "p3": True}),
+        ("empty", {"p0": False}),
+    ):
+        nodes = (await graphql(query, project=project))["data"]["clients"]["nodes"]
+        assert {one["projectId"]: one["hasRestorableBackup"] for one in nodes} == expected
+        known = {one["projectId"]: one["newestRestorePointAt"] is not None for one in nodes}
+        assert known == expected
+
+
 async def test_across_projects_it_has_those_of_its_own_project(graphql: GraphQL) -> None:
     query = "{ clients(allProjects: true, where: {isCentral: {eq: true}}) { nodes … } }"
     (client,) = await clients_of(graphql, query, "p1")

@@ -66,8 +66,8 @@ class Result:
     cost: int | None = None
     """The points that the operation was charged; None for one that couldn't be planned."""
     lasts: bool | None = None
-    """True for a whole answer that holds as long as the project's revision; False for others of
-    queries; None for mutations, and where nothing was executed."""
+    """True for an answer that holds as long as the project's revision, False for others of queries;
+    None for mutations, and where anything failed."""
 
 
 class Executor:
@@ -136,7 +136,7 @@ class Executor:
             data, errors = await plan.run(execution)
         if errors:
             show_all(errors, execution.committed)
-        return Result(data, errors, cost=cost, lasts=lasts and not errors)
+        return Result(data, errors, cost=cost, lasts=None if errors else lasts)
 
     def _may_introspect(self, ctx: Context) -> bool:
         roles = self.settings.graphql_introspection_roles
