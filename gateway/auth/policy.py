@@ -100,8 +100,10 @@ class Policy:
         self._seen = _stamp(file)
         self._enforcer = _enforcer(file)
         self.decisions: FIFOCache[tuple[str, Identity, str], bool] = FIFOCache(MAX_DECISIONS)
+        self.rereads = 0
+        """How often the file has been read anew, and other rules may have come into force."""
         self.on_reread: list[Callable[[], None]] = []
-        """Called when the file has been read anew, and other rules may be in force."""
+        """Called each time."""
         self._rights: FIFOCache[tuple[Identity, str], str] = FIFOCache(MAX_RIGHTS)
 
     def check(self, rule: str, identity: Identity, project_id: str) -> None:
@@ -137,9 +139,14 @@ class Policy:
         try:
             return self._rights[caller]
         except KeyError:
+            pass
+        rereads = -1
+        while rereads != self.rereads:
+            # Not some by the rules of before, and others by those of now.
+            rereads = self.rereads
             names = ",".join(self.permissions(identity, project_id))
-            digest = self._rights[caller] = blake2b(names.encode(), digest_size=16).hexdigest()
-            return digest
+        digest = self._rights[caller] = blake2b(names.encode(), digest_size=16).hexdigest()
+        return digest
 
     def _reread_at_times(self) -> None:
         """Look if the file has changed, unless it was looked at just now."""
@@ -174,6 +181,7 @@ class Policy:
         else:
             self.decisions.clear()
             self._rights.clear()
+            self.rereads += 1
             for forget in self.on_reread:
                 forget()
             log.info("policy file reloaded", file=str(self._file))

@@ -50,9 +50,11 @@ class Question:
         """The points that were charged for the look-up, and are part of the rows' cost."""
         self._answers = answers
         self._ctx = ctx
-        self._rights = rights_of(ctx)
+        # A local user's rights end at the project of the request: see `schema.global_ids`.
+        rights = (ctx.policy.rights(ctx.identity, ctx.project_id), ctx.identity.is_local)
+        self._rereads = ctx.policy.rereads
         self._asked = asked
-        self._key = (ctx.project_id, self._rights, asked)
+        self._key = (ctx.project_id, rights, asked)
         self._known = tags.known(known) if known is not None else frozenset[str]()
         self._tag_of = tag_of or self._tag
         self._is_stale = False
@@ -108,8 +110,8 @@ class Question:
         return response
 
     def _store(self, revision: int, tag: str, response: Response) -> bool:
-        if rights_of(self._ctx) != self._rights:
-            # The policy was read anew meanwhile: it may have been answered by other rights.
+        if self._ctx.policy.rereads != self._rereads:
+            # It may have been answered by other rights than those at its beginning.
             return False
         body = bytes(response.body)
         size = len(body) + sum(len(part) for part in self._asked if isinstance(part, bytes))
@@ -136,9 +138,3 @@ class _Again(Response):
         self.body = kept.body
         self.background = None
         self.raw_headers = [*kept.headers, HIT]
-
-
-def rights_of(ctx: Context) -> Hashable:
-    """Return what a caller may see in the context's project: who has the same sees the same."""
-    # A local user's rights end at the project of the request: see `schema.global_ids`.
-    return ctx.policy.rights(ctx.identity, ctx.project_id), ctx.identity.is_local

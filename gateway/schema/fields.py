@@ -56,7 +56,7 @@ class Node:
     )
 
 
-def declare(
+def declare(  # noqa: PLR0913 - as for `batch`
     spec: object,
     type_: Any,
     description: str,
@@ -88,7 +88,7 @@ def _argument(name: str, given: Any) -> StrawberryArgument:
     return StrawberryArgument(name, None, annotation, default=default[0])
 
 
-def column(
+def column(  # noqa: PLR0913 - as for `batch`
     source: Column,
     description: str,
     *,
@@ -138,8 +138,8 @@ def batch(  # noqa: PLR0913 - all that makes one such field differ from another
 ) -> Any:
     """Return a field with arguments whose values are loaded for all rows of a page together.
 
-    `arguments`, `clock` and `untracked` are as in `declare`; see `BatchField` for `key`. The rows are filtered
-    and sorted `by` a column, which depends on the clock if the field does.
+    `arguments`, `clock` and `untracked` are as in `declare`; see `BatchField` for `key`. The rows
+    are filtered and sorted `by` a column, which depends on the clock if the field does.
     """
     column = None
     if by is not None:

@@ -157,7 +157,7 @@ def where_input(
 
 
 def names_marked(mark: str, view: View, where: Any, orders: Iterable[Any]) -> Iterator[str]:
-    """Yield the fields of a filter and of orders that have a mark, an attribute of `ColumnField`."""
+    """Yield the fields of a filter, and of orders, with a mark: an attribute of `ColumnField`."""
     for name, value in vars(where).items() if where else ():
         match value:
             case strawberry.UNSET | None:

@@ -86,26 +86,13 @@ class GraphQLApp:
             return refusal
         is_reading = request.method in _READING
         contexts: Contexts = request.app.state.contexts
-        extensions: dict[str, Any] = {}
         ctx: Context | None = None
         try:
             ctx = await contexts.open(headers, request.scope["path"], method=request.method)
             request.scope[SCOPE] = ctx.account
             ctx.take_key(headers)
             came_in = request.scope["query_string"] if is_reading else await request.body()
-            question = self._question(request, ctx, came_in)
-            if question is not None and (kept := await question.answered()) is not None:
-                return kept
-            given, variables, name = _operation(request, came_in, self.json_size)
-            text = self.documents.text_of(ctx, given)
-            if len(came_in) > self.max_variables:
-                _check_size(variables, self.max_variables)
-            result = await self.executor.execute(
-                ctx, text, variables, name, queries_only=is_reading, question=question
-            )
-            if self.explains and result.is_executed and EXPLAIN in headers:
-                extensions |= await self._extensions(ctx, text, variables, name)
-            extensions |= self._cost(headers, ctx, result.cost)
+            return await self._answered(request, ctx, came_in)
         except GatewayError as error:
             cost = error.cost if isinstance(error, RateLimited) else None
             return _failure(request, error, self._cost(headers, ctx, cost))
@@ -117,6 +104,28 @@ class GraphQLApp:
             return _refusal(
                 request, 405, f"{request.method} runs queries only: send mutations by POST"
             )
+
+    async def _answered(self, request: Request, ctx: Context, came_in: bytes) -> Response:
+        """Return the answer that is kept, or execute the operation and keep its answer, if it may be.
+
+        Raises GatewayError and MethodNotAllowed.
+        """
+        question = self._question(request, ctx, came_in)
+        if question is not None and (kept := await question.answered()) is not None:
+            return kept
+        headers = request_headers(request.scope)
+        given, variables, name = _operation(request, came_in, self.json_size)
+        text = self.documents.text_of(ctx, given)
+        if len(came_in) > self.max_variables:
+            _check_size(variables, self.max_variables)
+        is_reading = request.method in _READING
+        result = await self.executor.execute(
+            ctx, text, variables, name, queries_only=is_reading, question=question
+        )
+        extensions: dict[str, Any] = {}
+        if self.explains and result.is_executed and EXPLAIN in headers:
+            extensions |= await self._extensions(ctx, text, variables, name)
+        extensions |= self._cost(headers, ctx, result.cost)
         response = _result(request, result, extensions)
         if question is not None and result.lasts is not None:
             if result.lasts:

@@ -36,7 +36,9 @@ def _against(peer: str, *rows: tuple[str, float, float], title: str) -> list[Tar
 
 def _unchanged(peer: str, least: float, stretch: float, *keys: str, title: str) -> list[Target]:
     return [
-        Target(f"{key} unchanged against {title}", ("gateway", f"{key}U"), (peer, key), least, stretch)
+        Target(
+            f"{key} unchanged against {title}", ("gateway", f"{key}U"), (peer, key), least, stretch
+        )
         for key in keys
     ]
 

@@ -27,7 +27,7 @@ TITLES = {
 }
 
 UNCHANGED = {"Q1U": "Q1", "Q2U": "Q2", "Q4U": "Q4", "R1U": "R1", "R2U": "R2"}
-"""Requests that a gateway that keeps answers is asked again while nothing changes, and which they are.
+"""Requests that are asked again while nothing changes, of a gateway that keeps answers.
 
 All others are asked of gateways that keep none: every sending would be a hit.
 """

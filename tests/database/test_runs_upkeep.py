@@ -7,7 +7,6 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.catalogue import history
-from gateway.catalogue.bookkeeping_tables import Revision
 from gateway.catalogue.history import ClientHeartbeat, Run
 from gateway.catalogue.tables import Job, columns
 from gateway.context import Context
@@ -62,8 +61,8 @@ async def heard(ctx: Context, client_id: str, time: int) -> None:
         await transaction.insert(seen)
 
 
-async def revision(ctx: Context) -> Any:
-    return await ctx.db.scalar(sa.select(columns(Revision).revision))
+async def revision(ctx: Context) -> int:
+    return await jobs.COLLECTION.revision(ctx)
 
 
 async def test_a_run_without_a_result_is_lost_after_a_day(ctx: Context, upkeep: RunsUpkeep) -> None:

@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from gateway.catalogue.tables import Backup, source
 from gateway.db.database import Database
 from tests.support.apps import GraphQL
 from tests.support.lists import twice
@@ -83,7 +85,12 @@ async def test_jobs_belong_to_ones_own_client_of_the_same_id(graphql: GraphQL) -
     assert own["jobs"]["totalCount"] == own["backups"]["totalCount"] == 1
 
 
-async def test_nothing_is_told_of_its_own_project_s_backups(graphql: GraphQL) -> None:
+async def test_nothing_is_told_of_its_own_project_s_backups(
+    graphql: GraphQL, database: Database
+) -> None:
+    async with database.write("p0", "p1", "p3") as transaction:
+        told = {"restorability": "RESTORABLE", "calendar_time": 1_700_000_000}
+        await transaction.rows(sa.update(source(Backup)).values(told))
     query = "{ clients { nodes { projectId hasRestorableBackup newestRestorePointAt } } }"
     for project, expected in (
         ("p0", {"p0": True}),

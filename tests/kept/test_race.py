@@ -1,4 +1,4 @@
-"""Writers and readers of two gateways on one database: no answer is older than what was acknowledged.
+"""Writers and readers of two gateways: no answer is older than what was acknowledged before it.
 
 `GATEWAY_TEST_RACE_REQUESTS` is the number of reads, for long runs; a million take some hours.
 """
@@ -18,11 +18,11 @@ from tests.support.keeping import HIT, JOBS, STATUS, keeping
 
 pytestmark = pytest.mark.anyio
 
-READS = int(os.environ.get("GATEWAY_TEST_RACE_REQUESTS", "1500"))
+READS = int(os.environ.get("GATEWAY_TEST_RACE_REQUESTS", "2000"))
 READERS, WRITERS = 12, 3
 ITEMS = 6
-PAUSE_SECONDS = 0.02
-"""How long a writer waits at most, so that some reads find nothing changed."""
+MOST_BETWEEN = 60
+"""How many reads a writer waits for at most, so that some find nothing changed."""
 
 CLIENTS = "{ clients(first: 20) { nodes { clientId description projectId } } }"
 
@@ -48,6 +48,8 @@ class Race:
     jobs: Told = field(default_factory=Told)
     clients: Told = field(default_factory=Told)
     statuses: Counter[str] = field(default_factory=Counter)
+    reads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    """Released by each read."""
     left: int = READS
     is_over: bool = False
 
@@ -60,13 +62,14 @@ class Race:
         """Write items that no other writer writes, in turn, until the reads are over."""
         turn = 0
         while not self.is_over:
+            for _ in range(random.randrange(MOST_BETWEEN) // WRITERS):  # noqa: S311 - no secret
+                await self.reads.acquire()
             turn += 1
             name = f"{number}-{turn % ITEMS}"
             if turn % 4:
                 await self._tell(self.jobs, f"j{name}", self._job)
             else:
                 await self._tell(self.clients, f"c{number}", self._client)
-            await asyncio.sleep(random.random() * PAUSE_SECONDS)  # noqa: S311 - no secret
 
     async def _tell(self, told: Told, name: str, write: Any) -> None:
         told.sent[name] += 1
@@ -108,6 +111,9 @@ class Race:
                 found = versions(answer.json())
                 known[""] = (answer.headers["ETag"], found)
             told.check(floor, found)
+            self.reads.release()
+            # On SQLite nothing else lets the others have their turns.
+            await asyncio.sleep(0)
 
     async def _graphql(self, headers: Mapping[str, str], *, of_clients: bool) -> httpx.Response:
         query = CLIENTS if of_clients else JOBS
@@ -149,10 +155,12 @@ async def test_no_answer_is_older_than_an_acknowledged_write(database_url: str) 
             await asyncio.gather(*(race.read(number) for number in range(READERS)))
         finally:
             race.is_over = True
+            for _ in range(WRITERS * MOST_BETWEEN):
+                race.reads.release()
             await asyncio.gather(*writers)
     assert sum(race.statuses.values()) == READS
     # All three ways were raced.
     statuses = {status.removesuffix("; stored") for status in race.statuses}
     assert statuses == {HIT, "freezer-gateway; fwd=miss", "freezer-gateway; fwd=stale"}
     assert race.statuses[HIT] > READS / 20
-    assert min(race.jobs.acknowledged.values()) > 1
+    assert min(sum(told.acknowledged.values()) for told in (race.jobs, race.clients)) > READS / 500

@@ -1,4 +1,4 @@
-"""Every field, condition and order: what is kept stays true while whatever renews no revision changes.
+"""Every field, condition and order: what is kept stays true while what renews no revision changes.
 
 The questions are made from the schema. A gateway answers each, and keeps what it holds for lasting.
 Then schedulers poll, other projects write, time passes, and a colleague asks: whatever is served
@@ -6,7 +6,8 @@ from memory must be what a gateway says that keeps nothing. A field that lies is
 """
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,8 +30,8 @@ pytestmark = pytest.mark.anyio
 MOMENT = '"2026-01-01T00:00:00Z"'
 MOMENTS = ("asOf", "at", "until")
 """The arguments that give a moment in the clock's place."""
-LATER = (timedelta(days=400), timedelta(days=-30))
-"""How far the clock is moved, for those who see what is kept."""
+LATER = timedelta(days=400)
+"""How far the clock is moved meanwhile; `graphql/test_clock.py` moves it to other times."""
 ALICE_TOKEN, COLLEAGUE, BOB_TOKEN = (
     f"{user}@{project}:member,reader"
     for user, project in (("alice", "alpha"), ("carol", "alpha"), ("bob", "beta"))
@@ -85,7 +86,7 @@ def of_items() -> Iterator[Asked]:
         kind = SCHEMA.type_map[name]
         ids = {"Series": series_of(ALICE), "Chain": item(ALICE, "backup")}
         id_ = global_id(name, PROJECTS[ALICE], ids.get(name) or item(ALICE, name.lower()))
-        for field in kind.fields:  # type: ignore[attr-defined]  # an object
+        for field in fields_of(name):
             for about, text in parts(kind, field):
                 yield Asked(about, f"{{ node(id: {id_}) {{ ... on {name} {{ {text} }} }} }}")
                 if name in LISTS:
@@ -102,7 +103,7 @@ LISTS = {
 
 def of_calls() -> Iterator[Asked]:
     """Yield the questions about each argument of each root field, and about parts of answers."""
-    tries = Tries((ALICE, BOB), kinds=(*("backup", "job", "client"), "series"), operators=20)
+    tries = Tries((ALICE, BOB), kinds=("backup", "job", "client", "series"), operators=1)
     for name, field in QUERIES.items():
         moments = [f"{argument}: {MOMENT}" for argument in MOMENTS if argument in field.args]
         for text in dict.fromkeys(tries.calls(name, field)):
@@ -124,7 +125,7 @@ def _adding(text: str, argument: str) -> str:
     return f"{text[:-1]}, {argument})" if text.endswith(")") else f"{text}({argument})"
 
 
-QUESTIONS = tuple(dict.fromkeys((*of_items(), *of_calls())))
+QUESTIONS = tuple({one.text: one for one in (*of_calls(), *of_items())}.values())
 
 
 async def ask(client: httpx.AsyncClient, token: str, text: str) -> httpx.Response:
@@ -139,7 +140,7 @@ async def write(client: httpx.AsyncClient, token: str, path: str, body: Any) -> 
     assert answer.status_code == 201, answer.text
 
 
-async def change(url: str, number: int) -> None:
+async def change(url: str) -> None:
     """Change whatever gives Alice's project no new revision."""
     async with keeping(url, roles=True, kept_answers_bytes=0, **LIMITS) as client:
         made = state(client)
@@ -149,23 +150,23 @@ async def change(url: str, number: int) -> None:
                 beats.note(project, client_id)
         await beats.write()
         before = await made.kept.look_ups.revision("alpha")
-        run = {"action": "backup", "backup_name": f"b{number}", "container": "c"}
+        run = {"action": "backup", "backup_name": "b", "container": "c"}
         backup = {"backup_name": "b", "hostname": "host", "container": "c", "client_id": SHARED}
         for path, body in (
-            ("/clients", {"client_id": f"own{number}"}),
-            ("/sessions", {"schedule": {}, "description": f"s{number}"}),
+            ("/clients", {"client_id": "own"}),
+            ("/sessions", {"schedule": {}}),
             ("/jobs", {"client_id": SHARED, "job_actions": [{"freezer_action": run}]}),
-            ("/backups", backup | {"time_stamp": 1_500_000_000 + number, "curr_backup_level": 0}),
+            ("/backups", backup | {"time_stamp": 1_500_000_001, "curr_backup_level": 0}),
         ):
             await write(client, BOB_TOKEN, path, body)
         said = """mutation($id: ID!) {
-          setRecoveryObjective(input: {maxAge: %d}) { maxAge }
-          setExpectedHosts(input: {hostnames: ["host%d"]}) { count }
+          setRecoveryObjective(input: {maxAge: 3600}) { maxAge }
+          setExpectedHosts(input: {hostnames: ["host"]}) { count }
           setProjectTimeZone(input: {timeZone: "Europe/Berlin"}) { projectSettings { timeZone } }
-          muteHealth(input: {id: $id, reason: "r%d"}) { job { id } } }"""
+          muteHealth(input: {id: $id, reason: "known"}) { job { id } } }"""
         query = "{ jobs(first: 1) { nodes { id } } }"
         found = (await ask(client, BOB_TOKEN, query)).json()["data"]["jobs"]["nodes"]
-        body = {"query": said % (3600 + number, number, number), "variables": found[0]}
+        body = {"query": said, "variables": found[0]}
         answer = await client.post("/graphql", json=body, headers={"X-Auth-Token": BOB_TOKEN})
         assert "errors" not in answer.json(), answer.text
         assert await made.kept.look_ups.revision("alpha") == before
@@ -198,43 +199,49 @@ async def url(sqlite: Sqlite, sqlite_template: str) -> str:
     return url
 
 
-async def lies(url: str) -> tuple[set[str], Mapping[str, int]]:
+async def lies(url: str, questions: Sequence[Asked]) -> tuple[set[str], Mapping[str, int]]:
     """Return what is kept and isn't true any more, and how many answers were of which status."""
-    statuses: dict[str, int] = {}
+    statuses: Counter[str] = Counter()
     wrong = set()
     async with AsyncExitStack() as stack:
         memory = {"kept_answers_bytes": 256 * 1024 * 1024}
         keeps = await stack.enter_async_context(keeping(url, roles=True, **memory, **LIMITS))
-        for one in QUESTIONS:
-            first = await ask(keeps, ALICE_TOKEN, one.text)
-            status = first.headers.get(STATUS, "error")
-            statuses[status] = statuses.get(status, 0) + 1
-        for number, by in enumerate(LATER):
-            await change(url, number)
-            with moved_clock(by):
-                async with keeping(url, roles=True, kept_answers_bytes=0, **LIMITS) as fresh:
-                    for one in QUESTIONS:
-                        kept = await ask(keeps, COLLEAGUE, one.text)
-                        if kept.headers.get(STATUS) == HIT:
-                            true = await ask(fresh, COLLEAGUE, one.text)
-                            if true.content != kept.content:
-                                wrong.add(one.about)
-                        statuses[HIT] = statuses.get(HIT, 0) + (kept.headers.get(STATUS) == HIT)
+        for one in questions:
+            statuses[(await ask(keeps, ALICE_TOKEN, one.text)).headers.get(STATUS, "error")] += 1
+        await change(url)
+        stack.enter_context(moved_clock(LATER))
+        nothing = {"kept_answers_bytes": 0}
+        fresh = await stack.enter_async_context(keeping(url, roles=True, **nothing, **LIMITS))
+        for one in questions:
+            kept = await ask(keeps, COLLEAGUE, one.text)
+            if kept.headers.get(STATUS) == HIT:
+                statuses[HIT] += 1
+                true = await ask(fresh, COLLEAGUE, one.text)
+                if true.content != kept.content:
+                    wrong.add(one.about)
     return wrong, statuses
 
 
 async def test_whatever_is_kept_depends_on_nothing_else(url: str) -> None:
-    wrong, statuses = await lies(url)
+    wrong, statuses = await lies(url, QUESTIONS)
     assert wrong == set()
-    # Kept is most of it; and what was kept at first was so until the end.
+    # Most of it is kept; and what was kept at first was so until the end.
     assert statuses[MISS] > statuses[BYPASS] > 50
-    assert statuses[HIT] == len(LATER) * statuses[MISS]
+    assert statuses[HIT] == statuses[MISS]
     asked = {one.about for one in QUESTIONS}
-    assert {f"{name}.{field}" for name in NODES for field in SCHEMA.type_map[name].fields} <= asked  # type: ignore[attr-defined]
+    fields = {f"{kind}.{name}" for kind in NODES for name in fields_of(kind)}
+    assert fields <= asked
+
+
+def fields_of(name: str) -> Mapping[str, Any]:
+    """Return the fields of a type."""
+    kind: Any = SCHEMA.type_map[name]
+    fields: Mapping[str, Any] = kind.fields
+    return fields
 
 
 async def test_a_field_that_lies_is_found(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NotedReads, "column", lambda *_: None)
-    monkeypatch.setattr(NotedReads, "root", lambda *_: None)
-    wrong, _ = await lies(url)
-    assert "Client.lastSeenAt" in wrong
+    questions = [one for one in QUESTIONS if one.about.startswith("Client.")]
+    wrong, _ = await lies(url, questions)
+    assert wrong == {"Client.lastSeenAt"}

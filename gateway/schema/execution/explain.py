@@ -61,8 +61,7 @@ async def explain(plan: Plan, variables: VariableValues, ctx: Context) -> str:
     if not plan.is_mutation and (reads := plan.reads_of_clock(execution)):
         head = f"{head} that depends on the clock: {', '.join(reads)}"
     if not plan.is_mutation and (reads := plan.reads_untracked(execution)):
-        link = "and on" if "clock" in head else "that depends on"
-        head = f"{head} {link} what renews no revision: {', '.join(reads)}"
+        parts.insert(0, f"never kept: {', '.join(reads)}")
     return "\n".join([head, *map(_below, parts)])
 
 

@@ -85,7 +85,7 @@ class Executor:
         self.planned = 0
         """The number of plans that have been made."""
 
-    async def execute(
+    async def execute(  # noqa: PLR0913 - a request, and what it asks for
         self,
         ctx: Context,
         text: str,
@@ -97,8 +97,9 @@ class Executor:
     ) -> Result:
         """Return the answer to the operation of this name in a document, or to its only one.
 
-        The `question` that it answers, if any, gets the revision of the rows. Raises MethodNotAllowed for a mutation where there may be queries only, BadInput for an
-        operation that isn't there, RateLimited, and for a mutation what `Context.once` does.
+        The `question` that it answers, if any, gets the revision of the rows. Raises
+        MethodNotAllowed for a mutation where there may be queries only, BadInput for an operation
+        that isn't there, RateLimited, and for a mutation what `Context.once` does.
         """
         if ctx.account is not None:
             # Before the document costs anything.
@@ -125,7 +126,7 @@ class Executor:
         if question is not None and not plan.is_mutation:
             lasts = plan.lasts(execution)
             if lasts:
-                # Before the rows: a write in between makes the answer too new for it, never too old.
+                # Before the rows: a write in between makes the answer newer, never older than it.
                 await question.look_up()
         if plan.is_mutation and ctx.has_key:
             async with ctx.once(text, name, variables):

@@ -25,7 +25,6 @@ from gateway.schema.execution.root_fields import (
 )
 from gateway.schema.execution.untracked_reads import UntrackedRead
 
-
 _WITHOUT_ROWS = (ComputedPlan, ConstantPlan, IntrospectionPlan)
 
 

@@ -1,6 +1,6 @@
 """From an operation to its plan: graphql-core collects the fields, and each finds its part here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graphql import (
