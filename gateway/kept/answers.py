@@ -45,7 +45,7 @@ class Answers:
         return self._kept.get(key)
 
     def keep(self, key: Hashable, kept: Kept) -> bool:
-        """Keep an answer in place of the key's old one; False if it would take too much."""
+        """Keep an answer in place of the key's old one; return False if it would take too much."""
         if kept.size > self._largest:
             self._kept.pop(key, None)
             return False

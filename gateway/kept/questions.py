@@ -21,7 +21,7 @@ CACHE = "freezer-gateway"
 _STATUS = b"cache-status"
 HIT = (_STATUS, f"{CACHE}; hit".encode())
 BYPASS = (_STATUS, f"{CACHE}; fwd=bypass".encode())
-"""Of answers that are never kept."""
+"""The same of answers that are never kept."""
 MAX_ASKED = 64 * 1024
 """The bytes of the longest request that is taken for a question."""
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from gateway.errors import NotFound, shown
 from gateway.kept import tags
+from gateway.kept.questions import Question
 from gateway.rates import costs
 from gateway.resolvers import actions, backups, clients, jobs, sessions
 from gateway.resolvers.collection import Collection
@@ -50,7 +51,8 @@ async def find(resource: Resource, collection: Collection, request: V2Request) -
     A 304, or an answer that is kept, costs one look-up. Collections without a revision have no
     ETag, and neither of them.
     """
-    question, charged = None, 0
+    question: Question | None = None
+    charged = 0
     if collection.has_revision:
         question = await conditional.question(request, resource)
         if (response := await question.answered()) is not None:

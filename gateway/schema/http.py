@@ -106,7 +106,7 @@ class GraphQLApp:
             )
 
     async def _answered(self, request: Request, ctx: Context, came_in: bytes) -> Response:
-        """Return the answer that is kept, or execute the operation and keep its answer, if it may be.
+        """Return the answer that is kept, or execute the operation, whose answer may be kept.
 
         Raises GatewayError and MethodNotAllowed.
         """
