@@ -77,7 +77,8 @@ HOMES = {
     "keystoneauth1": {"auth"},
     "keystonemiddleware": {"auth"},
     "orjson": {
-        *("catalogue", "chains", "logs", "query", "resolvers", "rest_compat", "schema", "upkeep"),
+        *("catalogue", "chains", "demo", "logs", "query", "resolvers", "rest_compat", "schema"),
+        *("upkeep",),
     },
     "oslo_config": {"auth"},
     "oslo_policy": {"auth"},

@@ -137,6 +137,9 @@ class Executor:
             data, errors = await plan.run(execution)
         if errors:
             show_all(errors, execution.committed)
+        if lasts and ctx.reads_elsewhere:
+            # Fields that answer by global ids know only then whose these are.
+            lasts = False
         return Result(data, errors, cost=cost, lasts=None if errors else lasts)
 
     def _may_introspect(self, ctx: Context) -> bool:
