@@ -80,6 +80,13 @@ def parts(kind: Any, name: str) -> Iterator[tuple[str, str]]:
                     yield about, f"{head} {{ {text} }}"
 
 
+def fields_of(name: str) -> Mapping[str, Any]:
+    """Return the fields of a type."""
+    kind: Any = SCHEMA.type_map[name]
+    fields: Mapping[str, Any] = kind.fields
+    return fields
+
+
 def of_items() -> Iterator[Asked]:
     """Yield the questions about each field of each type of items, one by its id and of others."""
     for name in NODES:
@@ -231,13 +238,6 @@ async def test_whatever_is_kept_depends_on_nothing_else(url: str) -> None:
     asked = {one.about for one in QUESTIONS}
     fields = {f"{kind}.{name}" for kind in NODES for name in fields_of(kind)}
     assert fields <= asked
-
-
-def fields_of(name: str) -> Mapping[str, Any]:
-    """Return the fields of a type."""
-    kind: Any = SCHEMA.type_map[name]
-    fields: Mapping[str, Any] = kind.fields
-    return fields
 
 
 async def test_a_field_that_lies_is_found(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
