@@ -1,4 +1,4 @@
-"""What is noted of an operation while its plan is made: its parts that may read more than rows."""
+"""The notes of an operation's parts that may read more than rows, taken while its plan is made."""
 
 from collections.abc import Mapping
 from typing import Any
