@@ -1,4 +1,4 @@
-"""The notes of an operation's parts that may read more than rows, taken while its plan is made."""
+"""Notes of the parts of an operation that may read more than rows, taken as its plan is made."""
 
 from collections.abc import Mapping
 from typing import Any

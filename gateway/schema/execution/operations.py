@@ -137,9 +137,8 @@ class Executor:
             data, errors = await plan.run(execution)
         if errors:
             show_all(errors, execution.committed)
-        if lasts and ctx.reads_elsewhere:
-            # Fields that answer by global ids know only then whose these are.
-            lasts = False
+        # Fields that answer by global ids know only now whose these are.
+        lasts = lasts and not ctx.reads_elsewhere
         return Result(data, errors, cost=cost, lasts=None if errors else lasts)
 
     def _may_introspect(self, ctx: Context) -> bool:
