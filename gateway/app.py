@@ -20,6 +20,7 @@ from gateway.deadlines import Deadlines
 from gateway.draining import Draining
 from gateway.errors import Unavailable
 from gateway.idempotency import HEADER, IdempotencyKeys
+from gateway.kept.answers import Answers
 from gateway.middleware import (
     REQUEST_ID,
     AuthorityMiddleware,
@@ -79,9 +80,12 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     app.state.draining = Draining()
     app.state.graphql = api
     app.state.keystone_threads = threads
+    app.state.kept = answers = Answers(database, settings.kept_answers_bytes)
+    policy = Policy(settings.policy_file)
+    policy.on_reread.append(answers.clear)
     app.state.contexts = Contexts(
         database,
-        Policy(settings.policy_file),
+        policy,
         authenticator,
         settings.default_limit,
         settings.max_limit,
@@ -206,7 +210,7 @@ def _middleware(settings: Settings, *, any_host: bool) -> Iterable[Middleware]:
                 *("X-GraphQL-Cost", "X-GraphQL-Explain"),
             ],
             expose_headers=[
-                *("Link", "Location", "ETag", "Retry-After", REQUEST_ID),
+                *("Link", "Location", "ETag", "Cache-Status", "Retry-After", REQUEST_ID),
                 *("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
             ],
         )

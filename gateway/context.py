@@ -75,6 +75,8 @@ class Context:
     """The seconds without a poll after which a client is silent."""
     crossing: Crossing | None = None
     """None where the project is that of the request."""
+    reads_elsewhere: bool = False
+    """True once an item of another project is to be read: its revision is not this project's."""
 
     def take_key(self, headers: Headers) -> None:
         """Take the idempotency key of a request that may have one."""

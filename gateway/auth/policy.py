@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from gateway.errors import Forbidden
 log = structlog.get_logger(__name__)
 
 REREAD_SECONDS = 1
+MAX_RIGHTS = 2000
+"""Callers of whom it is cached, by project, which of all rules let them pass."""
 MAX_DECISIONS = 20_000
 """Decisions cached per process. The oldest go first: that costs a hit no more than a look-up."""
 
@@ -97,6 +100,11 @@ class Policy:
         self._seen = _stamp(file)
         self._enforcer = _enforcer(file)
         self.decisions: FIFOCache[tuple[str, Identity, str], bool] = FIFOCache(MAX_DECISIONS)
+        self.rereads = 0
+        """How often the file has been read anew, and other rules may have come into force."""
+        self.on_reread: list[Callable[[], None]] = []
+        """Called each time."""
+        self._rights: FIFOCache[tuple[Identity, str], str] = FIFOCache(MAX_RIGHTS)
 
     def check(self, rule: str, identity: Identity, project_id: str) -> None:
         """Return if the rule lets the caller act on a project's items, else raise Forbidden."""
@@ -110,8 +118,8 @@ class Policy:
 
         Raises oslo.policy's PolicyNotRegistered for an unknown rule.
         """
-        if self._file is not None and time.monotonic() - self._read_at > REREAD_SECONDS:
-            self._reread()
+        if self._file is not None:
+            self._reread_at_times()
         request = (rule, identity, project_id)
         try:
             return self.decisions[request]
@@ -122,6 +130,28 @@ class Policy:
     def permissions(self, identity: Identity, project_id: str) -> list[str]:
         """Return the sorted names of the rules that let the caller act on a project's items."""
         return [rule for rule in RULES if self.allows(rule, identity, project_id)]
+
+    def rights(self, identity: Identity, project_id: str) -> str:
+        """Return a digest of `permissions`: callers with the same may see the same."""
+        if self._file is not None:
+            self._reread_at_times()
+        caller = (identity, project_id)
+        try:
+            return self._rights[caller]
+        except KeyError:
+            pass
+        rereads = -1
+        while rereads != self.rereads:
+            # Not some by the rules of before, and others by those of now.
+            rereads = self.rereads
+            names = ",".join(self.permissions(identity, project_id))
+        digest = self._rights[caller] = blake2b(names.encode(), digest_size=16).hexdigest()
+        return digest
+
+    def _reread_at_times(self) -> None:
+        """Look if the file has changed, unless it was looked at just now."""
+        if time.monotonic() - self._read_at > REREAD_SECONDS:
+            self._reread()
 
     def _decide(self, rule: str, identity: Identity, project_id: str) -> bool:
         if identity.project_id is None:
@@ -150,6 +180,10 @@ class Policy:
             log.error("policy file not reloaded", file=str(self._file), error=str(error))  # noqa: TRY400
         else:
             self.decisions.clear()
+            self._rights.clear()
+            self.rereads += 1
+            for forget in self.on_reread:
+                forget()
             log.info("policy file reloaded", file=str(self._file))
 
 

@@ -4,17 +4,15 @@ import re
 from collections.abc import Set as AbstractSet
 from hashlib import blake2b
 
-from starlette.responses import Response
-
 from gateway import __version__
-from gateway.errors import BadInput, StaleVersion, shown
+from gateway.errors import StaleVersion, shown
+from gateway.kept import tags
+from gateway.kept.answers import Answers
+from gateway.kept.questions import Question
 from gateway.rest_compat import items, links
 from gateway.rest_compat.representations import Resource
 from gateway.rest_compat.requests import V2Request
 
-_TAG = re.compile(r'(?:W/)?"[^"]*"')
-_TAGS = re.compile(rf"\s*{_TAG.pattern}(?:\s*,\s*{_TAG.pattern})*\s*", re.ASCII)
-_OPAQUE = re.compile(r'"[^"]*"')
 _VERSION = re.compile(r'"(0|[1-9][0-9]*)"', re.ASCII)
 _NO_VERSION = -1
 """The expected version of an item that wasn't there: the resolver finds none, or another one."""
@@ -36,34 +34,33 @@ def version_tag(version: int) -> str:
     return f'"{version}"'
 
 
-async def list_tag(request: V2Request, resource: Resource, revision: int) -> str:
-    """Return the ETag of a list: of all that its answer depends on, not of the answer's bytes.
+async def question(request: V2Request, resource: Resource) -> Question:
+    """Return what a list may be answered by from memory, or by 304.
 
-    Raises BadInput for a body that breaks off.
+    Its ETag is of all that the answer depends on, not of the answer's bytes. Raises BadInput for a
+    malformed `If-None-Match`, and a body that breaks off.
     """
-    made_of = (
-        __version__,
-        revision,
+    asked = (
         links.address(request, request.ctx.project_id, resource.name),
         request.http.scope["query_string"],
         await request.raw(),
         request.settings.rest_dialect,
         (request.ctx.default_limit, request.ctx.max_limit),
+        # Callers see the trusts of their own.
         (request.is_privileged, request.ctx.identity.user_id),
     )
-    return f'W/"{blake2b(repr(made_of).encode(), digest_size=16).hexdigest()}"'
+    answers: Answers = request.http.app.state.kept
+    given = request.headers.get("if-none-match")
+
+    def tag_of(revision: int) -> str:
+        return tags.weak((__version__, revision, *asked))
+
+    return Question(answers, request.ctx, asked, given, tag_of)
 
 
 def known_tags(request: V2Request) -> AbstractSet[str]:
     """Return the weak tags of `If-None-Match`, or `*` alone. Raises BadInput."""
-    text = _tags(request, "If-None-Match") or ""
-    # Compared weakly: a tag without its W/ is the same tag.
-    return {"*"} if text == "*" else {f"W/{opaque}" for opaque in _OPAQUE.findall(text)}
-
-
-def not_modified(tag: str) -> Response:
-    """Return 304: the caller's copy, which came with this tag, is current."""
-    return Response(status_code=304, headers={"ETag": tag})
+    return tags.known(request.headers.get("if-none-match"))
 
 
 async def expected_version(
@@ -74,12 +71,12 @@ async def expected_version(
     Raises BadInput for a malformed `If-Match`, and StaleVersion where it has no tag of the item, or
     there is no item and the request would create one.
     """
-    text = _tags(request, "If-Match")
+    text = tags.listed("If-Match", request.headers.get("if-match"))
     if text is None or (text == "*" and not creates) or request.ctx.repeats:
         return None
     # Weak tags never match: they don't say that the bytes are the same.
-    tags = [tag for tag in _TAG.findall(text) if not tag.startswith("W/")]
-    if len(tags) == 1 and (version := _VERSION.fullmatch(tags[0])):
+    strong = [tag for tag in tags.TAG.findall(text) if not tag.startswith("W/")]
+    if len(strong) == 1 and (version := _VERSION.fullmatch(strong[0])):
         # The transaction compares it. 19 digits are more than any version has.
         return int(version[1][:19])
     item = await items.read(request, resource)
@@ -92,20 +89,9 @@ async def expected_version(
     if text == "*":
         return None
     body, current = item
-    if item_tag(current, body) in tags or version_tag(current) in tags:
+    if item_tag(current, body) in strong or version_tag(current) in strong:
         return current
     raise StaleVersion(
         f"If-Match: {shown(text)} has no tag of the {resource.name[:-1]} as it is now, which is "
         f"{item_tag(current, body)}"
     )
-
-
-def _tags(request: V2Request, header: str) -> str | None:
-    """Return the entity tags that a header lists, or its `*`; None without the header."""
-    text = request.headers.get(header.lower())
-    if text is None:
-        return None
-    text = text.strip()
-    if text != "*" and not _TAGS.fullmatch(text):
-        raise BadInput(f"{header}: {shown(text)} is no list of entity tags", field=header)
-    return text

@@ -9,6 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from gateway.errors import NotFound, shown
+from gateway.kept import tags
+from gateway.kept.questions import Question
 from gateway.rates import costs
 from gateway.resolvers import actions, backups, clients, jobs, sessions
 from gateway.resolvers.collection import Collection
@@ -46,33 +48,36 @@ async def find_jobs(request: V2Request) -> Response:
 async def find(resource: Resource, collection: Collection, request: V2Request) -> Response:
     """Return a page of a list, or 304 for a caller who has it already.
 
-    A 304 costs one look-up. Collections without a revision have no ETag, and no 304.
+    A 304, or an answer that is kept, costs one look-up. Collections without a revision have no
+    ETag, and neither of them.
     """
-    known, revision = conditional.known_tags(request) if collection.has_revision else (), None
-    if known:
-        await request.ctx.charge(costs.ITEM)
-        revision = await collection.revision(request.ctx)
-        if (tag := await conditional.list_tag(request, resource, revision)) in known:
-            return conditional.not_modified(tag)
-        collection = resource.collection
+    question: Question | None = None
+    charged = 0
+    if collection.has_revision:
+        question = await conditional.question(request, resource)
+        if (response := await question.answered()) is not None:
+            return response
+        charged = question.charged
+        if question.revision is not None:
+            collection = resource.collection
     where, sent = await request.search(resource)
-    await request.ctx.charge(costs.page(request.page_length, scans=where is not None))
+    cost = costs.page(request.page_length, scans=where is not None)
+    await request.ctx.charge(cost - charged)
     page_request, found = await request.page_request(collection)
-    if found is not None:
-        revision, collection = found, resource.collection
+    if question is not None and found is not None:
+        question.revision, collection = question.revision or found, resource.collection
     document = request.representation(resource).entry
     page = await collection.find(request.ctx, page_request, where, document.columns)
     entries = await items.embed_actions(request, document, document.from_rows(page.rows))
     following = links.next_page(request, resource, page, sent)
     headers = {"Link": f'<{following}>; rel="next"'} if following else {}
-    # The tag is of the first revision seen: a later write must not count as known.
-    if revision is None:
-        revision = page.revision
-    if revision is not None:
-        headers["ETag"] = await conditional.list_tag(request, resource, revision)
-    if "*" in known:
-        return conditional.not_modified(headers["ETag"])
-    return json_response({resource.name: entries}, **headers)
+    response = json_response({resource.name: entries}, **headers)
+    if question is None:
+        return response
+    if question.revision is None:
+        # That of the first statement: a later write must not count as known.
+        question.revision = page.revision
+    return question.keep(response)
 
 
 def shows(resource: Resource) -> Endpoint:
@@ -87,7 +92,7 @@ def shows(resource: Resource) -> Endpoint:
         body, version = item
         tag = conditional.item_tag(version, body)
         if known and (f"W/{tag}" in known or "*" in known):
-            return conditional.not_modified(tag)
+            return tags.not_modified(tag)
         return Response(body, headers={"ETag": tag}, media_type=JSON)
 
     return endpoint

@@ -56,6 +56,7 @@ class Client(Node):
         "the gateway takes note.",
         sort=clients.LAST_SEEN,
         compared=clients.LAST_SEEN,
+        untracked=True,
     )
     is_silent = batch(
         clients.silence,
@@ -67,6 +68,7 @@ class Client(Node):
         {"as_of": (Annotated[Optional[datetime], AS_OF], None)},
         by=clients.IS_SILENT,
         clock=("as_of",),
+        untracked=True,
     )
     health = health.health("Client", "client_id")
     newest_restore_point_at: datetime | None = column(

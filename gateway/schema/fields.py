@@ -28,6 +28,7 @@ from gateway.schema.scalars import Epoch, Int32, Partial, Vocabulary
 from gateway.schema.views import (
     CLOCK,
     DESCRIPTION,
+    UNTRACKED,
     VIEWS,
     AnsweredField,
     BatchField,
@@ -55,20 +56,24 @@ class Node:
     )
 
 
-def declare(
+def declare(  # noqa: PLR0913 - as for `batch`
     spec: object,
     type_: Any,
     description: str,
     arguments: Mapping[str, Any] | None = None,
     *,
     clock: Sequence[str] | None = None,
+    untracked: bool = False,
 ) -> Any:
     """Return a field of a type that plans read by `spec`; graphql-core never resolves it.
 
     `arguments` are the types of its arguments by their names in Python, or such a type and a
-    default. A field that depends on the clock has a `clock`: see `views.CLOCK`.
+    default. A field that depends on the clock has a `clock`: see `views.CLOCK`; for `untracked`,
+    see `views.UNTRACKED`.
     """
     metadata = {DESCRIPTION: spec} | ({} if clock is None else {CLOCK: tuple(clock)})
+    if untracked:
+        metadata[UNTRACKED] = True
     field = strawberry.field(graphql_type=type_, description=description, metadata=metadata)
     field.init = False
     field.arguments = [_argument(name, given) for name, given in (arguments or {}).items()]
@@ -83,22 +88,23 @@ def _argument(name: str, given: Any) -> StrawberryArgument:
     return StrawberryArgument(name, None, annotation, default=default[0])
 
 
-def column(
+def column(  # noqa: PLR0913 - as for `batch`
     source: Column,
     description: str,
     *,
     sort: bool | Column = False,
     compared: Column | None = None,
     is_filtered: bool = True,
+    untracked: bool = False,
 ) -> Any:
     """Return a field that is a column.
 
     `sort` makes it a field to order by; it and `compared` may be another column, which is better to
-    sort by, or to compare.
+    sort by, or to compare. See `views.UNTRACKED` for `untracked`.
     """
     by = source if sort is True else None if sort is False else sort
     order = None if by is None else Sort(by)
-    spec = ColumnField(source, order, is_filtered, compared=compared)
+    spec = ColumnField(source, order, is_filtered, compared=compared, untracked=untracked)
     return strawberry.field(description=description, metadata={DESCRIPTION: spec})
 
 
@@ -128,16 +134,20 @@ def batch(  # noqa: PLR0913 - all that makes one such field differ from another
     *,
     by: Column | None = None,
     clock: Sequence[str] | None = None,
+    untracked: bool = False,
 ) -> Any:
     """Return a field with arguments whose values are loaded for all rows of a page together.
 
-    `arguments` and `clock` are as in `declare`; see `BatchField` for `key`. The rows are filtered
-    and sorted `by` a column, which depends on the clock if the field does.
+    `arguments`, `clock` and `untracked` are as in `declare`; see `BatchField` for `key`. The rows
+    are filtered and sorted `by` a column, which depends on the clock if the field does.
     """
     column = None
     if by is not None:
-        column = ColumnField(by, Sort(by), is_filtered=True, reads_clock=clock is not None)
-    return declare(BatchField(load, key, column), type_, description, arguments, clock=clock)
+        column = ColumnField(
+            by, Sort(by), is_filtered=True, reads_clock=clock is not None, untracked=untracked
+        )
+    spec = BatchField(load, key, column)
+    return declare(spec, type_, description, arguments, clock=clock, untracked=untracked)
 
 
 def by_rest_id(
@@ -174,16 +184,22 @@ def mutation(description: str) -> Callable[[Any], Any]:
     return _called(MutationField, description)
 
 
-def answered(description: str, *, clock: Sequence[str] | None = None) -> Callable[[Any], Any]:
+def answered(
+    description: str, *, clock: Sequence[str] | None = None, untracked: bool = False
+) -> Callable[[Any], Any]:
     """Return the decorator of a static method `(ctx, …) -> payload` that makes it a query field.
 
-    See `views.CLOCK` for `clock`.
+    See `views` for `clock` and `untracked`.
     """
-    return _called(AnsweredField, description, clock)
+    return _called(AnsweredField, description, clock, untracked=untracked)
 
 
 def _called(
-    spec: type[MutationField], description: str, clock: Sequence[str] | None = None
+    spec: type[MutationField],
+    description: str,
+    clock: Sequence[str] | None = None,
+    *,
+    untracked: bool = False,
 ) -> Callable[[Any], Any]:
     def decorate(method: Any) -> Any:
         function = method.__func__
@@ -199,7 +215,8 @@ def _called(
             if name not in {"ctx", "return"}
         }
         kind = annotations["return"]
-        return declare(spec(function), kind, description, arguments, clock=clock)
+        made = spec(function)
+        return declare(made, kind, description, arguments, clock=clock, untracked=untracked)
 
     return decorate
 

@@ -156,25 +156,25 @@ def where_input(
     return _input(name, cls.__module__, members, about)
 
 
-def clock_names(view: View, where: Any, orders: Iterable[Any]) -> Iterator[str]:
-    """Yield the fields of a filter and of orders that read the clock."""
+def names_marked(mark: str, view: View, where: Any, orders: Iterable[Any]) -> Iterator[str]:
+    """Yield the fields of a filter, and of orders, with a mark: an attribute of `ColumnField`."""
     for name, value in vars(where).items() if where else ():
         match value:
             case strawberry.UNSET | None:
                 continue
             case list() if name in {"and_", "or_"}:
                 for one in value:
-                    yield from clock_names(view, one, ())
+                    yield from names_marked(mark, view, one, ())
             case _ if name == "not_":
-                yield from clock_names(view, value, ())
+                yield from names_marked(mark, view, value, ())
             case _ if name in view.parts:
-                yield from clock_names(VIEWS[view.parts[name]], value, ())
+                yield from names_marked(mark, VIEWS[view.parts[name]], value, ())
             case _:
                 field = view.all.get(name)
-                if getattr(value, "reads_clock", field is not None and field.reads_clock):
+                if getattr(value, mark, field is not None and getattr(field, mark)):
                     yield f"{view.name}Where.{_camel(name)}"
     for item in orders:
-        if view.all[item.field.value].reads_clock:
+        if getattr(view.all[item.field.value], mark):
             yield f"{view.name}Order.{item.field.name}"
 
 

@@ -46,7 +46,9 @@ def in_other_project(ctx: Context, view: View, project_id: str) -> bool:
     if project_id == ctx.project_id or ctx.identity.is_local:
         return False
     rule = view.collection.all_projects.rule
-    return ctx.policy.allows(rule, ctx.identity, ctx.project_id)
+    is_readable = ctx.policy.allows(rule, ctx.identity, ctx.project_id)
+    ctx.reads_elsewhere |= is_readable
+    return is_readable
 
 
 def reader(ctx: Context, view: View, project_id: str) -> Context | None:

@@ -76,6 +76,11 @@ class HealthFilter:
         """True if it has no moment of its own."""
         return self.as_of is None
 
+    @property
+    def untracked(self) -> bool:
+        """True, as the field itself is."""
+        return True
+
     def where_in(self, view: str) -> Where:
         """Return the condition on the items of a view."""
         states = None
@@ -98,7 +103,14 @@ FILTER = (HealthFilter, "Conditions on the health.")
 def health(view: str, key: str) -> Any:
     """Return the field of a view that shows the health; `key` is the one that has the id."""
     return batch(
-        _RULES[view].load, key, Health, "The health.", {"as_of": (AsOf, None)}, clock=("as_of",)
+        _RULES[view].load,
+        key,
+        Health,
+        "The health.",
+        {"as_of": (AsOf, None)},
+        clock=("as_of",),
+        # Whatever the moment: silence is told by the polls of schedulers.
+        untracked=True,
     )
 
 
@@ -114,6 +126,7 @@ def orders(view: str) -> dict[str, ColumnField]:
             is_filtered=False,
             kind=int,
             reads_clock=True,
+            untracked=True,
         ),
         "health_since": ColumnField(
             since,
@@ -121,5 +134,6 @@ def orders(view: str) -> dict[str, ColumnField]:
             is_filtered=False,
             kind=datetime,
             reads_clock=True,
+            untracked=True,
         ),
     }

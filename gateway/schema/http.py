@@ -26,6 +26,8 @@ from gateway.errors import (
 )
 from gateway.headers import request_headers
 from gateway.http_errors import headers_of, status_of
+from gateway.kept.answers import Answers
+from gateway.kept.questions import BYPASS, MAX_ASKED, Question
 from gateway.negotiation import preferred
 from gateway.rates.buckets import SCOPE
 from gateway.schema import errors
@@ -84,23 +86,13 @@ class GraphQLApp:
             return refusal
         is_reading = request.method in _READING
         contexts: Contexts = request.app.state.contexts
-        extensions: dict[str, Any] = {}
         ctx: Context | None = None
         try:
             ctx = await contexts.open(headers, request.scope["path"], method=request.method)
             request.scope[SCOPE] = ctx.account
             ctx.take_key(headers)
             came_in = request.scope["query_string"] if is_reading else await request.body()
-            given, variables, name = _operation(request, came_in, self.json_size)
-            text = self.documents.text_of(ctx, given)
-            if len(came_in) > self.max_variables:
-                _check_size(variables, self.max_variables)
-            result = await self.executor.execute(
-                ctx, text, variables, name, queries_only=is_reading
-            )
-            if self.explains and result.is_executed and EXPLAIN in headers:
-                extensions |= await self._extensions(ctx, text, variables, name)
-            extensions |= self._cost(headers, ctx, result.cost)
+            return await self._answered(request, ctx, came_in)
         except GatewayError as error:
             cost = error.cost if isinstance(error, RateLimited) else None
             return _failure(request, error, self._cost(headers, ctx, cost))
@@ -112,7 +104,49 @@ class GraphQLApp:
             return _refusal(
                 request, 405, f"{request.method} runs queries only: send mutations by POST"
             )
-        return _result(request, result, extensions)
+
+    async def _answered(self, request: Request, ctx: Context, came_in: bytes) -> Response:
+        """Return the answer that is kept, or execute the operation, whose answer may be kept.
+
+        Raises GatewayError and MethodNotAllowed.
+        """
+        question = self._question(request, ctx, came_in)
+        if question is not None and (kept := await question.answered()) is not None:
+            return kept
+        headers = request_headers(request.scope)
+        given, variables, name = _operation(request, came_in, self.json_size)
+        text = self.documents.text_of(ctx, given)
+        if len(came_in) > self.max_variables:
+            _check_size(variables, self.max_variables)
+        is_reading = request.method in _READING
+        result = await self.executor.execute(
+            ctx, text, variables, name, queries_only=is_reading, question=question
+        )
+        extensions: dict[str, Any] = {}
+        if self.explains and result.is_executed and EXPLAIN in headers:
+            extensions |= await self._extensions(ctx, text, variables, name)
+        extensions |= self._cost(headers, ctx, result.cost)
+        response = _result(request, result, extensions)
+        if question is not None and result.lasts is not None:
+            if result.lasts:
+                return question.keep(response)
+            response.raw_headers.append(BYPASS)
+        return response
+
+    def _question(self, request: Request, ctx: Context, came_in: bytes) -> Question | None:
+        """Return what the request may be answered by from memory; None: it always is executed.
+
+        What was asked are the bytes that came in: so a hit needs to read nothing of them. Raises
+        BadInput for a malformed `If-None-Match`.
+        """
+        answers: Answers = request.app.state.kept
+        headers = request_headers(request.scope)
+        if not answers.is_on or len(came_in) > MAX_ASKED:
+            return None
+        if (self.explains and EXPLAIN in headers) or (self.tells_cost and COST in headers):
+            return None
+        asked = ("GraphQL", request.method in _READING, _media_type(request), came_in)
+        return Question(answers, ctx, asked, headers.get("if-none-match"))
 
     def _cost(
         self, headers: Mapping[str, str], ctx: Context | None, requested: int | None

@@ -154,7 +154,7 @@ States = Annotated[
 class Query:
     """The root fields of no single entity's health."""
 
-    @answered("The things that need somebody, in numbers.", clock=("as_of",))
+    @answered("The things that need somebody, in numbers.", clock=("as_of",), untracked=True)
     @staticmethod
     async def overview(
         ctx: Context,

@@ -61,7 +61,7 @@ def viewer(ctx: Context) -> Viewer:
 class Root:
     """The root fields of no single entity."""
 
-    viewer = declare(ComputedField(viewer), Viewer, "The caller.")
+    viewer = declare(ComputedField(viewer), Viewer, "The caller.", untracked=True)
     node = declare(
         ByGlobalIdField(many=False),
         Optional[Node],

@@ -26,6 +26,14 @@ Columns that depend on it say so by `ColumnField.reads_clock`: the list's `as_of
 Operations that read the clock are told by it: see `execution/clock_reads.py`.
 """
 
+UNTRACKED = "gateway-untracked"
+"""The key under which a field says that its answer may change though no time passes and no revision
+does: with the polls of schedulers, which renew none, or with who asks, beyond their rights.
+
+Columns say it by `ColumnField.untracked`. Such answers are never kept: see
+`execution/untracked_reads.py`.
+"""
+
 
 @dataclass(frozen=True)
 class ColumnField:
@@ -44,6 +52,8 @@ class ColumnField:
     """The column that is compared, with null for the others."""
     reads_clock: bool = False
     """True if conditions and orders by it depend on the clock."""
+    untracked: bool = False
+    """True if it is as `UNTRACKED` says; then so are conditions and orders by it."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from gateway.settings.history import SILENT_AFTER as SILENT_AFTER
 from gateway.settings.history import HistorySettings
 from gateway.settings.hosts import HostSettings
 from gateway.settings.idempotency import IdempotencySettings
+from gateway.settings.kept import KeptSettings
 from gateway.settings.keystone import KeystoneSettings
 from gateway.settings.parts import Names
 from gateway.settings.rates import RateSettings
@@ -51,6 +52,7 @@ class Settings(
     BaseSettings,
     KeystoneSettings,
     GraphQLSettings,
+    KeptSettings,
     RateSettings,
     HistorySettings,
     DeadlineSettings,

@@ -6,6 +6,8 @@ that is derived of it agrees.
 """
 
 import time
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +27,7 @@ LONGEST_FACTOR = 3
 _RUNS, _JOBS, _CLIENTS = columns(Run), columns(Job), columns(Client)
 _SEEN, _REVISIONS = columns(ClientHeartbeat), columns(Revision)
 _SECONDS_A_DAY = 86_400
+_OF_PROJECT = sa.bindparam("of_project", type_=_RUNS.project_id.type)
 
 
 def _seconds(name: str) -> sa.BindParameter[int]:
@@ -89,8 +92,8 @@ _KEEPS = (
 class RunsUpkeep:
     """Marks runs that are lost, and forgets old ones, in all projects and in small steps.
 
-    No statement is of a project, and so none gives one a new revision: no document of REST shows
-    runs.
+    One statement finds the projects, mostly none; each of them has a transaction, which renews its
+    revision: answers that show runs are kept as long as that holds.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -98,10 +101,10 @@ class RunsUpkeep:
         self._settings = settings
 
     async def lose(self, *, knows_silence: bool, now: float | None = None) -> int:
-        """Mark the runs whose time is over as lost, and return how many these are, of a batch.
+        """Mark the runs whose time is over as lost, a batch of each project; return their number.
 
         Without knowledge of silence, which a process has only after it has listened for long
-        enough, only by the time that they run. Raises Unavailable.
+        enough, only by the time that they run. Raises Unavailable and LostRace.
         """
         now = time.time() if now is None else now
         silent = int(now) - self._settings.client_silent_after if knows_silence else None
@@ -110,43 +113,66 @@ class RunsUpkeep:
             "late": int(now) - self._settings.run_lost_after,
             "silent": silent,
         }
-        statement = self._database.statement((RunsUpkeep, "lose"), self._lose)
-        return len(await self._database.rows(statement, values))
+        return await self._change(*self._losing, values)
 
     async def forget(self, *, now: float | None = None) -> int:
-        """Forget a batch of old runs, and return how many these are. Raises Unavailable."""
+        """Forget a batch of old runs of each project, and return how many these are.
+
+        Raises Unavailable and LostRace.
+        """
         now = time.time() if now is None else now
         before = int(now) - self._settings.run_history_days * _SECONDS_A_DAY
-        statement = self._database.statement((RunsUpkeep, "forget"), self._forget)
-        return len(await self._database.rows(statement, {"before": before}))
+        return await self._change(*self._forgetting, {"before": before})
 
-    def _lose(self) -> Any:
+    async def _change(
+        self, projects: sa.Select[Any], change: Any, values: Mapping[str, int | None]
+    ) -> int:
+        """Change runs of each project that there are any of, and return the runs' number."""
+        count = 0
+        for (project_id,) in await self._database.rows(projects, values):
+            async with self._database.write(project_id) as transaction:
+                own = {**values, "of_project": project_id}
+                count += len(await transaction.rows(change, own))
+        return count
+
+    @cached_property
+    def _losing(self) -> tuple[sa.Select[Any], Any]:
+        """The statements that find projects with lost runs, and that mark those of one."""
+        is_over = (
+            _RUNS.outcome == _word(RunOutcome.RUNNING),
+            sa.or_(_RUNS_TOO_LONG, _IS_SILENT),
+        )
+        projects = sa.select(_RUNS.project_id).distinct().where(*is_over)
         # The job is locked before its run, as by those who write jobs.
         over = (
             sa.select(_RUNS.project_id, _RUNS.id)
             .join(source(Job), sa.and_(*self._job_of_run()))
-            .where(_RUNS.outcome == _word(RunOutcome.RUNNING), sa.or_(_RUNS_TOO_LONG, _IS_SILENT))
+            .where(_RUNS.project_id == _OF_PROJECT, *is_over)
             .limit(sa.literal_column(str(BATCH)))
             .with_for_update(skip_locked=True, of=source(Job))
         )
-        return self._of(over, sa.update(source(Run)).values(outcome=_word(RunOutcome.LOST))).where(
-            _RUNS.outcome == _word(RunOutcome.RUNNING)
-        )
+        lost = sa.update(source(Run)).values(outcome=_word(RunOutcome.LOST))
+        is_running = _RUNS.outcome == _word(RunOutcome.RUNNING)
+        return projects.limit(sa.literal_column(str(BATCH))), self._of(over, lost).where(is_running)
 
-    def _forget(self) -> Any:
+    @cached_property
+    def _forgetting(self) -> tuple[sa.Select[Any], Any]:
+        """The statements that find projects with old runs, and that forget those of one."""
+        is_old = (
+            _RUNS.started_at < _seconds("before"),
+            _RUNS.outcome != _word(RunOutcome.RUNNING),
+            ~_KEEPS,
+        )
+        # Of every project that has ever changed: so an index finds the old ones of each.
+        has_old = sa.exists().where(_RUNS.project_id == _REVISIONS.project_id, *is_old)
+        projects = sa.select(_REVISIONS.project_id).where(has_old.correlate(source(Revision)))
         old = (
             sa.select(_RUNS.project_id, _RUNS.id)
-            .where(
-                # Every project that has ever changed: so an index finds the old ones of each.
-                _RUNS.project_id.in_(sa.select(_REVISIONS.project_id)),
-                _RUNS.started_at < _seconds("before"),
-                _RUNS.outcome != _word(RunOutcome.RUNNING),
-                ~_KEEPS,
-            )
+            .where(_RUNS.project_id == _OF_PROJECT, *is_old)
             .limit(sa.literal_column(str(BATCH)))
             .with_for_update(skip_locked=True, of=source(Run))
         )
-        return self._of(old, sa.delete(source(Run)))
+        return projects, self._of(old, sa.delete(source(Run)))
 
     @staticmethod
     def _job_of_run() -> tuple[sa.ColumnElement[bool], ...]:

@@ -23,7 +23,7 @@ from .progress import say
 from .rounds import Plan, measured, noting
 from .stage import Stage
 from .targets import verdicts
-from .workload import COLD, TITLES
+from .workload import COLD, KEPT, TITLES
 
 Program = Callable[[Stage], AbstractContextManager[Peer]]
 
@@ -180,6 +180,8 @@ def starting(chosen: argparse.Namespace) -> Iterator[tuple[str, Program]]:
     yield from ((name, PEERS[name]) for name in PEERS if name in chosen.peers)
     if other:
         yield baseline.NAME, other.running
+    if "gateway" in chosen.peers and set(KEPT) & set(chosen.only):
+        yield "gateway", gateway.keeping
     if COLD in chosen.only:
         yield from ((name, COLD_PEERS[name]) for name in COLD_PEERS if name in chosen.peers)
         if other:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .insight_data import BROKEN, POINTS, SERIES
@@ -50,6 +51,12 @@ def cold(document: str) -> str:
 
 
 DOCUMENTS[COLD] = cold(DOCUMENTS["Q1"])
+
+
+def never_sent(request: Request) -> Request:
+    """Return a request with a serial number each time it is sent, which changes nothing."""
+    extensions = f', "extensions": {{"serial": "{PLACEHOLDER}"}}}}'.encode()
+    return replace(request, body=request.body[:-1] + extensions)
 
 
 def post(document: str, headers: Mapping[str, str], **variables: str) -> Request:

@@ -59,7 +59,7 @@ def _throughput(axis: Any, result: Mapping[str, Any]) -> None:
         places = [at + shift for at, _ in own]
         axis.bar(places, [rate for _, rate in own], width, label=peer, color=COLOURS[peer])
     axis.set_yscale("log")
-    axis.set_xticks(range(len(keys)), [name(key) for key in keys])
+    axis.set_xticks(range(len(keys)), [name(key).replace(" ", "\n") for key in keys])
     axis.set_ylabel("requests per second (median of rounds)")
     axis.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axis.yaxis.set_minor_formatter(NullFormatter())

@@ -17,6 +17,8 @@ from .workload import (
     single,
 )
 
+KEYS = tuple(f"R{number}" for number in range(1, 8))
+
 
 @dataclass(frozen=True)
 class Rest:

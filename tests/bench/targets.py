@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .comparison import CPU_GROWTH
-from .workload import name
+from .workload import MISSED, name
 
 Cells = Mapping[tuple[str, str], Mapping[str, Any]]
 """Measured medians, by program and request."""
@@ -34,6 +34,15 @@ def _against(peer: str, *rows: tuple[str, float, float], title: str) -> list[Tar
     ]
 
 
+def _unchanged(peer: str, least: float, stretch: float, *keys: str, title: str) -> list[Target]:
+    return [
+        Target(
+            f"{key} unchanged against {title}", ("gateway", f"{key}U"), (peer, key), least, stretch
+        )
+        for key in keys
+    ]
+
+
 TARGETS = (
     *_against(
         "postgraphile",
@@ -45,6 +54,20 @@ TARGETS = (
         title="PostGraphile",
     ),
     *_against("floor", ("Q1", 0.5, 0.7), ("Q2", 0.5, 0.7), title="the floor"),
+    *_unchanged("postgraphile", 8, 12, "Q1", "Q2", "Q4", title="PostGraphile"),
+    *_unchanged("floor", 1, 1.4, "Q1", "Q2", title="the floor"),
+    *(
+        Target(
+            f"CPU of {name(key)} against the same without memory",
+            ("gateway", key),
+            ("gateway", of),
+            1.05,
+            1.05,
+            measure="cpu_us",
+            most=True,
+        )
+        for key, of in MISSED.items()
+    ),
     Target(
         "CPU of Q2 against R1",
         ("gateway", "Q2"),

@@ -26,6 +26,18 @@ TITLES = {
     "R7": "REST: one backup",
 }
 
+UNCHANGED = {"Q1U": "Q1", "Q2U": "Q2", "Q4U": "Q4", "R1U": "R1", "R2U": "R2"}
+"""Requests that are asked again while nothing changes, of a gateway that keeps answers.
+
+All others are asked of gateways that keep none: every sending would be a hit.
+"""
+MISSED = {"Q1M": "Q1", "Q2M": "Q2"}
+"""The same with something in them that no request had before, and that changes no answer."""
+KEPT = UNCHANGED | MISSED
+
+TITLES |= {key: f"{TITLES[of]}, asked again, unchanged" for key, of in UNCHANGED.items()}
+TITLES |= {key: f"{TITLES[of]}, looked for in memory in vain" for key, of in MISSED.items()}
+
 JOBS_PAGE = 50
 PAGE = 100
 POLL_PAGE = 10
@@ -48,6 +60,8 @@ Item = tuple[str, int]
 
 def name(key: str) -> str:
     """Return what the tables call a request."""
+    if key in KEPT:
+        return f"{KEPT[key]} {'unchanged' if key in UNCHANGED else 'missed'}"
     return "Q1 cold" if key == COLD else key
 
 
@@ -95,6 +109,7 @@ def polls(catalogue: Catalogue) -> int:
 
 def expected(key: str, catalogue: Catalogue) -> Sequence[Item]:
     """Return what the first answer must hold, in this order."""
+    key = KEPT.get(key, key)
     jobs = {
         "Q1": range(JOBS_PAGE),
         "Q1C": range(JOBS_PAGE),

@@ -7,7 +7,6 @@ import pytest
 import sqlalchemy as sa
 
 from gateway.catalogue import history
-from gateway.catalogue.bookkeeping_tables import Revision
 from gateway.catalogue.history import ClientHeartbeat, Run
 from gateway.catalogue.tables import Job, columns
 from gateway.context import Context
@@ -62,20 +61,21 @@ async def heard(ctx: Context, client_id: str, time: int) -> None:
         await transaction.insert(seen)
 
 
-async def revision(ctx: Context) -> Any:
-    return await ctx.db.scalar(sa.select(columns(Revision).revision))
+async def revision(ctx: Context) -> int:
+    return await jobs.COLLECTION.revision(ctx)
 
 
 async def test_a_run_without_a_result_is_lost_after_a_day(ctx: Context, upkeep: RunsUpkeep) -> None:
     await begin(ctx)
     before = await revision(ctx)
     assert await upkeep.lose(knows_silence=False, now=START + DAY) == 0
+    assert await revision(ctx) == before
     assert await upkeep.lose(knows_silence=False, now=START + DAY + 1) == 1
     assert await outcomes(ctx) == ["lost"]
     row = await ctx.db.rows(sa.select(*(columns(Job)[name] for name in sorted(history.OF_JOB))))
     assert [tuple(one) for one in row] == [(START, 1, START, None)]
-    # No document of REST shows it.
-    assert await revision(ctx) == before
+    # What shows the run isn't what it was.
+    assert await revision(ctx) != before
     await end(ctx, "job", START + 2 * DAY)
     assert await outcomes(ctx) == ["success"]
 
@@ -129,7 +129,12 @@ async def test_old_runs_are_forgotten_in_steps_but_for_the_last_and_the_last_suc
         await end(ctx, "job", START + number, result)
     await begin(ctx, "hanging")
     now = START + 10 * DAY + 100
-    assert [await upkeep.forget(now=now) for _ in range(3)] == [2, 2, 0]
+    revisions = {await revision(ctx)}
+    found = []
+    for _ in range(3):
+        found.append(await upkeep.forget(now=now))
+        revisions.add(await revision(ctx))
+    assert (found, len(revisions)) == ([2, 2, 0], 3)
     query = sa.select(RUNS.started_at, RUNS.outcome).order_by(RUNS.started_at, RUNS.outcome)
     assert [tuple(row) for row in await ctx.db.rows(query)] == [
         (START, "running"),

@@ -1,11 +1,9 @@
 """The clock: what an operation reads of it is known from its plan, and a moment takes its place."""
 
-import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -18,14 +16,11 @@ from graphql import (
     is_leaf_type,
     is_required_argument,
 )
-from sqlalchemy.ext.compiler import compiles
 
 from gateway import demo
 from gateway.app import create_app
 from gateway.catalogue import column_types
 from gateway.db.database import Database
-from gateway.query import clock
-from gateway.query.clock import seconds_now
 from gateway.schema import create_schema
 from gateway.schema.execution.failures import Execution
 from gateway.schema.views import CLOCK
@@ -33,6 +28,7 @@ from gateway.settings import load
 from tests.support.apps import opened
 from tests.support.databases import Sqlite
 from tests.support.global_ids import global_id
+from tests.support.moving import moved_clock
 
 pytestmark = pytest.mark.anyio
 
@@ -153,25 +149,9 @@ def answered(series: str, backup: str) -> Iterator[Asked]:
 @asynccontextmanager
 async def moved(url: str, by: timedelta) -> AsyncIterator[httpx.AsyncClient]:
     """Open a gateway whose clock, and that of its SQLite, is moved."""
-    real_time, real_now = time.time, column_types.now
-
-    def now() -> datetime:
-        return real_now() + by
-
-    def in_sql(*_: Any, **__: Any) -> str:
-        return f"CAST(strftime('%s', 'now', '{int(by.total_seconds())} seconds') AS INTEGER)"
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name, module in list(sys.modules.items()):
-            if name.startswith("gateway.") and getattr(module, "now", None) is real_now:
-                patch.setattr(module, "now", now)
-        patch.setattr(time, "time", lambda: real_time() + by.total_seconds())
-        compiles(seconds_now, "sqlite")(in_sql)
-        try:
-            async with opened(create_app(load(database_url=url))) as client:
-                yield client
-        finally:
-            compiles(seconds_now, "sqlite")(clock._on_sqlite)  # noqa: SLF001 - put back
+    with moved_clock(by):
+        async with opened(create_app(load(database_url=url))) as client:
+            yield client
 
 
 async def ask(client: httpx.AsyncClient, text: str, **variables: Any) -> Any:

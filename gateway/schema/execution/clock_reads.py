@@ -13,7 +13,7 @@ from graphql import GraphQLError
 from gateway.errors import BadInput
 from gateway.schema.execution.arguments import Arguments
 from gateway.schema.execution.failures import Execution
-from gateway.schema.filter_inputs import clock_names
+from gateway.schema.filter_inputs import names_marked
 from gateway.schema.views import VIEWS
 
 
@@ -35,7 +35,7 @@ class FieldRead:
 
     def names(self, execution: Execution) -> Sequence[str]:
         """Return the field, if none of them is given."""
-        given = _values(self.arguments, execution)
+        given = values_of(self.arguments, execution)
         if given is None or any(given.get(one) is not None for one in self.moments):
             return ()
         return (self.name,)
@@ -50,14 +50,15 @@ class ListRead:
 
     def names(self, execution: Execution) -> Sequence[str]:
         """Return those that depend on the clock, unless the list has a moment."""
-        given = _values(self.arguments, execution)
+        given = values_of(self.arguments, execution)
         if given is None or given.get("as_of") is not None:
             return ()
-        found = clock_names(VIEWS[self.view], given.get("where"), given.get("order_by") or ())
+        orders = given.get("order_by") or ()
+        found = names_marked("reads_clock", VIEWS[self.view], given.get("where"), orders)
         return tuple(dict.fromkeys(found))
 
 
-def _values(arguments: Arguments, execution: Execution) -> Any:
+def values_of(arguments: Arguments, execution: Execution) -> Any:
     """Return the arguments, or None for wrong ones: then the field fails, whatever the time."""
     try:
         return arguments.of(execution)

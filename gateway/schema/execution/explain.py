@@ -60,6 +60,8 @@ async def explain(plan: Plan, variables: VariableValues, ctx: Context) -> str:
     head = "mutation" if plan.is_mutation else "query"
     if not plan.is_mutation and (reads := plan.reads_of_clock(execution)):
         head = f"{head} that depends on the clock: {', '.join(reads)}"
+    if not plan.is_mutation and (reads := plan.reads_untracked(execution)):
+        parts.insert(0, f"never kept: {', '.join(reads)}")
     return "\n".join([head, *map(_below, parts)])
 
 

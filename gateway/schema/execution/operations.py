@@ -24,6 +24,7 @@ from graphql.execution.values import VariableValues, VariableValueSource, get_va
 
 from gateway.context import Context
 from gateway.errors import BadInput, Forbidden
+from gateway.kept.questions import Question
 from gateway.rates import costs
 from gateway.schema.errors import show_all
 from gateway.schema.execution import documents
@@ -64,6 +65,9 @@ class Result:
     is_executed: bool = True
     cost: int | None = None
     """The points that the operation was charged; None for one that couldn't be planned."""
+    lasts: bool | None = None
+    """True for an answer that holds as long as the project's revision, False for others of queries;
+    None for mutations, and where anything failed."""
 
 
 class Executor:
@@ -81,7 +85,7 @@ class Executor:
         self.planned = 0
         """The number of plans that have been made."""
 
-    async def execute(
+    async def execute(  # noqa: PLR0913 - a request, and what it asks for
         self,
         ctx: Context,
         text: str,
@@ -89,11 +93,13 @@ class Executor:
         name: str | None = None,
         *,
         queries_only: bool = False,
+        question: Question | None = None,
     ) -> Result:
         """Return the answer to the operation of this name in a document, or to its only one.
 
-        Raises MethodNotAllowed for a mutation where there may be queries only, BadInput for an
-        operation that isn't there, RateLimited, and for a mutation what `Context.once` does.
+        The `question` that it answers, if any, gets the revision of the rows. Raises
+        MethodNotAllowed for a mutation where there may be queries only, BadInput for an operation
+        that isn't there, RateLimited, and for a mutation what `Context.once` does.
         """
         if ctx.account is not None:
             # Before the document costs anything.
@@ -110,12 +116,18 @@ class Executor:
             length = min(len(text), self.settings.graphql_max_characters)
             self._forget(REFUSED_VARIABLES if is_executed else length)
             return Result(None, error.errors, is_executed=is_executed)
-        await ctx.charge(cost)
+        await ctx.charge(cost if question is None else cost - question.charged)
         if plan.introspects and not self._may_introspect(ctx):
             refused = [GraphQLError(CLOSED, original_error=Forbidden(CLOSED))]
             show_all(refused)
             return Result(None, refused, is_executed=False)
         execution = Execution(ctx, coerced)
+        lasts: bool | None = None
+        if question is not None and not plan.is_mutation:
+            lasts = plan.lasts(execution)
+            if lasts:
+                # Before the rows: a write in between makes the answer newer, never older than it.
+                await question.look_up()
         if plan.is_mutation and ctx.has_key:
             async with ctx.once(text, name, variables):
                 data, errors = await plan.run(execution)
@@ -125,7 +137,9 @@ class Executor:
             data, errors = await plan.run(execution)
         if errors:
             show_all(errors, execution.committed)
-        return Result(data, errors, cost=cost)
+        # Fields that answer by global ids know only now whose these are.
+        lasts = lasts and not ctx.reads_elsewhere
+        return Result(data, errors, cost=cost, lasts=None if errors else lasts)
 
     def _may_introspect(self, ctx: Context) -> bool:
         roles = self.settings.graphql_introspection_roles

@@ -1,7 +1,7 @@
 """Payloads: what a mutation, or a field that answers a question, shows of the object it returns."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gateway import deadlines
@@ -60,9 +60,8 @@ class AnyItem:
     """The item of any type whose `AnyKey` an attribute has, or null."""
 
     name: str
-    level_of: Callable[[str], LevelPlan]
-    """Plans the selection on rows of a type, by its name."""
-    levels: dict[str, LevelPlan] = field(default_factory=dict)
+    levels: Mapping[str, LevelPlan]
+    """The selection on rows of each type, by its name."""
 
     async def show(self, execution: Execution, sources: Sequence[Any]) -> list[Any]:
         """Return the item of each payload, those of a type read together."""
@@ -86,8 +85,6 @@ class AnyItem:
     async def _find(
         self, execution: Execution, view: str, keys: Sequence[ItemKey], *, all_projects: bool
     ) -> Mapping[ItemKey, Any] | EveryKeyFailed:
-        if view not in self.levels:
-            self.levels[view] = self.level_of(view)
         level = self.levels[view]
         collection = level.view.collection
         if all_projects:

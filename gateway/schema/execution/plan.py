@@ -17,7 +17,15 @@ from gateway.schema.execution.failures import (
     gather_all,
 )
 from gateway.schema.execution.output import LevelPlan
-from gateway.schema.execution.root_fields import ByGlobalIdPlan
+from gateway.schema.execution.root_fields import (
+    ByGlobalIdPlan,
+    ComputedPlan,
+    ConstantPlan,
+    IntrospectionPlan,
+)
+from gateway.schema.execution.untracked_reads import UntrackedRead
+
+_WITHOUT_ROWS = (ComputedPlan, ConstantPlan, IntrospectionPlan)
 
 
 class RootPlan(Protocol):
@@ -40,11 +48,12 @@ class Plan:
     """True if it asks for the schema."""
     clock_reads: Sequence[ClockRead] = ()
     """The parts of it that may read the clock, but for those of items by their global ids."""
+    untracked_reads: Sequence[UntrackedRead] = ()
+    """The parts of it that may be untracked, but for the same."""
 
     def reads_of_clock(self, execution: Execution) -> list[str]:
         """Return the fields, conditions and orders that read the clock in this run."""
-        by_id = [root for _, root in self.fields if isinstance(root, ByGlobalIdPlan)]
-        reads = chain(self.clock_reads, *(root.clock_reads(execution) for root in by_id))
+        reads = chain(self.clock_reads, *(clock for clock, _ in self._reads_by_id(execution)))
         return list(dict.fromkeys(name for read in reads for name in read.names(execution)))
 
     def depends_on_clock(self, execution: Execution) -> bool:
@@ -53,6 +62,33 @@ class Plan:
         The answer of a mutation always does.
         """
         return self.is_mutation or bool(self.reads_of_clock(execution))
+
+    def reads_untracked(self, execution: Execution) -> list[str]:
+        """Return the fields, conditions and orders that may change though no revision does."""
+        reads = chain(self.untracked_reads, *(other for _, other in self._reads_by_id(execution)))
+        return list(dict.fromkeys(name for read in reads for name in read.names(execution)))
+
+    def lasts(self, execution: Execution) -> bool:
+        """Return True if the answer is the same as long as the project's revision is.
+
+        False also where nothing is read that has a revision.
+        """
+        if self.is_mutation or self.introspects or not self._reads_rows:
+            return False
+        by_id = self._reads_by_id(execution)
+        reads = chain(self.clock_reads, self.untracked_reads, *chain.from_iterable(by_id))
+        return not any(read.names(execution) for read in reads)
+
+    @property
+    def _reads_rows(self) -> bool:
+        return any(not isinstance(root, _WITHOUT_ROWS) for _, root in self.fields)
+
+    def _reads_by_id(
+        self, execution: Execution
+    ) -> list[tuple[Sequence[ClockRead], Sequence[UntrackedRead]]]:
+        return [
+            root.reads(execution) for _, root in self.fields if isinstance(root, ByGlobalIdPlan)
+        ]
 
     def __str__(self) -> str:
         """Return the plan as a tree, a line for each level; `explain` adds SQL and code."""

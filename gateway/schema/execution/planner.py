@@ -1,7 +1,6 @@
 """From an operation to its plan: graphql-core collects the fields, and each finds its part here."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graphql import (
@@ -29,10 +28,10 @@ from graphql.execution.collect_fields import (
 from graphql.execution.values import VariableValues
 
 from gateway.schema.execution.arguments import Arguments
-from gateway.schema.execution.clock_reads import ClockRead, FieldRead, ListRead
 from gateway.schema.execution.connection_output import ConnectionOutput
 from gateway.schema.execution.derived import DerivedPart, DerivedPlan
 from gateway.schema.execution.failures import Execution, Group, OutputField
+from gateway.schema.execution.noted_reads import NotedReads
 from gateway.schema.execution.output import LevelPlan, ObjectOutput
 from gateway.schema.execution.payloads import (
     AnyItem,
@@ -53,9 +52,9 @@ from gateway.schema.execution.root_fields import (
     ConstantPlan,
     IntrospectionPlan,
     MutationPlan,
+    Selection,
 )
 from gateway.schema.views import (
-    CLOCK,
     DESCRIPTION,
     VIEWS,
     AnyItemField,
@@ -89,7 +88,7 @@ class Planner:
         self.operation = operation
         self.variables = variables
         self.fragments = {name: FragmentDetails(node) for name, node in fragments.items()}
-        self._clock_reads: list[ClockRead] = []
+        self._reads = NotedReads()
 
     def plan(self) -> Plan:
         """Return the operation's plan. Raises GraphQLError for a kind of operation there isn't."""
@@ -105,7 +104,8 @@ class Planner:
             self._root(root, key, group) for key, group in collected.grouped_field_set.items()
         ]
         introspects = any(isinstance(part, IntrospectionPlan) for _, part in fields)
-        return Plan(fields, kind is OperationType.MUTATION, introspects, self._clock_reads)
+        is_mutation, reads = kind is OperationType.MUTATION, self._reads
+        return Plan(fields, is_mutation, introspects, reads.clock, reads.untracked)
 
     def _root(
         self, root: GraphQLObjectType, key: str, group: Group
@@ -119,6 +119,7 @@ class Planner:
         field = _output_field(key, group, definition)
         arguments = Arguments(self.strawberry, definition, group)
         self._note_field(root, name, definition, arguments)
+        self._reads.root(f"{root.name}.{name}", definition, arguments)
         plan: RootPlan
         match _spec(definition):
             case ConnectionField() as spec:
@@ -171,10 +172,8 @@ class Planner:
     def _note_field(
         self, kind: Any, name: str, definition: GraphQLField, arguments: Arguments
     ) -> None:
-        """Note a field that may read the clock, and the arguments that may keep it from that."""
-        moments = _metadata(definition).get(CLOCK)
-        if moments is not None:
-            self._clock_reads.append(FieldRead(f"{kind.name}.{name}", arguments, moments))
+        """Note a field that may read more than rows."""
+        self._reads.field(f"{kind.name}.{name}", _metadata(definition), arguments)
 
     def _payload(
         self, kind: Any, group: Group, arguments: Arguments
@@ -201,7 +200,7 @@ class Planner:
                     else Written(level, spec.key)
                 )
             elif isinstance(spec, AnyItemField):
-                part = AnyItem(spec.key, partial(self._level, group=below))
+                part = AnyItem(spec.key, {of: self._level(of, below) for of in self._items})
             elif isinstance(get_named_type(definition.type), GraphQLObjectType):
                 inner_kind = get_named_type(definition.type)
                 field.inner, inner = self._payload(inner_kind, below, arguments)
@@ -223,13 +222,20 @@ class Planner:
         """Plan a selection on rows that are read by their keys."""
         return LevelPlan(VIEWS[name], [self._object(name, group)], base=2)
 
-    def _late_level(self, name: str, group: Group) -> tuple[LevelPlan, Sequence[ClockRead]]:
-        """Plan such a selection after all others, and return what in it may read the clock."""
-        before, self._clock_reads = self._clock_reads, []
+    @property
+    def _items(self) -> list[str]:
+        """The types of items that have a global id."""
+        node: Any = self.schema.type_map["Node"]
+        return [kind.name for kind in self.schema.get_possible_types(node)]
+
+    def _late_level(self, name: str, group: Group) -> Selection:
+        """Plan such a selection after all others."""
+        before, self._reads = self._reads, NotedReads()
         try:
-            return self._level(name, group), self._clock_reads
+            level = self._level(name, group)
+            return Selection(level, self._reads.clock, self._reads.untracked)
         finally:
-            self._clock_reads = before
+            self._reads = before
 
     def _connection(
         self, field: OutputField, definition: GraphQLField, spec: ConnectionField, group: Group
@@ -253,8 +259,7 @@ class Planner:
         field.inner = output.fields
         level = LevelPlan(VIEWS[spec.view], output.outputs, base=2 if spec.owner else 0)
         arguments = Arguments(self.strawberry, definition, group)
-        if "asOf" in definition.args and group[0].node.arguments:
-            self._clock_reads.append(ListRead(spec.view, arguments))
+        self._reads.conditions(spec.view, definition, arguments, group)
         return ConnectionPlan(spec, arguments, output, level)
 
     def _edge(
@@ -279,7 +284,8 @@ class Planner:
                 output.constant(field, name)
                 continue
             match _spec(definition):
-                case ColumnField():
+                case ColumnField() as column:
+                    self._reads.column(f"{name}.{graphql_name}", column)
                     type_ = get_named_type(definition.type)
                     output.column(field, _python_name(definition), type_)
                 case ConnectionField() as spec:

@@ -1,8 +1,8 @@
 """Root fields: how each kind of them comes by its value."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import GraphQLError
 
@@ -20,6 +20,7 @@ from gateway.schema.execution.failures import (
 )
 from gateway.schema.execution.output import LevelPlan
 from gateway.schema.execution.payloads import PayloadPlan
+from gateway.schema.execution.untracked_reads import AlwaysUntracked, UntrackedRead
 from gateway.schema.global_ids import decode, in_other_project
 from gateway.schema.views import (
     VIEWS,
@@ -53,15 +54,23 @@ class ByRestIdPlan:
         return built[0] if built else None
 
 
+class Selection(NamedTuple):
+    """A selection on rows of a type, and what in it may read more than rows."""
+
+    level: LevelPlan
+    clock_reads: Sequence[ClockRead]
+    untracked_reads: Sequence[UntrackedRead]
+
+
 @dataclass(eq=False)
 class ByGlobalIdPlan:
     """The root fields `node` and `nodes`: what they select depends on the types of the ids."""
 
     spec: ByGlobalIdField
     arguments: Arguments
-    level_of: Callable[[str], tuple[LevelPlan, Sequence[ClockRead]]]
-    """Plans the selection on rows of a type, and finds what in it may read the clock."""
-    _levels: dict[str, tuple[LevelPlan, Sequence[ClockRead]]] = field(default_factory=dict)
+    level_of: Callable[[str], Selection]
+    """Plans the selection on rows of a type."""
+    _levels: dict[str, Selection] = field(default_factory=dict)
 
     def describe(self) -> str:
         """Return the plan in a phrase."""
@@ -69,18 +78,28 @@ class ByGlobalIdPlan:
 
     def level_for(self, name: str) -> LevelPlan:
         """Return the selection on rows of a type, planned when the first of them is asked for."""
-        return self._selection(name)[0]
+        return self._selection(name).level
 
-    def clock_reads(self, execution: Execution) -> Iterator[ClockRead]:
-        """Yield what may read the clock of the items of a run's ids; nothing for wrong ids."""
+    def reads(self, execution: Execution) -> tuple[list[ClockRead], list[UntrackedRead]]:
+        """Return what may read the clock, or is untracked, of the items of a run's ids.
+
+        Items of other projects always are; for wrong ids nothing is read.
+        """
+        clock: list[ClockRead] = []
+        untracked: list[UntrackedRead] = []
         try:
             wanted = self.wanted(execution)
         except (BadInput, GraphQLError):
-            return
+            return clock, untracked
         for name in dict.fromkeys(name for name, _, _ in wanted):
-            yield from self._selection(name)[1]
+            selection = self._selection(name)
+            clock += selection.clock_reads
+            untracked += selection.untracked_reads
+        if any(elsewhere for _, elsewhere, _ in wanted):
+            untracked.append(AlwaysUntracked("Query.nodes" if self.spec.many else "Query.node"))
+        return clock, untracked
 
-    def _selection(self, name: str) -> tuple[LevelPlan, Sequence[ClockRead]]:
+    def _selection(self, name: str) -> Selection:
         if name not in self._levels:
             self._levels[name] = self.level_of(name)
         return self._levels[name]

@@ -33,6 +33,6 @@ class Peer:
         """Return it with no other requests than these."""
         return replace(self, requests={key: self.requests[key] for key in keys})
 
-    def without(self, key: str) -> "Peer":
-        """Return it without one of its requests."""
-        return self.only(*(each for each in self.requests if each != key))
+    def without(self, *keys: str) -> "Peer":
+        """Return it without these of its requests."""
+        return self.only(*(each for each in self.requests if each not in keys))

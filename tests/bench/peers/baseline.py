@@ -14,7 +14,7 @@ from tests.bench import gateway_data
 from tests.bench.peers import Peer, gateway
 from tests.bench.progress import say
 from tests.bench.stage import Stage
-from tests.bench.workload import COLD
+from tests.bench.workload import COLD, KEPT
 
 NAME = "baseline"
 _IDENTIFY = (
@@ -85,7 +85,7 @@ class Checkout:
     def running(self, stage: Stage) -> Iterator[Peer]:
         """Run its gateway as this checkout's is run, on PostgreSQL, without authentication."""
         with self._serving(stage, NAME) as peer:
-            yield peer.without(COLD)
+            yield peer.without(COLD, *KEPT)
 
     @contextmanager
     def cold(self, stage: Stage) -> Iterator[Peer]:

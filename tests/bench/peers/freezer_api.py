@@ -14,7 +14,6 @@ from tests.bench.machine import on_core
 from tests.bench.peers import Peer
 from tests.bench.progress import say
 from tests.bench.stage import Stage
-from tests.bench.workload import TITLES
 from tests.compat.environments import made_of
 from tests.compat.keystone import PASSWORD, free_port
 
@@ -82,7 +81,7 @@ def running(stage: Stage) -> Iterator[Peer]:
                 "freezer-api",
                 url,
                 process,
-                {key: dialect.requests(key) for key in TITLES if key.startswith("R")},
+                {key: dialect.requests(key) for key in rest.KEYS},
                 lambda _key, answer: rest.read(answer),
                 stage.catalogue,
                 about=f"freezer-api {VERSION}, {WORKERS} workers, MariaDB {version}",

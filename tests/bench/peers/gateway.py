@@ -10,12 +10,23 @@ from typing import Any
 import httpx
 
 from gateway import __version__
+from gateway.settings import Settings
 from tests.bench import graphql, rest
 from tests.bench.catalogue import BACKUPS_PER_JOB, Catalogue
 from tests.bench.machine import on_core
 from tests.bench.peers import Peer
 from tests.bench.stage import Stage
-from tests.bench.workload import COLD, TITLES, Item, Request, deep, searched, single
+from tests.bench.workload import (
+    COLD,
+    KEPT,
+    MISSED,
+    UNCHANGED,
+    Item,
+    Request,
+    deep,
+    searched,
+    single,
+)
 from tests.compat.keystone import PASSWORD, free_port
 from tests.support.live import PROGRAM, LiveGateway, live
 
@@ -28,7 +39,7 @@ ACCOUNT = {"keystone_username": "gateway", "keystone_password": PASSWORD}
 def on_postgres(stage: Stage) -> Iterator[Peer]:
     """Run it on PostgreSQL, without authentication."""
     with serving(stage, "gateway", stage.database) as peer:
-        yield peer.without(COLD)
+        yield peer.without(COLD, *KEPT)
 
 
 @contextmanager
@@ -36,6 +47,14 @@ def cold(stage: Stage) -> Iterator[Peer]:
     """Run the same once more, for the request that is planned each time."""
     with serving(stage, "gateway-cold", stage.database) as peer:
         yield replace(peer.only(COLD), name="gateway")
+
+
+@contextmanager
+def keeping(stage: Stage) -> Iterator[Peer]:
+    """Run the same once more, as it is by default: it keeps answers."""
+    memory = str(Settings.model_fields["kept_answers_bytes"].default)
+    with serving(stage, "gateway-keeping", stage.database, kept_answers_bytes=memory) as peer:
+        yield replace(peer.only(*KEPT), name="gateway")
 
 
 @contextmanager
@@ -75,6 +94,8 @@ def serving(
         "project_id": stage.catalogue.project_id,
         # A line for each request is what none of the others writes, either.
         "log_level": "warning",
+        # Every request is sent again and again: none would be executed.
+        "kept_answers_bytes": "0",
     } | settings
     command = [*on_core(stage.cores.server), *program]
     with live(folder, program=command, sample_data=False, port=free_port(), **settings) as gateway:
@@ -84,7 +105,9 @@ def serving(
         )
         asked = _graphql(gateway, stage.catalogue, headers)
         dialect = rest.Rest(stage.catalogue, stage.second, headers, others)
-        asked |= {key: dialect.requests(key) for key in TITLES if key.startswith("R")}
+        asked |= {key: dialect.requests(key) for key in rest.KEYS}
+        asked |= {key: asked[of] for key, of in UNCHANGED.items()}
+        asked |= {key: [graphql.never_sent(one) for one in asked[of]] for key, of in MISSED.items()}
         yield Peer(
             name,
             gateway.url,
