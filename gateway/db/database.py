@@ -5,6 +5,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Collection,
     Hashable,
     Iterator,
     Mapping,
@@ -67,6 +68,8 @@ class Database:
         self._statements: LRUCache[Hashable, Statement] = LRUCache(MAX_STATEMENTS)
         self.before_first_use: Callable[[], Awaitable[None]] | None = None
         """Awaited before every statement until it becomes None; may raise Unavailable."""
+        self.after_commit: Callable[[Collection[str]], None] = lambda _projects: None
+        """Called with the projects that have a new revision, when a transaction is committed."""
 
     async def rows(
         self, query: sa.Select[Any] | Statement, values: Mapping[str, Any] | None = None
@@ -111,11 +114,12 @@ class Database:
 
     @asynccontextmanager
     async def write(
-        self, project_id: str, *others: str, conflict_message: str = "the item exists already"
+        self, *projects: str, conflict_message: str = "the item exists already"
     ) -> AsyncIterator[Transaction]:
         """Open a transaction: committed at the end of the block, rolled back by any exception.
 
-        A transaction that has changed anything gives these projects a new revision. Raises Conflict
+        A transaction that has changed anything gives these projects a new revision, and those of
+        items that it has told the change log of. Raises Conflict
         with `conflict_message` for a duplicate, LostRace if the database gave the transaction up
         for another one, Unavailable if it doesn't answer, OutcomeUnknown if it stops answering
         while it commits, and DeadlineExceeded. Once it commits, the operation holds.
@@ -125,10 +129,12 @@ class Database:
             await self.before_first_use()
         with _translating_errors(conflict_message, writes=True):
             async with self._writers.transaction() as connection:
-                transaction = Transaction(connection, self.statement)
+                transaction = Transaction(connection, self.statement, *projects[:1])
                 yield transaction
-                await revisions.renew(transaction, {project_id, *others}, self._engine.dialect.name)
+                renewed = await revisions.renew(transaction, projects, self._engine.dialect.name)
                 deadlines.hold()
+        if renewed:
+            self.after_commit(renewed)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

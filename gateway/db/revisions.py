@@ -2,47 +2,115 @@
 
 Two requests that read the same revision have read the same catalogue. Central clients belong to
 every project, so a transaction that changes one gives a new revision to `EVERYBODY`.
+
+The statement that renews a revision also writes the transaction's entry in the change log, at the
+project's next position: the revision's lock puts the writers of a project in a row, so that
+positions have no gaps, and none is committed after a later one. Where a gateway without a log has
+written in between, a position is left out: what it has changed isn't known.
 """
 
 import secrets
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway.catalogue.bookkeeping_tables import Revision
+from gateway.catalogue.bookkeeping_tables import ChangeLogEntry, Revision
+from gateway.catalogue.change_words import ChangeKind
+from gateway.catalogue.column_types import JSONText
 from gateway.catalogue.tables import columns, source
+from gateway.db.statements import SQL
 from gateway.db.transactions import Transaction
 
 EVERYBODY = ""
 """The project id, which no project has, of the revision that all projects share."""
 
 _OWN = columns(Revision)
-_UPSERTS = {
-    name: new.on_conflict_do_update(
-        index_elements=[_OWN.project_id], set_={"revision": new.excluded.revision}
-    )
-    for name, new in (
-        ("sqlite", sqlite.insert(source(Revision))),
-        ("postgresql", postgresql.insert(source(Revision))),
-    )
-}
+_ENTRY = ("project_id", "position", "revision", "changed_at", "changes")
 
 
-async def renew(transaction: Transaction, projects: Collection[str], dialect: str) -> None:
-    """Give these projects a new revision, if the transaction has changed anything.
+def _renewal(insert: Any) -> Any:
+    """Return the upsert of a project's revision, and of its position."""
+    new = insert(source(Revision)).values(
+        project_id=sa.bindparam("of_project", type_=_OWN.project_id.type),
+        revision=sa.bindparam("new_revision", type_=sa.BigInteger),
+        position=sa.literal_column("1"),
+        logged_revision=sa.bindparam("new_revision", type_=sa.BigInteger),
+    )
+    one, two = sa.literal_column("1"), sa.literal_column("2")
+    # Of a revision before the log, or of an older gateway's, there is no entry.
+    step = sa.case((_OWN.logged_revision == _OWN.revision, one), else_=two)
+    return new.on_conflict_do_update(
+        index_elements=[_OWN.project_id],
+        set_={
+            "revision": new.excluded.revision,
+            "position": _OWN.position + step,
+            "logged_revision": new.excluded.revision,
+        },
+    )
+
+
+def _entry(renewed: Any, told: sa.ColumnElement[str]) -> sa.Select[Any]:
+    """Return the entry at the position that a renewed revision has."""
+    at = sa.bindparam("at", type_=sa.BigInteger)
+    return sa.select(renewed.c.project_id, renewed.c.position, renewed.c.revision, at, told)
+
+
+def _statements() -> Mapping[str, Sequence[SQL]]:
+    log = source(ChangeLogEntry)
+    renewed = (
+        _renewal(postgresql.insert)
+        .returning(_OWN.project_id, _OWN.position, _OWN.revision)
+        .cte("renewed")
+    )
+    told = sa.bindparam("told", None, type_=sa.Text)
+    in_one = sa.insert(log).from_select(_ENTRY, _entry(renewed, sa.cast(told, JSONText())))
+    current = _entry(source(Revision), told).where(
+        _OWN.project_id == sa.bindparam("of_project", type_=_OWN.project_id.type)
+    )
+    # SQLite has no CTE that writes.
+    in_two: Sequence[SQL] = (_renewal(sqlite.insert), sa.insert(log).from_select(_ENTRY, current))
+    return {"postgresql": (in_one.add_cte(renewed),), "sqlite": in_two}
+
+
+_STATEMENTS = _statements()
+
+
+async def renew(
+    transaction: Transaction, projects: Collection[str], dialect: str
+) -> Collection[str]:
+    """Give these projects a new revision, and those of items told of, if anything was changed.
 
     Must be the transaction's last statement: all transactions lock the revisions in the same order,
-    and need no other lock afterwards, so that none can deadlock. Raises the driver's errors.
+    and need no other lock afterwards, so that none can deadlock. Returns the projects whose
+    revision is new. Raises the driver's errors.
     """
     if not transaction.changed:
-        return
-    changed = {*projects, EVERYBODY} if transaction.changed_central else projects
+        return ()
+    changes = transaction.changes
+    if transaction.changed_central and not any(one.is_shared for one in changes.items.values()):
+        # What a project has set for its central client is all that was changed of it.
+        transaction.share(ChangeKind.SETTINGS)
+    changed = {*projects, *(item.project_id for item in changes.items)}
+    if transaction.changed_central:
+        changed.add(EVERYBODY)
     # Not a counter: a database restored from a backup would reach the same count with other rows.
     # 62 bits, so that the sum of two revisions is a 64-bit integer.
-    revision = secrets.randbits(62)
-    rows = [{"project_id": project_id, "revision": revision} for project_id in sorted(changed)]
-    await transaction.execute_many(_UPSERTS[dialect], rows)
+    revision, at = secrets.randbits(62), time.time_ns() // 1000
+    rows = [
+        {
+            "of_project": project_id,
+            "new_revision": revision,
+            "at": at,
+            "told": changes.entry(project_id) if project_id else changes.shared_entry(),
+        }
+        for project_id in sorted(changed)
+    ]
+    for statement in _STATEMENTS[dialect]:
+        await transaction.note_many(statement, rows)
+    return changed
 
 
 def visible_revision(project: sa.ColumnElement[str]) -> sa.ColumnElement[int]:

@@ -23,6 +23,7 @@ from gateway.settings.history import HistorySettings
 from gateway.settings.hosts import HostSettings
 from gateway.settings.idempotency import IdempotencySettings
 from gateway.settings.keystone import KeystoneSettings
+from gateway.settings.live import LiveSettings
 from gateway.settings.parts import Names
 from gateway.settings.rates import RateSettings
 from gateway.settings.shutdown import ShutdownSettings
@@ -57,6 +58,7 @@ class Settings(
     IdempotencySettings,
     HostSettings,
     ShutdownSettings,
+    LiveSettings,
 ):
     """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.
 

@@ -6,15 +6,18 @@ that is derived of it agrees.
 """
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 
 from gateway.catalogue.bookkeeping_tables import Revision
+from gateway.catalogue.change_words import ChangeKind
 from gateway.catalogue.history import ClientHeartbeat, Run
 from gateway.catalogue.tables import Client, Job, columns, source
 from gateway.catalogue.vocabularies import RunOutcome
 from gateway.db.database import Database
+from gateway.db.statements import Statement
 from gateway.settings import Settings
 
 BATCH = 500
@@ -89,8 +92,7 @@ _KEEPS = (
 class RunsUpkeep:
     """Marks runs that are lost, and forgets old ones, in all projects and in small steps.
 
-    No statement is of a project, and so none gives one a new revision: no document of REST shows
-    runs.
+    Each project of one of them gets a new revision, as by every other change of what it is shown.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -111,14 +113,21 @@ class RunsUpkeep:
             "silent": silent,
         }
         statement = self._database.statement((RunsUpkeep, "lose"), self._lose)
-        return len(await self._database.rows(statement, values))
+        return await self._change(statement, values)
 
     async def forget(self, *, now: float | None = None) -> int:
         """Forget a batch of old runs, and return how many these are. Raises Unavailable."""
         now = time.time() if now is None else now
         before = int(now) - self._settings.run_history_days * _SECONDS_A_DAY
         statement = self._database.statement((RunsUpkeep, "forget"), self._forget)
-        return len(await self._database.rows(statement, {"before": before}))
+        return await self._change(statement, {"before": before})
+
+    async def _change(self, statement: Statement, values: Mapping[str, Any]) -> int:
+        async with self._database.write() as transaction:
+            rows = await transaction.run(statement, values)
+            for project_id, job_id in rows:
+                transaction.tell(ChangeKind.JOB, project_id, job_id)
+        return len(rows)
 
     def _lose(self) -> Any:
         # The job is locked before its run, as by those who write jobs.
@@ -156,12 +165,12 @@ class RunsUpkeep:
         """Return the change of the runs of these keys; SQLite has one writer, and no such locks."""
         own = sa.tuple_(_RUNS.project_id, _RUNS.id)
         if self._database.is_sqlite:
-            return change.where(own.in_(keys)).returning(_RUNS.id)
+            return change.where(own.in_(keys)).returning(_RUNS.project_id, _RUNS.job_id)
         # Of a CTE with locks, every row is locked before the change sees it.
         chosen = keys.cte("chosen")
         return change.where(
             _RUNS.project_id == chosen.c.project_id, _RUNS.id == chosen.c.id
-        ).returning(_RUNS.id)
+        ).returning(_RUNS.project_id, _RUNS.job_id)
 
 
 def _word(outcome: RunOutcome) -> sa.ColumnElement[str]:
