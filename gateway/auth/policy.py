@@ -96,6 +96,8 @@ class Policy:
         self._read_at = time.monotonic()
         self._seen = _stamp(file)
         self._enforcer = _enforcer(file)
+        self.generation = 0
+        """How often the file was read again, so that decisions may be other ones."""
         self.decisions: FIFOCache[tuple[str, Identity, str], bool] = FIFOCache(MAX_DECISIONS)
 
     def check(self, rule: str, identity: Identity, project_id: str) -> None:
@@ -110,14 +112,18 @@ class Policy:
 
         Raises oslo.policy's PolicyNotRegistered for an unknown rule.
         """
-        if self._file is not None and time.monotonic() - self._read_at > REREAD_SECONDS:
-            self._reread()
+        self.refresh()
         request = (rule, identity, project_id)
         try:
             return self.decisions[request]
         except KeyError:
             allowed = self.decisions[request] = self._decide(rule, identity, project_id)
             return allowed
+
+    def refresh(self) -> None:
+        """Read the file again if it has changed; it is looked at once a second at most."""
+        if self._file is not None and time.monotonic() - self._read_at > REREAD_SECONDS:
+            self._reread()
 
     def permissions(self, identity: Identity, project_id: str) -> list[str]:
         """Return the sorted names of the rules that let the caller act on a project's items."""
@@ -150,6 +156,7 @@ class Policy:
             log.error("policy file not reloaded", file=str(self._file), error=str(error))  # noqa: TRY400
         else:
             self.decisions.clear()
+            self.generation += 1
             log.info("policy file reloaded", file=str(self._file))
 
 

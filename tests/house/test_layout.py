@@ -20,16 +20,17 @@ RULES: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {
         *("app", "auth", "chains", "cli", "db", "demo", "draining", "errors", "migrations"),
-        *("origins", "protocol", "rest_compat", "settings"),
+        *("origins", "protocol", "rest_compat", "schema", "settings"),
     },
     "app": {
-        *("auth", "context", "db", "deadlines", "draining", "errors", "idempotency", "middleware"),
-        *("migrations", "origins", "overload", "playground", "rates", "resolvers", "rest_compat"),
-        *("schema", "settings", "upkeep"),
+        *("auth", "changes", "context", "db", "deadlines", "draining", "errors", "idempotency"),
+        *("middleware", "migrations", "origins", "overload", "playground", "rates", "resolvers"),
+        *("rest_compat", "schema", "settings", "upkeep"),
     },
     "auth": {"catalogue", "errors", "origins", "settings"},
     "catalogue": {"errors"},
     "chains": {"catalogue", "db", "errors"},
+    "changes": {"catalogue", "db", "errors", "settings"},
     "cli": {"auth", "context", "db", "errors", "logs", "schema", "settings"},
     "codegen": set(),
     "context": {"auth", "db", "idempotency", "logs", "rates", "settings", "upkeep"},
@@ -57,11 +58,12 @@ RULES: dict[str, set[str]] = {
         *("negotiation", "origins", "query", "rates", "resolvers", "settings"),
     },
     "schema": {
-        *("catalogue", "chains", "codegen", "context", "db", "deadlines", "errors", "headers"),
-        *("http_errors", "logs", "negotiation", "query", "rates", "resolvers", "settings"),
+        *("auth", "catalogue", "chains", "changes", "codegen", "context", "db", "deadlines"),
+        *("errors", "headers", "http_errors", "logs", "negotiation", "query", "rates", "resolvers"),
+        *("settings",),
     },
     "settings": {"errors"},
-    "upkeep": {"catalogue", "chains", "db", "errors", "rates", "settings"},
+    "upkeep": {"catalogue", "chains", "changes", "db", "errors", "rates", "settings"},
 }
 
 HOMES = {
@@ -76,15 +78,16 @@ HOMES = {
     "keystoneauth1": {"auth"},
     "keystonemiddleware": {"auth"},
     "orjson": {
-        *("catalogue", "chains", "logs", "query", "resolvers", "rest_compat", "schema", "upkeep"),
+        *("catalogue", "chains", "changes", "db", "logs", "query", "resolvers", "rest_compat"),
+        *("schema", "upkeep"),
     },
     "oslo_config": {"auth"},
     "oslo_policy": {"auth"},
     "pydantic": {"cli", "settings"},
     "pydantic_settings": {"settings"},
     "sqlalchemy": {
-        *("catalogue", "chains", "cli", "db", "demo", "idempotency", "migrations", "query"),
-        *("rates", "resolvers", "schema", "settings", "upkeep"),
+        *("catalogue", "chains", "changes", "cli", "db", "demo", "idempotency", "migrations"),
+        *("query", "rates", "resolvers", "schema", "settings", "upkeep"),
     },
     "sqlmodel": {"catalogue", "db", "demo", "migrations", "query", "resolvers", "schema"},
     "starlette": {
@@ -93,8 +96,8 @@ HOMES = {
     },
     "strawberry": {"schema"},
     "structlog": {
-        *("__main__", "auth", "cli", "db", "logs", "middleware", "migrations", "protocol", "rates"),
-        *("schema", "upkeep"),
+        *("__main__", "auth", "changes", "cli", "db", "logs", "middleware", "migrations"),
+        *("protocol", "rates", "schema", "upkeep"),
     },
     "typer": {"__main__", "cli"},
     "uvicorn": {"__main__", "protocol"},

@@ -23,7 +23,7 @@ from graphql.execution.get_variable_signature import (
 from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
 
 from gateway.context import Context
-from gateway.errors import BadInput, Forbidden
+from gateway.errors import BadInput, Forbidden, GatewayError
 from gateway.rates import costs
 from gateway.schema.errors import show_all
 from gateway.schema.execution import documents
@@ -40,6 +40,7 @@ from gateway.schema.execution.limits import check_cost, check_root_fields
 from gateway.schema.execution.plan import Plan
 from gateway.schema.execution.plan_cache import PlanCache
 from gateway.schema.execution.planner import Planner
+from gateway.schema.execution.shared_subscriptions import Subscribed
 from gateway.settings import Settings
 
 MAX_VARIABLE_ERRORS = 10
@@ -50,6 +51,7 @@ REFUSED_VARIABLES = 50_000
 """The characters that an operation with wrong variables counts for."""
 MAX_CHECKED = 64
 """The number of combinations of page lengths that an operation remembers to have passed."""
+NO_STREAM = "a subscription is answered by a stream of events: accept text/event-stream"
 CLOSED = "your roles don't let you ask for the schema"
 ABSENT = object()
 """In place of a variable that isn't given: its default is its value, which null isn't."""
@@ -112,9 +114,9 @@ class Executor:
             return Result(None, error.errors, is_executed=is_executed)
         await ctx.charge(cost)
         if plan.introspects and not self._may_introspect(ctx):
-            refused = [GraphQLError(CLOSED, original_error=Forbidden(CLOSED))]
-            show_all(refused)
-            return Result(None, refused, is_executed=False)
+            return _refusal(Forbidden(CLOSED))
+        if plan.subscription is not None:
+            return _refusal(BadInput(NO_STREAM))
         execution = Execution(ctx, coerced)
         if plan.is_mutation and ctx.has_key:
             async with ctx.once(text, name, variables):
@@ -126,6 +128,22 @@ class Executor:
         if errors:
             show_all(errors, execution.committed)
         return Result(data, errors, cost=cost)
+
+    def subscribed(
+        self, ctx: Context, text: str, variables: Mapping[str, Any], name: str | None = None
+    ) -> Subscribed | None:
+        """Return the subscription that an operation is.
+
+        None for any other one, and for one that can't be run: `execute` says why.
+        """
+        try:
+            plan, coerced, cost = self._prepare(text, variables, name, queries_only=False)
+        except (OperationError, BadInput):
+            return None
+        field = plan.subscription
+        if field is None or (plan.introspects and not self._may_introspect(ctx)):
+            return None
+        return Subscribed(text, name, variables, plan, field, coerced, cost)
 
     def _may_introspect(self, ctx: Context) -> bool:
         roles = self.settings.graphql_introspection_roles
@@ -223,7 +241,7 @@ class PreparedOperation:
         )
         try:
             plan = Planner(self.schema, self.fragments, self.operation, directives).plan()
-            check_root_fields(self.settings, len(plan.fields))
+            check_root_fields(self.settings, len(plan.roots))
         except GraphQLError as error:
             raise RequestError(error) from None
         return plan
@@ -292,6 +310,13 @@ class PreparedOperation:
             raise RequestError(error) from None
         self._costs[lengths] = cost
         return cost
+
+
+def _refusal(error: GatewayError) -> Result:
+    """Return the answer to an operation that is valid, and isn't executed."""
+    errors = [GraphQLError(error.message, original_error=error)]
+    show_all(errors)
+    return Result(None, errors, is_executed=False)
 
 
 @lru_cache(256)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 from graphql import GraphQLError
 
@@ -17,17 +18,8 @@ from gateway.schema.execution.failures import (
     gather_all,
 )
 from gateway.schema.execution.output import LevelPlan
-from gateway.schema.execution.root_fields import ByGlobalIdPlan
-
-
-class RootPlan(Protocol):
-    """The way in which a root field comes by its value."""
-
-    def describe(self) -> str:
-        """Return the plan in a phrase."""
-
-    async def run(self, execution: Execution) -> Any:
-        """Return the field's value. Raises what makes the whole field fail."""
+from gateway.schema.execution.root_fields import ByGlobalIdPlan, ComputedPlan, IntrospectionPlan
+from gateway.schema.execution.subscription_fields import ChangesPlan, LivePlan, RootPlan
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +28,41 @@ class Plan:
 
     fields: Sequence[tuple[OutputField, RootPlan]]
     is_mutation: bool
-    introspects: bool = False
-    """True if it asks for the schema."""
     clock_reads: Sequence[ClockRead] = ()
     """The parts of it that may read the clock, but for those of items by their global ids."""
 
+    @property
+    def kind(self) -> str:
+        """The kind of the operation, as documents have it."""
+        return "mutation" if self.is_mutation else "subscription" if self.subscription else "query"
+
+    @cached_property
+    def subscription(self) -> LivePlan | ChangesPlan | None:
+        """The field that is subscribed to; None in queries and mutations."""
+        for _, root in self.fields:
+            if isinstance(root, LivePlan | ChangesPlan):
+                return root
+        return None
+
+    @cached_property
+    def roots(self) -> Sequence[tuple[OutputField, RootPlan]]:
+        """Its fields, or those of the query that is live in it."""
+        live = self.subscription
+        return live.fields if isinstance(live, LivePlan) else self.fields
+
+    @cached_property
+    def introspects(self) -> bool:
+        """True if it asks for the schema."""
+        return any(isinstance(root, IntrospectionPlan) for _, root in self.roots)
+
+    @cached_property
+    def tells_caller(self) -> bool:
+        """True if its answer depends on who asks, beyond their rights."""
+        return any(isinstance(root, ComputedPlan) for _, root in self.roots)
+
     def reads_of_clock(self, execution: Execution) -> list[str]:
         """Return the fields, conditions and orders that read the clock in this run."""
-        by_id = [root for _, root in self.fields if isinstance(root, ByGlobalIdPlan)]
+        by_id = [root for _, root in self.roots if isinstance(root, ByGlobalIdPlan)]
         reads = chain(self.clock_reads, *(root.clock_reads(execution) for root in by_id))
         return list(dict.fromkeys(name for read in reads for name in read.names(execution)))
 
@@ -56,7 +75,7 @@ class Plan:
 
     def __str__(self) -> str:
         """Return the plan as a tree, a line for each level; `explain` adds SQL and code."""
-        lines = ["mutation" if self.is_mutation else "query"]
+        lines = [self.kind]
         for field, root in self.fields:
             lines += _tree(field, root, 1)
         return "\n".join(lines)

@@ -44,7 +44,7 @@ from gateway.schema.execution.payloads import (
     PayloadPlan,
     Written,
 )
-from gateway.schema.execution.plan import Plan, RootPlan
+from gateway.schema.execution.plan import Plan
 from gateway.schema.execution.relations import BatchPlan, ConnectionPlan, ToOnePlan
 from gateway.schema.execution.root_fields import (
     ByGlobalIdPlan,
@@ -54,6 +54,7 @@ from gateway.schema.execution.root_fields import (
     IntrospectionPlan,
     MutationPlan,
 )
+from gateway.schema.execution.subscription_fields import ChangesPlan, LivePlan, RootPlan
 from gateway.schema.views import (
     CLOCK,
     DESCRIPTION,
@@ -62,12 +63,14 @@ from gateway.schema.views import (
     BatchField,
     ByGlobalIdField,
     ByRestIdField,
+    ChangesField,
     ColumnField,
     ComputedField,
     ConnectionField,
     DerivedField,
     EmbeddedField,
     ListedField,
+    LiveField,
     MutationField,
     ToOneField,
     WrittenField,
@@ -104,8 +107,7 @@ class Planner:
         fields = [
             self._root(root, key, group) for key, group in collected.grouped_field_set.items()
         ]
-        introspects = any(isinstance(part, IntrospectionPlan) for _, part in fields)
-        return Plan(fields, kind is OperationType.MUTATION, introspects, self._clock_reads)
+        return Plan(fields, kind is OperationType.MUTATION, self._clock_reads)
 
     def _root(
         self, root: GraphQLObjectType, key: str, group: Group
@@ -137,6 +139,14 @@ class Planner:
                     get_named_type(definition.type), group, arguments
                 )
                 plan = MutationPlan(spec, arguments, payload)
+            case LiveField():
+                query: Any = self.schema.query_type
+                below = [self._root(query, *one) for one in self._collected(query, group).items()]
+                field.inner, plan = [inner for inner, _ in below], LivePlan(arguments, below)
+            case ChangesField():
+                kind = get_named_type(definition.type)
+                field.inner, payload = self._payload(kind, group, arguments)
+                plan = ChangesPlan(arguments, payload)
             case spec:
                 raise AssertionError(f"{root.name}.{name} has no plan: {spec!r}")
         return field, plan
