@@ -1,8 +1,8 @@
 """The tables of what has happened: the runs of jobs, and the polls of clients.
 
-The database itself writes runs, by the triggers of revision 0008, as jobs are written. A row of
-`runs` is what the writes of its job say of the run that began at their `time_started`, in whatever
-order they arrive, twice, or not at all:
+The database itself writes runs, by the triggers of revision 0008 and later ones, as jobs are
+written. A row of `runs` is what the writes of its job say of the run that began at their
+`time_started`, in whatever order they arrive, twice, or not at all:
 
 - It is there from the first of them that says that the job runs, or has run.
 - It ends with the first result. Until then it is running, or lost: once the job is armed again,
@@ -34,6 +34,7 @@ class Run(SQLModel, table=True):
     __table_args__ = (
         sa.Index("ix_runs_time", "project_id", "started_at", "id"),
         sa.Index("ix_runs_job", "project_id", "job_id", "started_at", "id"),
+        sa.Index("ix_runs_client", "project_id", "client_id", "started_at", "id"),
         sa.Index("ix_runs_outcome", "project_id", "outcome", "started_at", "id"),
         sa.Index(
             "ix_runs_running",

@@ -18,9 +18,11 @@ from gateway.catalogue.tables import (
     columns,
     source,
 )
+from gateway.chains import policies
 from gateway.chains.derivation import OWN, SERIES
 from gateway.chains.locking import PLACE
 from gateway.chains.places import Place
+from gateway.chains.policies import Policy
 from gateway.db.transactions import Transaction
 
 _STEPS, _ACTIONS = columns(JobAction), columns(Action)
@@ -116,6 +118,23 @@ _PUT, _MARK, _ACT = (
     {is_sqlite: make(is_sqlite=is_sqlite) for is_sqlite in (True, False)}
     for make in (_putting, _marking, _acting)
 )
+
+
+async def known_policy(
+    transaction: Transaction, row: Any, values: Mapping[str, Any], *, is_sqlite: bool
+) -> Policy | None:
+    """Return the policy that a stored backup was made by, which is changed to these values.
+
+    Of those that Cinder makes, the scheduler registers a backup that has begun, and tells its job
+    when it has ended: then its policy is that of the job's action. Raises the driver's errors.
+    """
+    job_id = values.get("job_id")
+    if row.policy is not None or row.job_id is not None or job_id is None:
+        return Policy.load(row.policy)
+    batch = Batch(transaction, row.project_id, is_sqlite=is_sqlite)
+    actions = (await batch.actions([job_id])).get(job_id, ())
+    action = policies.choose(actions, orjson.loads(values["backup_metadata"]))
+    return None if action is None else policies.of_action(action)
 
 
 class Batch:

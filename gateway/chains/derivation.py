@@ -17,7 +17,8 @@ from gateway.catalogue.tables import NO_TIME, Backup, columns, source
 from gateway.chains import removals
 from gateway.chains.places import Place
 from gateway.chains.policies import Policy
-from gateway.chains.rules import Entry, State, Step, Verdict, advance, expired, hidden, superseded
+from gateway.chains.rules import advance, expired, hidden, superseded
+from gateway.chains.states import Entry, State, Step, Verdict
 from gateway.chains.vocabularies import Restorability, RestorabilityReason
 from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
@@ -132,6 +133,8 @@ _EXPIRE = (
             OWN.restorability.in_(
                 [sa.literal_column(f"'{word}'") for word in ("RESTORABLE", "UNKNOWN", "BROKEN")]
             ),
+            OWN.restorability_reason
+            != sa.literal_column(f"'{RestorabilityReason.NO_CINDER_BACKUP_ID.value}'"),
         )
     )
     .values(
@@ -331,8 +334,7 @@ class _Run:
             self.removed = max(self.removed, self.state.removed)
             await self._supersede(step, computed)
             computed.append(_Computed(row, step.verdict, step.state))
-        written = list(self._changes(computed))
-        await self.transaction.execute_many(_WRITE, written, is_told=True)
+        await self.transaction.execute_many(_WRITE, [*self._changes(computed)], is_told=True)
         return is_done
 
     def _advance(self, entry: Entry, job_id: str | None) -> Step:
@@ -345,7 +347,7 @@ class _Run:
         return (
             self.until is not None
             and row.calendar_time > self.until
-            and verdict.level == 0
+            and (verdict.level == 0 or self.media.media == "cindernative")
             and row.chain_time == verdict.chain == row.calendar_time
             and row.chain_state == state.dump()
             and not self.ahead.has_begun(row.calendar_time)

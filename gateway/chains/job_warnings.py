@@ -9,7 +9,7 @@ from gateway.catalogue.vocabularies import ScheduleWarningCode
 from gateway.chains import policies
 from gateway.chains.places import media_of
 from gateway.chains.policies import NEVER_INCREMENTAL
-from gateway.chains.rules import SORTED
+from gateway.chains.states import SORTED
 
 Document = Mapping[str, Any]
 

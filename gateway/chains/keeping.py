@@ -42,7 +42,8 @@ from gateway.chains.derivation import (
 )
 from gateway.chains.places import Place, place_of
 from gateway.chains.policies import NEVER_INCREMENTAL, Policy
-from gateway.chains.rules import Entry, State, advance, expired, removed_by
+from gateway.chains.rules import advance, expired
+from gateway.chains.states import Entry, State
 from gateway.chains.vocabularies import Restorability
 from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
@@ -152,12 +153,12 @@ async def register(
 async def _append(
     transaction: Transaction, series: SeriesRow, row: Backup, entry: Entry, newest: Row
 ) -> bool:
-    """Insert a backup that is newer than the newest, or no part of a chain; else return False.
+    """Insert a backup that is newer than the newest, or has no time; else return False.
 
     For most backups it costs nothing else.
     """
     state, media = State(), series.place.rules(is_told=series.is_told)
-    in_chain = entry.time != NO_TIME and media.media != "cindernative"
+    in_chain = entry.time != NO_TIME
     if in_chain:
         last = NO_TIME if newest.calendar_time is None else newest.calendar_time
         is_newest = entry.time > max(last, series.forgotten_time, series.removals_time)
@@ -171,7 +172,7 @@ async def _append(
         await supersede(transaction, series, step.verdict, step.supersedes)
     before = replace(series)
     if in_chain:
-        await series.expire(transaction, removed_by(entry))
+        await series.expire(transaction, step.state.removed)
     verdict = expired(step.verdict, series.removed_time)
     set_columns(row, derived_columns(verdict, step.state))
     await transaction.insert(row)
@@ -207,18 +208,22 @@ class Change:
     """True if its series is to be derived."""
 
 
-def change(row: Backup, metadata: Document, values: Mapping[str, Any]) -> Change:
-    """Return the change of a stored backup to this metadata, and these values of columns."""
+def change(
+    row: Backup, metadata: Document, values: Mapping[str, Any], known: Policy | None
+) -> Change:
+    """Return the change of a stored backup to this metadata, and these values of columns.
+
+    `known` is the policy that it was made by, as far as that is known without the metadata.
+    """
     after = SimpleNamespace(**{**vars(row), **values})
     place = place_of(after, metadata)
-    stored = Policy.load(row.policy)
-    policy = policies.of_backup(place.media, metadata, stored)
+    policy = policies.of_backup(place.media, metadata, known)
     columns = {
         "series": place.id,
         "policy": None if policy is None else policy.dump(),
         "derived_version": row.version + 1,
     }
-    before = _entry(row, stored, orjson.loads(row.backup_metadata))
+    before = _entry(row, Policy.load(row.policy), orjson.loads(row.backup_metadata))
     entry = _entry(after, policy, metadata)
     if place.id != row.series or entry.time != before.time:
         columns["chain_time"] = entry.time

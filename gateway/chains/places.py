@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from gateway.chains.rules import SORTED, Media
+from gateway.chains.states import SORTED, Media
 
 Document = Mapping[str, Any]
 

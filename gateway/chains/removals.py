@@ -15,7 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.catalogue.series_tables import Removal
 from gateway.catalogue.tables import NO_TIME, Backup, columns, source
 from gateway.chains.policies import Policy
-from gateway.chains.rules import NEVER, State, after_removal
+from gateway.chains.rules import after_removal
+from gateway.chains.states import NEVER, State
 from gateway.db.database import Database
 from gateway.db.transactions import Transaction
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.catalogue.vocabularies import MODES
 from gateway.chains.places import media_of
-from gateway.chains.rules import Media
+from gateway.chains.states import Media
 from gateway.chains.vocabularies import Restorability, RestorabilityReason, RestoreWarning
 
 Document = Mapping[str, Any]

@@ -6,113 +6,18 @@ is what the storage holds of a series at a moment, as far as the catalogue tells
 next backup.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from operator import attrgetter
-from typing import Any, NamedTuple, Self
-
-import orjson
+from dataclasses import replace
 
 from gateway.catalogue.tables import NO_TIME
 from gateway.catalogue.vocabularies import BackupStatus
+from gateway.chains import cinder
 from gateway.chains.policies import Policy
+from gateway.chains.states import FIXED, NEVER, Entry, Media, State, Step, Verdict
 from gateway.chains.vocabularies import LevelSource, Restorability, RestorabilityReason
 
 Reason = RestorabilityReason
 
 DAY = 86_400
-SORTED = frozenset({"ssh", "ftp", "ftps"})
-"""The storages whose listings the agent sorts; those of the others have no order."""
-NEVER = NO_TIME
-"""A time before all others."""
-
-
-class Media(NamedTuple):
-    """The facts of a series that its rules depend on."""
-
-    media: str
-    """The agent's `backup_media`: `fs`, `nova`, `cinder`, `glance` and others of Cinder."""
-    is_sorted: bool
-    """True if the agent sorts the listings of its storage."""
-    is_local: bool
-    is_told: bool
-    """True if the agent tells levels: one of the series is not 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A backup of a series, as far as the rules depend on it."""
-
-    time: int
-    """The agent's time stamp, or `NO_TIME`."""
-    status: str
-    reported: int | None = None
-    policy: Policy | None = None
-    """The policy by which the agent chose its level; None: unknown."""
-    has_cinder_backup: bool = False
-    is_forgotten: bool = False
-    """True for one that was deleted from the catalogue, whose data may exist."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The verdict on one backup, and its place in its chain."""
-
-    chain: int
-    """The time of its chain's full backup; that of its own, or of the chain before, if unknown."""
-    level: int | None
-    source: LevelSource | None
-    restorability: Restorability
-    reason: Reason
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """The part of a storage that holds a series, at a moment, as far as the catalogue tells."""
-
-    chain: int | None = None
-    """The time of the newest full backup; None for an empty storage."""
-    level: int | None = None
-    """The highest level of the newest chain; None: unknown."""
-    since: int = NEVER
-    """The time of the first backup of this level in the chain."""
-    last: int = NEVER
-    """The time of the newest backup that counts."""
-    removed: int = NEVER
-    """Chains whose full backup is of this time, or before, have been removed."""
-    broken_above: int | None = None
-    """The level above which the chain's backups need something whose data was deleted."""
-    doubted_above: int | None = None
-    """The level above which nobody knows what the chain's backups need, for this reason:"""
-    doubt: Reason | None = None
-    levels: tuple[tuple[int, int], ...] = ()
-    """The told levels that are there, each with the time of its newest backup."""
-
-    def dump(self) -> str:
-        """Return the state as JSON, the same text for the same state."""
-        return orjson.dumps(_VALUES(self)).decode()
-
-    @classmethod
-    def load(cls, text: str | None) -> Self:
-        """Return the state of what `dump` returned; the state of no backup for None."""
-        if text is None:
-            return cls()
-        values: dict[str, Any] = dict(zip(cls.__slots__, orjson.loads(text), strict=True))
-        values["doubt"] = values["doubt"] and Reason(values["doubt"])
-        values["levels"] = tuple((level, at) for level, at in values["levels"])
-        return cls(**values)
-
-
-_VALUES = attrgetter(*State.__slots__)
-
-
-class Step(NamedTuple):
-    """The effect of one more backup."""
-
-    state: State
-    verdict: Verdict
-    supersedes: int | None = None
-    """The time of the backup of the same chain and level that can't be chosen any more."""
 
 
 def advance(state: State, entry: Entry, media: Media, removing: int = NEVER) -> Step:
@@ -122,10 +27,10 @@ def advance(state: State, entry: Entry, media: Media, removing: int = NEVER) -> 
     """
     if entry.time == NO_TIME:
         return Step(state, _verdict(NO_TIME, None, Restorability.UNKNOWN, Reason.NO_TIME))
-    if media.media == "cindernative":
-        return Step(state, _of_cinder(entry))
     if state.chain is not None and state.removed >= state.chain:
         state = State(removed=state.removed)
+    if media.media == "cindernative":
+        return cinder.advance(state, entry)
     if entry.status == BackupStatus.CREATING:
         return Step(state, _unfinished(state, entry, Restorability.IN_PROGRESS, Reason.CREATING))
     if entry.status == BackupStatus.ERROR:
@@ -165,24 +70,6 @@ def _verdict(
     source: LevelSource | None = None,
 ) -> Verdict:
     return Verdict(chain, level, source, restorability, reason)
-
-
-def _of_cinder(entry: Entry) -> Verdict:
-    """Return the verdict on a backup that Cinder itself holds, and finds by its own id."""
-    fixed = _FIXED.get(entry.status)
-    if fixed is None and entry.has_cinder_backup:
-        fixed = Restorability.RESTORABLE, Reason.CINDER_BACKUP
-    return _verdict(
-        entry.time, None, *(fixed or (Restorability.UNKNOWN, Reason.NO_CINDER_BACKUP_ID))
-    )
-
-
-_FIXED: Mapping[str, tuple[Restorability, Reason]] = {
-    BackupStatus.CREATING: (Restorability.IN_PROGRESS, Reason.CREATING),
-    BackupStatus.ERROR: (Restorability.FAILED, Reason.HAS_FAILED),
-    BackupStatus.DELETING: (Restorability.FAILED, Reason.DATA_DELETED),
-    BackupStatus.DELETED: (Restorability.FAILED, Reason.DATA_DELETED),
-}
 
 
 def _unfinished(
@@ -256,14 +143,14 @@ def _again(state: State, entry: Entry, media: Media) -> Step:
     """Return the effect of a backup that was registered a second time."""
     if state.level is None:
         chain = entry.time if state.chain is None else state.chain
-        fixed = _FIXED.get(entry.status, (Restorability.UNKNOWN, Reason.LEVEL_UNKNOWN))
+        fixed = FIXED.get(entry.status, (Restorability.UNKNOWN, Reason.LEVEL_UNKNOWN))
         return Step(state, _verdict(chain, None, *fixed))
     return Step(state, _judged(state, entry, media))
 
 
 def _unknown(state: State, entry: Entry, reason: Reason) -> Step:
     after = State(entry.time, None, entry.time, entry.time, state.removed)
-    fixed = _FIXED.get(entry.status, (Restorability.UNKNOWN, reason))
+    fixed = FIXED.get(entry.status, (Restorability.UNKNOWN, reason))
     return Step(after, _verdict(entry.time, None, *fixed))
 
 
@@ -280,8 +167,8 @@ def _marked(state: State, entry: Entry) -> State:
 def _judged(state: State, entry: Entry, media: Media) -> Verdict:
     """Return the verdict on the newest backup of a chain, which has the state's level."""
     level, chain = state.level or 0, state.chain or 0
-    if entry.status in _FIXED:
-        verdict = _FIXED[entry.status]
+    if entry.status in FIXED:
+        verdict = FIXED[entry.status]
     elif state.broken_above is not None and level > state.broken_above:
         verdict = Restorability.BROKEN, Reason.REQUIRED_DELETED
     elif state.doubted_above is not None and level > state.doubted_above and state.doubt:
@@ -304,7 +191,7 @@ def _judged(state: State, entry: Entry, media: Media) -> Verdict:
 
 def _told(state: State, entry: Entry, media: Media) -> Step:
     level = entry.reported
-    if level is None or entry.is_forgotten or entry.status in _FIXED:
+    if level is None or entry.is_forgotten or entry.status in FIXED:
         return _told_nothing(state, entry)
     chain = entry.time if state.chain is None else state.chain
     source = LevelSource.REPORTED
@@ -341,11 +228,11 @@ def _judged_told(state: State, level: int, *, again: bool) -> tuple[Restorabilit
 def _told_nothing(state: State, entry: Entry) -> Step:
     """Return the effect of a backup without data, or without a level."""
     chain, level, source = state.chain, entry.reported, LevelSource.REPORTED
-    if level == 0 and entry.status in _FIXED:
+    if level == 0 and entry.status in FIXED:
         # A full backup without data begins a chain without one.
         state = State(entry.time, None, entry.time, entry.time, state.removed)
         chain = entry.time
-    fixed = _FIXED.get(entry.status, (Restorability.UNKNOWN, Reason.LEVEL_UNKNOWN))
+    fixed = FIXED.get(entry.status, (Restorability.UNKNOWN, Reason.LEVEL_UNKNOWN))
     chain = entry.time if chain is None else chain
     if level is None or entry.is_forgotten:
         return Step(state, _verdict(chain, None, *fixed))
@@ -367,6 +254,9 @@ def untouched(
 
     `state` is that after it, `again` is True if its level was in its chain before.
     """
+    if media.media == "cindernative":
+        # Of those whose id isn't told, nothing changes later.
+        return Restorability.RESTORABLE, Reason.CINDER_BACKUP
     if level is None:
         is_unknown = entry.policy is None and not media.is_told
         return (
@@ -385,10 +275,15 @@ def hidden(media: Media) -> Restorability:
 
 
 def expired(verdict: Verdict, removed: int) -> Verdict:
-    """Return the verdict as of a time when chains up to this one have been removed."""
+    """Return the verdict as of a time when chains up to this one have been removed.
+
+    Of Cinder's own, the agent removes only those that it has marked: agents that did have told
+    Cinder's id as well.
+    """
     if verdict.chain > removed or verdict.chain == NO_TIME:
         return verdict
-    if verdict.restorability in _WITHOUT_DATA:
+    is_left = verdict.reason is Reason.NO_CINDER_BACKUP_ID
+    if is_left or verdict.restorability in _WITHOUT_DATA:
         return verdict
     return replace(verdict, restorability=Restorability.EXPIRED, reason=Reason.RETENTION)
 

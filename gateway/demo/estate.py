@@ -31,8 +31,10 @@ LEGACY = "legacy"
 _GIB = 2**30
 _SPEED = 200 * 2**20  # bytes a second
 _OPENSTACK = {"cinder", "cindernative", "nova", "glance"}
-_RESOURCES = ("nova_inst_id", "cinder_vol_id", "cindernative_vol_id", "glance_image_id")
+_BRICK = "cinderbrick_vol_id"
+_RESOURCES = ("nova_inst_id", "cinder_vol_id", "cindernative_vol_id", "glance_image_id", _BRICK)
 _OURS = {"mandatory", "shared", "chain"}
+_MAY_BE_NONE = {"engine_name", "storage", "mode"}
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,7 @@ class Estate:
     def _schedule(self, name: str) -> Values:
         """Return the schedule of this name; a number of days after the night becomes a date."""
         return {
-            key: f"{self.night + timedelta(days=value):%Y-%m-%dT%H:%M:%S}"
-            if isinstance(value, int)
-            else value
+            key: self._date(value) if isinstance(value, int) else value
             for key, value in self.plan["schedules"][name].items()
         }
 
@@ -135,6 +135,7 @@ class Estate:
         sessions = self._own.get("sessions", ())
         session_of = {name: session for session in sessions for name in session["jobs"]}
         jobs = {}
+        saved: dict[str, Sequence[Row]] = {}
         for host in hosts.values():
             client = self._client(host)
             yield client
@@ -151,7 +152,10 @@ class Estate:
             yield from rows.steps(job, map(self._action, steps, keys))
             yield from self._history(job, runs)
             if saving:
-                yield from self._backups(job, hosts[task["host"]], saving, runs)
+                saved[name] = list(self._backups(job, hosts[task["host"]], saving, runs))
+                yield from saved[name]
+            if "tests" in task:
+                yield self._test(job, saved[task["tests"]], steps[0])
         for task in self._own.get("by_hand", ()):
             saving, runs = self._saving(task)
             nobody = {"id": None, "client_id": None, "description": task["description"]}
@@ -198,7 +202,14 @@ class Estate:
     def _action(self, step: Mapping[str, Any], key: str) -> Row:
         mandatory = step.get("mandatory", False)
         own = {"id": self._id("action", key), "mandatory": mandatory, **self._owner}
-        return rows.action(self.night - AGE, _document(step), **own)
+        document = _document(step)
+        if "restore_from_date" in step:
+            document["restore_from_date"] = self._date(step["restore_from_date"])
+        return rows.action(self.night - AGE, document, **own)
+
+    def _date(self, days: int) -> str:
+        """Return the date so many days after the night."""
+        return f"{self.night + timedelta(days=days):%Y-%m-%dT%H:%M:%S}"
 
     def _job(
         self, task: Mapping[str, Any], runs: Sequence[Run], session: Mapping[str, Any] | None
@@ -232,6 +243,12 @@ class Estate:
             session_tag=session["session_tag"] if session else 0,
             **self._owner,
         )
+
+    def _test(self, job: Values, backups: Sequence[Row], step: Mapping[str, Any]) -> Row:
+        """Return what is noted of a job that restored, as a test, the newest of these then."""
+        until = rows.epoch(self.night + timedelta(days=step["restore_from_date"]))
+        _, newest = next(one for one in backups if one[1]["time_stamp"] <= until)
+        return rows.test(job, newest)
 
     @staticmethod
     def _history(job: Values, runs: Sequence[Run]) -> Iterator[Row]:
@@ -276,6 +293,7 @@ class Estate:
         """Yield the backups of a step's runs, with metadata as the agent sends it."""
         action, chain = _document(step), Chain(**step["chain"])
         mode, path = action["mode"], action.get("path_to_backup", "")
+        media = "cinderbrick" if _BRICK in action else mode if mode in _OPENSTACK else "fs"
         for run in runs:
             if run.status in {MISSING, LOST}:
                 continue
@@ -299,7 +317,7 @@ class Estate:
                 "proxy": "",
                 "always_level": action.get("always_level", ""),
                 "max_level": action.get("max_level", ""),
-                "backup_media": mode if mode in _OPENSTACK else "fs",
+                "backup_media": media,
                 "ssh_host": action.get("ssh_host", ""),
                 "mode": mode,
                 "fs_real_path": path,
@@ -345,4 +363,4 @@ def _document(step: Mapping[str, Any]) -> Values:
         levels = Chain(**step["chain"]).levels
         document |= {"max_level": levels} if levels else {"no_incremental": True}
     document |= {key: value for key, value in step.items() if key not in _OURS}
-    return {key: value for key, value in document.items() if value != ""}
+    return {key: v for key, v in document.items() if v != "" or key not in _MAY_BE_NONE}

@@ -2,17 +2,21 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid5
 
+import orjson
 from sqlmodel import SQLModel
 
 from gateway.catalogue import checks, derivations, json_values, projections
 from gateway.catalogue.due import Due
 from gateway.catalogue.health_tables import ExpectedHost, HealthMute, RecoveryObjective
 from gateway.catalogue.history import ClientHeartbeat, Run
+from gateway.catalogue.series_tables import Restore
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session
 from gateway.catalogue.vocabularies import CAPABILITIES, RunOutcome
+from gateway.chains.places import place_of
 
 Table = type[SQLModel]
 Values = dict[str, Any]
@@ -21,7 +25,7 @@ Row = tuple[Table, Values]
 
 TABLES: tuple[Table, ...] = (
     *(Client, ClientHeartbeat, Session, Action, Job, Run, JobAction, Backup),
-    *(RecoveryObjective, HealthMute, ExpectedHost),
+    *(RecoveryObjective, HealthMute, ExpectedHost, Restore),
 )
 """The tables, in the order of their foreign keys."""
 IDS = UUID("1d8f2a5e-5b0c-4f39-9d53-7e1f6a0c2b74")
@@ -66,6 +70,13 @@ def heartbeat(client: Values, seen: datetime) -> Row:
     """Return the row of the time at which a client's scheduler was last heard of."""
     key = {"project_id": client["project_id"], "client_id": client["id"]}
     return ClientHeartbeat, key | {"seen_at": epoch(seen)}
+
+
+def test(job: Values, backup: Values) -> Row:
+    """Return the row of a job that restores a backup to see if that succeeds."""
+    place = place_of(SimpleNamespace(**backup), orjson.loads(backup["backup_metadata"]))
+    key = {"project_id": job["project_id"], "job_id": job["id"]}
+    return Restore, key | {"series": place.id, "backup_id": backup["id"], "is_test": True}
 
 
 def objective(project_id: str, max_age: int) -> Row:

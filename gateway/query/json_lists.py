@@ -23,3 +23,20 @@ def _on_postgresql(element: json_texts, compiler: Any, **options: Any) -> str:
 @compiles(json_texts, "sqlite")
 def _on_sqlite(element: json_texts, compiler: Any, **options: Any) -> str:
     return f"json_group_array({compiler.process(element.clauses, **options)})"
+
+
+class json_row(GenericFunction[str]):  # noqa: N801 - as above
+    """These values of one row, in a list of JSON."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+
+@compiles(json_row)
+def _row_on_postgresql(element: json_row, compiler: Any, **options: Any) -> str:
+    return f"json_build_array({compiler.process(element.clauses, **options)})"
+
+
+@compiles(json_row, "sqlite")
+def _row_on_sqlite(element: json_row, compiler: Any, **options: Any) -> str:
+    return f"json_array({compiler.process(element.clauses, **options)})"

@@ -10,7 +10,7 @@ from gateway.catalogue import checks, json_values, projections
 from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.tables import Backup, columns, default_of, new_row
 from gateway.catalogue.vocabularies import BackupStatus
-from gateway.chains import keeping, locking
+from gateway.chains import batches, keeping, locking
 from gateway.context import Context
 from gateway.db.transactions import Transaction
 from gateway.query import filters
@@ -95,7 +95,8 @@ async def update(
             metadata = json_values.merge_patch(metadata, patch)
         values = projections.backup(metadata, changes.get("status", row.status))
         values["backup_metadata"] = json_values.dump(metadata, what="the metadata")
-        change = keeping.change(row, metadata, values)
+        known = await batches.known_policy(transaction, row, values, is_sqlite=ctx.db.is_sqlite)
+        change = keeping.change(row, metadata, values, known)
         await update_row(transaction, row, **values | change.columns)
         await keeping.follow(transaction, series, row, change, is_sqlite=ctx.db.is_sqlite)
         return row

@@ -50,6 +50,8 @@ class Collection:
     """Columns appended to every ORDER BY, so that the order is total."""
     visible: Column
     """The predicate of the rows that the `CALLER` sees."""
+    everywhere: Column = field(default_factory=sa.true)
+    """The predicate of the list's rows in all projects."""
     has_revision: bool = False
     """True if pages carry the revision that they are of."""
     moment: int | None = None
@@ -66,7 +68,7 @@ class Collection:
             rule=self.rules.all_projects,
             order=(Sort(self.key[0]), *(s for s in self.order if s.column is not self.key[0])),
             tiebreakers=tuple(dict.fromkeys((*self.tiebreakers, self.key[0]))),
-            visible=sa.true(),
+            visible=self.everywhere,
             has_revision=False,
         )
 

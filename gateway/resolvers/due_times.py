@@ -9,21 +9,23 @@ import sqlalchemy as sa
 from gateway.catalogue import due
 from gateway.catalogue.bookkeeping_tables import ProjectSettings
 from gateway.catalogue.change_words import ChangeKind
+from gateway.catalogue.column_types import JSONText
 from gateway.catalogue.due import Due
-from gateway.catalogue.tables import Client, Job, columns, source
-from gateway.catalogue.timetables import GRACE
+from gateway.catalogue.tables import Client, Job, Session, columns, source
+from gateway.catalogue.timetables import GRACE, KEYS
 from gateway.context import Context
 from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
 from gateway.query.clock import MOMENT
 from gateway.query.filters import Condition
+from gateway.query.json_lists import json_row
 from gateway.query.selects import CALLER
 
 MAX_AT_ONCE = 500
 """How many jobs follow the time zone of their project at once; others wait for the upkeep."""
 
 COLUMNS = columns(Job)
-_CLIENTS, _SETTINGS = columns(Client), columns(ProjectSettings)
+_CLIENTS, _SESSIONS, _SETTINGS = columns(Client), columns(Session), columns(ProjectSettings)
 
 INPUTS = tuple(COLUMNS[name] for name in due.INPUTS)
 """The columns to select of a job for `inputs`."""
@@ -37,6 +39,25 @@ OVERDUE = Condition(
     COLUMNS.due_at < MOMENT - sa.literal_column(str(GRACE), sa.BigInteger),
 )
 """The condition that a job's next run is overdue, at the moment that the list is asked about."""
+
+OF_NEXT_RUN = ("due_at", "due_basis", "due_zone", *KEYS)
+"""The columns of a job that tell of its next run, and of those after it."""
+# A sum, so that no database takes the index on this column, of all jobs of the project.
+_DUE = COLUMNS.due_at + sa.literal_column("0")
+NEXT_OF_SESSION = sa.type_coerce(
+    sa.select(json_row(*(COLUMNS[name] for name in OF_NEXT_RUN)))
+    .where(
+        COLUMNS.project_id == _SESSIONS.project_id,
+        COLUMNS.session_id == _SESSIONS.id,
+        _DUE.is_not(None),
+    )
+    .order_by(_DUE, COLUMNS.id)
+    .limit(sa.literal_column("1"))
+    .correlate(source(Session))
+    .scalar_subquery(),
+    JSONText(),
+)
+"""These columns of the job that begins the next run of a session: the first that is due."""
 
 PROJECT_ZONE = sa.select(_SETTINGS.time_zone).where(_SETTINGS.project_id == CALLER)
 """The time zone that the project has set."""

@@ -90,6 +90,7 @@ class Health:
         )
         self.is_muted: Column = sa.exists().where(*self._mute).correlate(collection.source)
         """The predicate that the health is known, and isn't to be counted."""
+        self._predicates: dict[frozenset[HealthState], Column] = {}
         self.counted: Column = sa.case((self.is_muted, constant(0)), else_=self.severity)
         """The severity, of a muted item that of a healthy one."""
 
@@ -101,13 +102,7 @@ class Health:
     def _case_of_states(self) -> Column:
         states = list(dict.fromkeys(rule.state for rule in self._bad))
         return sa.case(
-            *(
-                (
-                    sa.or_(*(rule.when for rule in self._bad if rule.state is state)),
-                    constant(SEVERITY[state]),
-                )
-                for state in states
-            ),
+            *((self._is_bad(state), constant(SEVERITY[state])) for state in states),
             else_=constant(SEVERITY[self._well.state]),
         )
 
@@ -139,14 +134,43 @@ class Health:
         """Return the condition that the health is one of these, None for any, as of a moment."""
         parts: list[Where] = []
         if states is not None:
-            numbers = tuple(sorted(SEVERITY[state] for state in states))
-            parts.append(Condition(self.severity, "in", numbers))
+            parts.append(Condition(self._is_in(states), "eq", True))  # noqa: FBT003 - its value
         if reasons is not None:
             parts.append(self._with_reasons(reasons))
         if muted is not None:
             parts.append(Condition(self.is_muted, "eq", muted))
         where = All(tuple(parts))
         return where if as_of is None else AsOf(where, seconds_of(as_of))
+
+    def _is_in(self, states: frozenset[HealthState]) -> Column:
+        """Return the predicate that the state is one of these.
+
+        Of rules, only those are looked at that can decide it: what is critical is found without the
+        clients and the backups of all that is well.
+        """
+        if (known := self._predicates.get(states)) is not None:
+            return known
+        *before, last = dict.fromkeys(rule.state for rule in self.rules)
+        while before and (before[-1] in states) is (last in states):
+            last = before.pop()
+        otherwise = sa.true() if last in states else sa.false()
+        predicate = (
+            sa.case(
+                *(
+                    (self._is_bad(state), sa.true() if state in states else sa.false())
+                    for state in before
+                ),
+                else_=otherwise,
+            )
+            if before
+            else otherwise
+        )
+        self._predicates[states] = predicate
+        return predicate
+
+    def _is_bad(self, state: HealthState) -> Column:
+        """Return the predicate that a rule of a state holds."""
+        return sa.or_(*(rule.when for rule in self._bad if rule.state is state))
 
     def _with_reasons(self, reasons: frozenset[HealthReason]) -> Where:
         """Return the condition that a rule with one of these reasons holds."""

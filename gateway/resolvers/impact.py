@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -11,6 +12,7 @@ from gateway.db.transactions import Transaction
 from gateway.errors import BadInput, Conflict
 from gateway.query import selects
 from gateway.resolvers import backups, series
+from gateway.resolvers.collection import Collection
 
 MAX_IDS = 1000
 """The number of backups of which a deletion is looked at in one go."""
@@ -39,30 +41,42 @@ class Impact:
     """The number of chains that these are of."""
 
 
-async def of_deletion(ctx: Context, ids: Sequence[str]) -> Impact:
-    """Return what the deletion of these backups costs, in two statements.
+async def of_deletion(
+    ctx: Context, own: Sequence[ItemKey], others: Sequence[ItemKey] = ()
+) -> Impact:
+    """Return what the deletion of these backups costs, in two statements; of `others`, in two more.
 
-    Backups that aren't there cost nothing. Raises BadInput for too many of them.
+    Those are of other projects. Backups that aren't there cost nothing. Raises BadInput for too
+    many of them, and Forbidden for others where the caller may not read all projects.
     """
-    if len(ids) > MAX_IDS:
-        raise BadInput(f"'ids' has {len(ids)} ids, the limit is {MAX_IDS}", field="ids")
-    keys = [(ctx.project_id, one) for one in dict.fromkeys(ids)]
-    if not keys:
-        return Impact([], 0, [], 0, 0)
-    own = await backups.COLLECTION.rows_by_key(ctx, keys, _COLUMNS)
-    found = await series.DEPENDENT.rows(
-        ctx, selects.by_keys, _COLUMNS, keys=keys, owner=series.OF_OTHER
-    )
+    number = len(own) + len(others)
+    if number > MAX_IDS:
+        raise BadInput(f"'ids' has {number} ids, the limit is {MAX_IDS}", field="ids")
+    there: dict[ItemKey, Any] = {}
+    needing: list[Any] = []
+    if own:
+        there |= await backups.COLLECTION.rows_by_key(ctx, own, _COLUMNS)
+        needing += await _needing(ctx, series.DEPENDENT, own)
+    if others:
+        there |= await backups.COLLECTION.all_projects.rows_by_key(ctx, others, _COLUMNS)
+        needing += await _needing(ctx, series.DEPENDENT.all_projects, others)
+    keys = list(dict.fromkeys((*own, *others)))
     gone = set(keys)
     broken = {
-        (row.project_id, row.id): (row.series, row.chain_time)
-        for row in sorted(found, key=lambda row: (row.calendar_time, row.id))
+        (row.project_id, row.id): (row.project_id, row.series, row.chain_time)
+        for row in sorted(needing, key=lambda row: (row.calendar_time, row.id))
         if row.restorability in _POINTS and (row.project_id, row.id) not in gone
     }
-    lost = [key for key in keys if key in own and own[key].restorability in _POINTS]
+    lost = [key for key in keys if key in there and there[key].restorability in _POINTS]
     return Impact(
         lost[:SHOWN], len(lost), list(broken)[:SHOWN], len(broken), len(set(broken.values()))
     )
+
+
+async def _needing(ctx: Context, dependent: Collection, keys: Sequence[ItemKey]) -> Sequence[Any]:
+    """Return the backups that need one of these."""
+    unique = list(dict.fromkeys(keys))
+    return await dependent.rows(ctx, selects.by_keys, _COLUMNS, keys=unique, owner=series.OF_OTHER)
 
 
 _NEEDING = (

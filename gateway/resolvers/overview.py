@@ -23,6 +23,12 @@ RECENT_SECONDS = 86_400
 
 _JOBS = columns(Job)
 _STATES = {number: state for state, number in SEVERITY.items()}
+_SENTENCES = {
+    HealthState.CRITICAL: ("{} are critical.", "{} is critical."),
+    HealthState.ATTENTION: ("{} need attention.", "{} needs attention."),
+    HealthState.UNKNOWN: ("Too little is known of {}.", "Too little is known of {}."),
+}
+"""What is said of several items in a state, and of one."""
 
 
 @dataclass
@@ -198,7 +204,7 @@ def _summary(
     """Return the worst state, since when it is so, and a sentence of how many are in it."""
     names = ("job", "client", "series", "session")
     uncovered = 0 if hosts is None else hosts.uncovered
-    for state in (HealthState.CRITICAL, HealthState.ATTENTION, HealthState.UNKNOWN):
+    for state in _SENTENCES:
         numbers = [getattr(counts, state.name.lower()) for counts in found]
         parts = [
             f"{number} {name if number == 1 or name == 'series' else f'{name}s'}"
@@ -211,6 +217,5 @@ def _summary(
             seconds = [counts.since[state] for counts in found if state in counts.since]
             is_one = len(parts) == 1 and parts[0].startswith("1 ")
             listed = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
-            text = f"{listed} {'is' if is_one else 'are'} {state.name.lower()}."
-            return state, min(seconds, default=None), text
+            return state, min(seconds, default=None), _SENTENCES[state][is_one].format(listed)
     return HealthState.OK, None, "Nothing is wrong."

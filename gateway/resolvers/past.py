@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from gateway.chains import removals
 from gateway.chains.policies import Policy
-from gateway.chains.rules import Entry, Media, State, hidden, untouched
+from gateway.chains.rules import hidden, untouched
+from gateway.chains.states import Entry, Media, State
 from gateway.chains.vocabularies import Restorability, RestorabilityReason
 from gateway.context import Context
 from gateway.query.filters import All, AnyOf, Condition, Not, Where

@@ -12,7 +12,7 @@ from gateway.catalogue.series_tables import Restore
 from gateway.catalogue.tables import NO_TIME, Job
 from gateway.chains import restoring
 from gateway.chains.restoring import Member, Reading
-from gateway.chains.rules import SORTED, Media
+from gateway.chains.states import SORTED, Media
 from gateway.chains.vocabularies import Restorability, RestorabilityReason, RestoreWarning
 from gateway.context import Context, ItemKey
 from gateway.db.transactions import Transaction

@@ -7,9 +7,10 @@ from typing import Any
 
 from gateway.catalogue.column_types import now
 from gateway.catalogue.tables import NO_TIME
-from gateway.chains import keeping, locking
+from gateway.chains import cinder, keeping, locking
 from gateway.chains.policies import Policy
-from gateway.chains.rules import SORTED, State, next_level
+from gateway.chains.rules import next_level
+from gateway.chains.states import SORTED, State
 from gateway.chains.vocabularies import Restorability, RetentionWarning
 from gateway.context import Context, ItemKey
 from gateway.db.transactions import Transaction
@@ -26,6 +27,7 @@ MAX_DAYS = 1_000_000
 """The longest time that a retention keeps backups."""
 
 _OWN = backups.COLUMNS
+_FACTS = (series.COLUMNS.storage, series.COLUMNS.media)
 _KEY = (_OWN.project_id, _OWN.id, _OWN.calendar_time)
 _NEWEST = (*_KEY, _OWN.policy, _OWN.chain_state)
 
@@ -71,7 +73,7 @@ async def preview(
     _check(setting)
     moment = now() if at is None else at
     found = await series.COLLECTION.as_item.rows_by_key(
-        ctx, [(ctx.project_id, series_id)], (series.COLUMNS.id, series.COLUMNS.storage)
+        ctx, [(ctx.project_id, series_id)], (series.COLUMNS.id, *_FACTS)
     )
     if not found:
         return None
@@ -82,12 +84,14 @@ async def preview(
     (newest,) = await _first(ctx, series.NEWEST_FIRST, held, _NEWEST) or (None,)
     policy = _policy(None if newest is None else newest.policy, setting)
     cutoff = policy.removed_at(seconds)
+    state = State.load(None if newest is None else newest.chain_state)
+    if own.media == "cindernative":
+        cutoff = cinder.removed(state, cutoff)
     there = All((then.counted, then.not_removed))
     stays = Condition(_OWN.chain_time, "gt", cutoff)
     removed = await _chains(ctx, All((there, Condition(_OWN.chain_time, "lte", cutoff))))
     kept = await _chains(ctx, All((there, stays)))
     oldest = await _first(ctx, series.NEWEST_FIRST, All((held, stays)), _KEY, oldest=True)
-    state = State.load(None if newest is None else newest.chain_state)
     left = State() if state.chain is not None and state.chain <= cutoff else state
     return Retention(
         at=moment,

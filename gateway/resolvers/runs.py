@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gateway.catalogue.history import Run
-from gateway.catalogue.tables import INT64, Backup, Client, columns, source
+from gateway.catalogue.tables import INT64, Backup, Client, Job, columns, source
 from gateway.catalogue.vocabularies import RunOutcome
 from gateway.context import Context, ItemKey
 from gateway.errors import BadInput
@@ -78,6 +78,55 @@ BACKUPS = collection(
 )
 """The backups of runs, by their time."""
 OF_RUN = (COLUMNS.project_id, COLUMNS.id)
+OF_CLIENT = (COLUMNS.project_id, COLUMNS.client_id)
+
+OVERLAPPING = 10
+"""How many runs of one job may overlap in time: a scheduler runs a job once at a time, so that two
+do only where one was taken for lost."""
+
+
+def _run_of_backup() -> sa.ColumnElement[str]:
+    """Return the id of the newest of a backup's runs, as `_MADE_BY_RUN` has them; null for none.
+
+    Only the last runs before the backup are looked at: so it is one look into an index, however
+    many runs its job has had.
+    """
+    own, later = sa.alias(source(Run), "own"), sa.alias(source(Run), "later")
+    begun = (
+        sa.select(own.c.project_id, own.c.job_id, own.c.id, own.c.started_at, own.c.ended_at)
+        .where(
+            own.c.project_id == _BACKUPS.project_id,
+            own.c.job_id == _BACKUPS.job_id,
+            own.c.started_at <= _BACKUPS.calendar_time,
+        )
+        .order_by(own.c.started_at.desc())
+        .limit(sa.literal_column(str(OVERLAPPING)))
+        .correlate(source(Backup))
+        .subquery("begun")
+    )
+    goes_on = sa.and_(
+        begun.c.ended_at.is_(None),
+        ~sa.exists()
+        .where(
+            later.c.project_id == begun.c.project_id,
+            later.c.job_id == begun.c.job_id,
+            later.c.started_at > begun.c.started_at,
+            later.c.started_at <= _BACKUPS.calendar_time,
+        )
+        .correlate(begun, source(Backup)),
+    )
+    return (
+        sa.select(begun.c.id)
+        .where(sa.or_(begun.c.ended_at >= _BACKUPS.calendar_time, goes_on))
+        .order_by(begun.c.started_at.desc())
+        .limit(sa.literal_column("1"))
+        .correlate(source(Backup))
+        .scalar_subquery()
+    )
+
+
+ID_OF_BACKUP = _run_of_backup()
+"""The id of the run that made a backup."""
 
 STARTED_AT = sa.type_coerce(COLUMNS.started_at, COLUMNS.started_at.type)
 """The column, of which every value is in the calendar: sorted by as it is, by its index."""
@@ -180,6 +229,20 @@ IS_UNUSUAL = sa.func.coalesce(
     sa.false(),
 )
 """True for a run that took much longer or shorter than the usual runs before it."""
+
+_JOBS = columns(Job)
+LAST_IS_UNUSUAL = sa.func.coalesce(
+    sa.select(IS_UNUSUAL)
+    .where(
+        COLUMNS.project_id == _JOBS.project_id,
+        COLUMNS.job_id == _JOBS.id,
+        COLUMNS.started_at == _JOBS.last_run_start,
+    )
+    .correlate(source(Job))
+    .scalar_subquery(),
+    sa.false(),
+)
+"""True for a job whose last run is unusual: for each, a look at that run and the usual ones."""
 
 _SHOWN_OF_LAST = (
     COLUMNS.outcome,

@@ -37,6 +37,7 @@ _NEWEST_FIRST = (
     Sort(_OWN.calendar_time, descending=True),
     Sort(_OWN.id, descending=True),
 )
+_MINE = _OWN.project_id == CALLER
 _OTHER = source(Backup).alias("other")
 _OF_CHAIN = (
     _OTHER.c.project_id == _OWN.project_id,
@@ -47,7 +48,7 @@ OF_OTHER = (_OTHER.c.project_id, _OTHER.c.id)
 """The backup that another one stands in a relation to, by its chain."""
 
 
-def _by_time(visible: sa.ColumnElement[bool]) -> Collection:
+def _by_time(*conditions: sa.ColumnElement[bool]) -> Collection:
     return Collection(
         source(Backup),
         rules.BACKUPS,
@@ -55,7 +56,8 @@ def _by_time(visible: sa.ColumnElement[bool]) -> Collection:
         (_OWN.project_id, _OWN.id),
         _NEWEST_FIRST,
         (_OWN.id,),
-        visible,
+        sa.and_(_MINE, *conditions),
+        sa.and_(sa.true(), *conditions),
     )
 
 
@@ -68,18 +70,17 @@ def _related(*on: sa.ColumnElement[bool]) -> Collection:
         (_OWN.project_id, _OWN.id),
         tuple(sort.reversed() for sort in _NEWEST_FIRST),
         (_OWN.id,),
-        _OWN.project_id == CALLER,
+        _MINE,
     )
 
 
-_MINE = _OWN.project_id == CALLER
 _IS_FULL = _OWN.chain_level == sa.literal_column("0")
 
-NEWEST_FIRST = _by_time(_MINE)
+NEWEST_FIRST = _by_time()
 """All backups of series, the newest first."""
-RESTORE_POINTS = _by_time(sa.and_(_MINE, _HAS_DATA))
+RESTORE_POINTS = _by_time(_HAS_DATA)
 """The backups of which there are data, as far as the catalogue tells, the newest first."""
-CHAINS = _by_time(sa.and_(_MINE, _IS_FULL))
+CHAINS = _by_time(_IS_FULL)
 """The full backups, each of which begins a chain, the newest first."""
 REQUIRED = _related(_OWN.chain_level < _OTHER.c.chain_level, _HAS_DATA, _NOT_SUPERSEDED)
 """The backups that the restore of another one reads before it."""

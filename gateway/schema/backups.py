@@ -9,7 +9,7 @@ from strawberry import Maybe
 from gateway.catalogue.tables import Backup as Table
 from gateway.catalogue.tables import default_of
 from gateway.context import Context, ItemKey
-from gateway.resolvers import backups, clients, impact, jobs, series
+from gateway.resolvers import backups, clients, impact, jobs, runs, series
 from gateway.resolvers.backups import COLLECTION, COLUMNS, BackupDraft
 from gateway.schema.connections import connection
 from gateway.schema.enums import (
@@ -29,7 +29,7 @@ from gateway.schema.fields import (
     written,
 )
 from gateway.schema.filter_inputs import order_input, where_input
-from gateway.schema.global_ids import decode
+from gateway.schema.global_ids import decode, in_other_project
 from gateway.schema.mutations import (
     DeleteInput,
     DeletePayload,
@@ -47,6 +47,7 @@ from gateway.schema.scalars import JSON, BigInt
     key="backup_id",
     description="One backup, as the agent reported it.",
     in_series=COLUMNS.series,
+    made_by_run=runs.ID_OF_BACKUP,
 )
 class Backup(Node):
     """A view over a backup's row."""
@@ -150,6 +151,13 @@ class Backup(Node):
         "client_id",
         "The client that was backed up; null if it is no longer registered.",
     )
+    run = to_one(
+        "runs.Run",
+        runs.COLLECTION,
+        "made_by_run",
+        "The run that made it: the one of its job in whose time it was made; null if none is "
+        "known, or its job isn't.",
+    )
     series = to_one(
         "series.Series",
         series.COLLECTION,
@@ -235,9 +243,10 @@ class Query:
     @staticmethod
     async def deletion_impact(ctx: Context, ids: BackupIds) -> DeletionImpact | None:
         """Return what a deletion costs."""
-        keys = [decode(one, "ids", "Backup")[1] for one in ids]
-        backup_ids = [backup_id for project, backup_id in keys if project == ctx.project_id]
-        return cast("DeletionImpact", await impact.of_deletion(ctx, backup_ids))
+        found = [decode(one, "ids", "Backup") for one in ids]
+        own = [key for _, key in found if key[0] == ctx.project_id]
+        others = [key for view, key in found if in_other_project(ctx, view, key[0])]
+        return cast("DeletionImpact", await impact.of_deletion(ctx, own, others))
 
 
 @strawberry.type
@@ -273,7 +282,7 @@ class Mutation:
     ) -> DeletePayload | None:
         """Delete a backup, or tell what that would cost."""
         backup_id = target(ctx, input.id, "Backup")
-        cost = await impact.of_deletion(ctx, [backup_id]) if dry_run else None
+        cost = await impact.of_deletion(ctx, [(ctx.project_id, backup_id)]) if dry_run else None
         if not dry_run:
             check = impact.check if guard else None
             await backups.delete(ctx, backup_id, check=check)

@@ -8,7 +8,7 @@ import strawberry
 from gateway.catalogue.tables import Client as Table
 from gateway.catalogue.tables import default_of
 from gateway.context import Context, ItemKey
-from gateway.resolvers import backups, clients, jobs, protection
+from gateway.resolvers import backups, clients, jobs, protection, runs
 from gateway.resolvers.clients import COLLECTION, COLUMNS, ClientDraft
 from gateway.schema import health
 from gateway.schema.connections import connection
@@ -104,6 +104,16 @@ class Client(Node):
         backups.search,
         "The backups made of it; of a central client, those of the current project.",
         owner=backups.OF_CLIENT,
+        key="client_id",
+        key_project="served_project",
+    )
+    runs = connection(
+        "runs.Run",
+        runs.COLLECTION,
+        runs.search,
+        "The runs that it had, the newest first; of a central client, those of the current "
+        "project.",
+        owner=runs.OF_CLIENT,
         key="client_id",
         key_project="served_project",
     )

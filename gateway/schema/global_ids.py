@@ -47,3 +47,13 @@ def in_other_project(ctx: Context, view: View, project_id: str) -> bool:
         return False
     rule = view.collection.all_projects.rule
     return ctx.policy.allows(rule, ctx.identity, ctx.project_id)
+
+
+def reader(ctx: Context, view: View, project_id: str) -> Context | None:
+    """Return the context to read a project's item in; None for one that the caller can't read."""
+    if project_id == ctx.project_id:
+        return ctx
+    if not in_other_project(ctx, view, project_id):
+        return None
+    rules = view.collection.rules
+    return ctx.elsewhere(project_id, rules.all_projects, rules.item, rules.list)

@@ -101,6 +101,7 @@ def _last(about: str) -> Mapping[str, Any]:
     stored_actions=job_columns.ACTIONS,
     last_run_id=job_columns.LAST_RUN_ID,
     last_success_id=job_columns.LAST_SUCCESS_ID,
+    last_run_is_unusual=hidden(runs.LAST_IS_UNUSUAL, bool),
     **health.orders("Job"),
 )
 class Job(Node):
@@ -212,6 +213,8 @@ JobWhere = where_input(
     hidden={
         "next_run_at": "A condition on the time of the next run; null for jobs that have none.",
         "next_run_basis": "A condition on the basis of the next run.",
+        "last_run_is_unusual": "A condition on the last run's `isUnusual`; false for jobs that "
+        "have none.",
     },
     own={
         "is_overdue": (next_runs.OverdueFilter, "A condition on the next run being overdue."),

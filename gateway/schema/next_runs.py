@@ -169,6 +169,14 @@ def _next_run(values: Mapping[str, Any]) -> DueRun | None:
     return DueRun(values["next_run_at"], NextRunBasis(values["next_run_basis"]), plan)
 
 
+def _next_of_session(values: Mapping[str, Any]) -> DueRun | None:
+    if values["first_due"] is None:
+        return None
+    job = dict(zip(due_times.OF_NEXT_RUN, orjson.loads(values["first_due"]), strict=True))
+    own = {key.removeprefix("schedule_"): value for key, value in job.items()}
+    return _next_run(own | {"next_run_at": job["due_at"], "next_run_basis": job["due_basis"]})
+
+
 NEXT_RUN = declare(
     DerivedField(
         ("next_run_at", "next_run_basis", "due_zone", *_SCHEDULE),
@@ -178,6 +186,12 @@ NEXT_RUN = declare(
     Optional[NextRun],
     "The next run; null if there is none: the job is stopped or completed, has no client, or its "
     "schedule has ended.",
+)
+NEXT_RUN_OF_SESSION = declare(
+    DerivedField(("first_due",), _next_of_session, slow=frozenset({"later"})),
+    Optional[NextRun],
+    "The next run of the first of its jobs that is due, which begins the session's run; null if "
+    "none of its jobs has a next run. If it is overdue, others may begin the session without it.",
 )
 MEANING = declare(
     DerivedField(

@@ -11,7 +11,7 @@ from gateway.resolvers import restores
 from gateway.resolvers.restores import Plan, RestoreDraft
 from gateway.schema.enums import Restorability, RestorabilityReason, RestoreWarning
 from gateway.schema.fields import answered, declare, listed, mutation, reference
-from gateway.schema.global_ids import decode
+from gateway.schema.global_ids import decode, reader
 from gateway.schema.mutations import key_of, target
 from gateway.schema.scalars import JSON, BigInt
 from gateway.schema.views import CLOCK, WrittenField
@@ -139,10 +139,11 @@ class Query:
         restore_path: Path = None,
     ) -> RestorePlan | None:
         """Return the plan of a restore."""
-        _, (project_id, series_id) = decode(series, "series", "Series")
-        if project_id != ctx.project_id:
+        view, (project_id, series_id) = decode(series, "series", "Series")
+        its = reader(ctx, view, project_id)
+        if its is None:
             return None
-        plan = await restores.plan(ctx, series_id, at, as_of=as_of, path=restore_path)
+        plan = await restores.plan(its, series_id, at, as_of=as_of, path=restore_path)
         return _shown(plan)
 
 

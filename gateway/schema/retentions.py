@@ -10,7 +10,7 @@ from gateway.resolvers import retentions
 from gateway.resolvers.retentions import SHOWN, Setting
 from gateway.schema.enums import RetentionWarning
 from gateway.schema.fields import answered, declare, listed, mutation, reference
-from gateway.schema.global_ids import decode
+from gateway.schema.global_ids import decode, reader
 from gateway.schema.mutations import target
 from gateway.schema.views import WrittenField
 
@@ -119,11 +119,12 @@ class Query:
         ctx: Context, series: SeriesId, at: At = None, setting: Given = None
     ) -> RetentionPreview | None:
         """Return what a retention leaves."""
-        _, (project_id, series_id) = decode(series, "series", "Series")
-        if project_id != ctx.project_id:
+        view, (project_id, series_id) = decode(series, "series", "Series")
+        its = reader(ctx, view, project_id)
+        if its is None:
             return None
         wanted = Setting() if setting is None else Setting(**vars(setting))
-        return cast("RetentionPreview | None", await retentions.preview(ctx, series_id, at, wanted))
+        return cast("RetentionPreview | None", await retentions.preview(its, series_id, at, wanted))
 
 
 @strawberry.type

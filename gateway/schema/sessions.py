@@ -9,9 +9,9 @@ from strawberry import Maybe
 from gateway.catalogue.tables import Session as Table
 from gateway.catalogue.tables import default_of
 from gateway.context import Context, ItemKey
-from gateway.resolvers import jobs, sessions
+from gateway.resolvers import due_times, jobs, sessions
 from gateway.resolvers.sessions import COLLECTION, COLUMNS, Outcome, SessionDraft
-from gateway.schema import health
+from gateway.schema import health, next_runs
 from gateway.schema.connections import connection
 from gateway.schema.enums import JobResult
 from gateway.schema.fields import Node, by_rest_id, column, mutation, node, written
@@ -34,6 +34,7 @@ HOLD_OFF = "The time after its start in which jobs may join a run, in seconds."
     COLLECTION,
     key="session_id",
     description="Jobs on several hosts that start together.",
+    first_due=due_times.NEXT_OF_SESSION,
     **health.orders("Session"),
 )
 class Session(Node):
@@ -59,6 +60,7 @@ class Session(Node):
     job_states: JSON = column(
         COLUMNS.job_states, "The state of each of its jobs in the current run, by the job's id."
     )
+    next_run = next_runs.NEXT_RUN_OF_SESSION
     health = health.health("Session", "session_id")
     version: int = column(COLUMNS.version, "The number of changes since it was created.")
     created_at: datetime = column(COLUMNS.created_at, "The time of its creation.", sort=True)

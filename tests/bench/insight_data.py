@@ -11,7 +11,8 @@ from gateway.catalogue.vocabularies import BackupStatus, RunOutcome
 from gateway.chains.derivation import derived_columns
 from gateway.chains.places import Place, place_of
 from gateway.chains.policies import of_action, of_backup
-from gateway.chains.rules import Entry, State, advance
+from gateway.chains.rules import advance
+from gateway.chains.states import Entry, State
 
 from .catalogue import BACKUPS_PER_JOB, DAY, FIRST_NIGHT, LEVELS, SOURCES, Catalogue, Values
 

@@ -334,6 +334,28 @@ async def test_the_overview_counts_what_is_not_muted(graphql: GraphQL, estate: E
         assert overview["healthSince"] is not None
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "sentence"),
+    [
+        ((), "Nothing is wrong."),
+        (("RESTORABLE", "RESTORABLE"), "Nothing is wrong."),
+        (("RESTORABLE", "UNKNOWN"), "Too little is known of 1 series."),
+        (("FAILED", "UNKNOWN"), "1 series needs attention."),
+        (("FAILED", "FAILED"), "2 series need attention."),
+        (("FAILED", "BROKEN"), "1 series is critical."),
+        (("BROKEN", "EXPIRED", "BROKEN"), "3 series are critical."),
+    ],
+)
+async def test_the_overview_is_summed_up_by_the_worst_state(
+    graphql: GraphQL, estate: Estate, verdicts: Sequence[str], sentence: str
+) -> None:
+    for number, verdict in enumerate(verdicts):
+        estate.series(Row(f"s{number}", verdict, HOUR))
+    await estate.write()
+    body = await graphql("{ overview { message } }", project=estate.project)
+    assert body["data"]["overview"]["message"] == sentence
+
+
 async def test_pages_cost_a_constant_number_of_statements(
     graphql: GraphQL, estate: Estate, recorder: QueryRecorder
 ) -> None:

@@ -370,6 +370,45 @@ async def test_the_time_zone_of_a_project_is_nobody_else_s(world: World) -> None
     assert await world.next_run(job) == (MORNING + HOUR, "ESTIMATED", False)
 
 
+async def test_the_next_run_of_a_session_is_that_of_its_first_job(
+    world: World, clock: Clock
+) -> None:
+    async def shown() -> Any:
+        query = """query($at: DateTime) { sessions { nodes {
+          nextRun { at basis overdueSince(asOf: $at) later(first: 1) } } } }"""
+        body = await world.graphql(query, {"at": clock.now.isoformat()})
+        (session,) = body["data"]["sessions"]["nodes"]
+        return session["nextRun"]
+
+    schedule = {"schedule_interval": "1 hours"}
+    made = await world.client.post("/v2/p1/sessions", json={"schedule": schedule})
+    session_id = made.json()["session_id"]
+    assert await shown() is None
+    first, second, other = [await world.job(**schedule) for _ in range(3)]
+    for job in (first, second):
+        path = f"/v2/p1/sessions/{session_id}/jobs/{job.job_id}"
+        assert (await world.client.put(path)).status_code == 204
+    for job in (other, first, second):
+        await job.arm()
+        clock.passes(minutes=5)
+    due = MORNING + HOUR + timedelta(minutes=5)
+    expected = {"at": due.isoformat(), "basis": "OBSERVED", "overdueSince": None}
+    assert await shown() == expected | {"later": [(due + HOUR).isoformat()]}
+    clock.now = due
+    await first.begin()
+    await first.end()
+    due += timedelta(minutes=5)
+    assert (await shown())["at"] == due.isoformat()
+    # The second one's host is down.
+    clock.now = due + 2 * HOUR
+    assert await shown() == {
+        "at": due.isoformat(),
+        "basis": "OBSERVED",
+        "overdueSince": (due + HOUR).isoformat(),
+        "later": [(due + HOUR).isoformat()],
+    }
+
+
 async def test_a_run_tells_how_late_it_began(world: World, clock: Clock) -> None:
     job = await world.job(schedule_interval="1 hours")
     await job.arm()

@@ -235,6 +235,22 @@ async def test_a_result_that_comes_late_is_believed(ctx: Context) -> None:
     assert (await counts(ctx, job_id))["failures_in_a_row"] == 1
 
 
+async def test_a_scheduler_that_takes_a_job_over_ends_no_run_of_another(ctx: Context) -> None:
+    # Two schedulers of one client: the second arms the job while the first still runs it.
+    job_id = await job_of(ctx)
+    first = of_run(1000, 7, 1, "success", "completed")
+    second = of_run(2000, 44, 1, "fail", "scheduled")
+    armed = first[-2] | {"status": "scheduled"}
+    await tell(ctx, job_id, [*first[:-1], armed])
+    assert [run[:3] for run in await stored(ctx, job_id)] == [(1000, "lost", None)]
+    # Each of them tells of its own run, with the times that it knows of.
+    await tell(ctx, job_id, [second[0], first[-1], *second[1:]])
+    assert [run[:3] for run in await stored(ctx, job_id)] == [
+        (1000, "success", 1005),
+        (2000, "fail", 2005),
+    ]
+
+
 async def test_a_job_that_is_written_with_its_last_run_has_it(ctx: Context) -> None:
     ended = of_run(1000, 7, 1, "fail", "completed")[-1]
     job_id = (await jobs.create(ctx, JobDraft([], schedule=ended))).id

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.chains.policies import Policy
 from gateway.chains.restoring import Member, read
-from gateway.chains.rules import NEVER, Entry, Media, Verdict
+from gateway.chains.states import NEVER, Entry, Media, Verdict
 from gateway.chains.vocabularies import Restorability as Word
 from gateway.chains.vocabularies import RestorabilityReason as Why
 from tests.support import agent_rules

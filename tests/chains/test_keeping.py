@@ -15,7 +15,7 @@ from gateway.chains.filling import fill
 from gateway.chains.keeping import MAX_LEVEL
 from gateway.chains.places import place_of
 from gateway.chains.policies import NEVER_INCREMENTAL, Policy
-from gateway.chains.rules import NEVER, Entry
+from gateway.chains.states import NEVER, Entry
 from gateway.db.database import Database
 from gateway.resolvers import backups, jobs
 from gateway.resolvers.actions import ActionDraft

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.chains.test_keeping import metadata
@@ -163,3 +164,42 @@ async def test_a_guarded_deletion(graphql: GraphQL) -> None:
         "restorabilityReason": "REQUIRED_FORGOTTEN",
         "chainLevel": 1,
     }
+
+
+JOB = """mutation($action: JSON!) { createJob(input: {jobId: "j", description: "j",
+  actions: [{actionId: "a", freezerAction: $action}]}) { job { id } } }"""
+LEVELS = "{ backups(orderBy: [{field: TIME_STAMP}]) { nodes { chainLevel restorability } } }"
+
+
+async def test_later_edits_of_an_action_change_nothing_of_the_past(
+    graphql: GraphQL, client: httpx.AsyncClient
+) -> None:
+    action = {"action": "backup", "backup_name": "etc", "mode": "fs"}
+    await asked(graphql, JOB, {"action": action | {"incremental": True}})
+    for day in (1, 2, 3):
+        await register(graphql, day, job_id="j")
+    edited = {"freezer_action": action | {"incremental": False}}
+    answer = await client.patch("/v2/p1/actions/a", json=edited)
+    assert answer.status_code == 200, answer.text
+    # What comes between them is by the new policy; those after it are derived anew, by theirs.
+    await register(graphql, 2.5, job_id="j")
+    nodes = (await asked(graphql, LEVELS))["backups"]["nodes"]
+    assert [one["chainLevel"] for one in nodes] == [0, 1, 0, 1]
+    assert {one["restorability"] for one in nodes} == {"RESTORABLE"}
+
+
+async def test_deriving_renews_the_revision_and_raises_no_version(
+    graphql: GraphQL, client: httpx.AsyncClient
+) -> None:
+    ids = [(await register(graphql, day, max_level=2))["backupId"] for day in (1, 3, 4)]
+
+    async def tag(path: str) -> str:
+        return str((await client.get(f"/v2/p1/{path}")).headers["ETag"])
+
+    before = [await tag(f"backups/{one}") for one in ids]
+    listed = await tag("backups")
+    await register(graphql, 2, max_level=2)
+    nodes = (await asked(graphql, LEVELS))["backups"]["nodes"]
+    assert [one["chainLevel"] for one in nodes] == [0, 1, 2, 0]
+    assert [await tag(f"backups/{one}") for one in ids] == before
+    assert await tag("backups") != listed

@@ -1,13 +1,16 @@
 """Restores: what a plan says of a moment, and the job that carries it out."""
 
+import re
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway.resolvers import clients
+from gateway.resolvers.clients import ClientDraft
 from tests.chains.test_keeping import DAY
 from tests.chains.test_questions import asked, register
-from tests.support.apps import GraphQL
+from tests.support.apps import GraphQL, MakeContext
 
 pytestmark = pytest.mark.anyio
 
@@ -292,3 +295,38 @@ async def test_a_series_shows_its_last_test_that_succeeded(
     assert answer.status_code == 200, answer.text
     tested = [{"lastTestedAt": "1970-01-09T00:00:00+00:00"}]
     assert (await asked(graphql, shown))["series"]["nodes"] == tested
+
+
+async def test_v2_shows_nothing_of_a_test(
+    graphql: GraphQL, client: httpx.AsyncClient, host: str
+) -> None:
+    backup = await register(graphql, 2, max_level=1, client_id=host)
+    made = """mutation($input: CreateRestoreJobInput!) {
+      createRestoreJob(input: $input) { job { jobId } } }"""
+    documents = []
+    for is_test in (True, False):
+        given = {"backup": backup["id"], "restorePath": "/back", "isTest": is_test}
+        job = (await asked(graphql, made, {"input": given}))["createRestoreJob"]["job"]["jobId"]
+        text = (await client.get(f"/v2/p1/jobs/{job}")).text
+        documents.append(re.sub(r"[0-9a-f]{32}|\b\d{10}\b", "…", text))
+    assert documents[0] == documents[1]
+
+
+async def test_a_central_client_restores_for_another_project(
+    graphql: GraphQL, make_ctx: MakeContext
+) -> None:
+    await clients.create(make_ctx("p0"), ClientDraft("central", is_central=True))
+    backup = await register(graphql, 1, max_level=1)
+    given = {"backup": backup["id"], "restorePath": "/back", "clientId": "central"}
+    made = (await asked(graphql, CREATE, {"input": given}))["createRestoreJob"]
+    assert made["job"]["clientId"] == "central"
+    assert (await graphql("{ jobs { totalCount } }", project="p0"))["data"] == {
+        "jobs": {"totalCount": 0}
+    }
+
+
+async def test_a_restore_from_ftp_never_ends(graphql: GraphQL) -> None:
+    await register(graphql, 1, max_level=1, storage="ftp")
+    plan = await planned(graphql, None)
+    assert plan["restorability"] == "RESTORABLE"
+    assert "FTP_NEVER_ENDS" in plan["warnings"]

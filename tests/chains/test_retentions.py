@@ -97,3 +97,10 @@ async def test_what_has_expired_is_tidied(graphql: GraphQL) -> None:
     await register(graphql, 7, max_level=1, job_id="j")
     newest = (await asked(graphql, shown))["backups"]["nodes"][-1]
     assert newest == {"restorability": "RESTORABLE", "chainLevel": 0}
+
+
+async def test_what_a_retention_warns_of(graphql: GraphQL) -> None:
+    await register(graphql, 1)
+    assert (await previewed(graphql, day(3)))["warnings"] == ["LEVELS_UNKNOWN"]
+    found = await previewed(graphql, day(3), alwaysLevel=1, restartAlwaysLevel=3)
+    assert found["warnings"] == ["LEVELS_UNKNOWN", "NEVER_RESTARTS"]

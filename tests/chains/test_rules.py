@@ -1,12 +1,14 @@
 """The truth table: each verdict on a backup's restore, by what its series is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gateway.chains.policies import Policy
-from gateway.chains.rules import Entry, Media
+from gateway.chains.states import NEVER, Entry, Media
+from gateway.chains.vocabularies import LevelSource
 from gateway.chains.vocabularies import Restorability as Word
 from gateway.chains.vocabularies import RestorabilityReason as Why
 from tests.support.folding import fold
@@ -255,3 +257,65 @@ def test_a_backup_that_was_registered_twice() -> None:
 def test_volumes_in_a_folder_whose_listing_has_no_order(storage: str, later: Any) -> None:
     found = verdicts(days(FULL, 2), media("cinder", storage))
     assert found == [(0, Word.RESTORABLE, Why.FULL_BACKUP), later]
+
+
+# The whole table: levels told or derived, by each kind of policy or none that is known, on storages
+# whose listings are sorted or not, with a retention that was seen or none. Five daily backups each.
+
+R, U, B, E = Word.RESTORABLE, Word.UNKNOWN, Word.BROKEN, Word.EXPIRED
+TOLD_LEVELS = {"always_level": [0, 1, 2, 2, 2], "endless": [0, 1, 2, 3, 4]}
+POLICIES = {
+    "unknown": None,
+    "full": FULL,
+    "max_level": Policy(incremental=True, max_level=2),
+    "endless": ENDLESS,
+    "always_level": ALWAYS,
+}
+REPORTED, DERIVED = [Why.LEVELS_REPORTED] * 5, [Why.LEVELS_DERIVED] * 5
+TWICE = [Why.SUPERSEDED, Why.SUPERSEDED, Why.SAME_LEVEL_TWICE]
+UNSORTED = [Why.SUPERSEDED, Why.SUPERSEDED, Why.LISTING_ORDER]
+# The levels, verdicts and reasons, and the number of backups in the chain of the first one.
+CELLS: dict[tuple[bool, str, bool], tuple[list[int | None], list[Word], list[Why], int]] = {}
+for _is_sorted, _hidden, _last, _twice in ((True, B, R, TWICE), (False, U, U, UNSORTED)):
+    _words = [R, R, _hidden, _hidden, _last]
+    CELLS |= {
+        (True, "unknown", _is_sorted): ([0, 1, 2, 0, 1], [R] * 5, REPORTED, 3),
+        (True, "full", _is_sorted): ([0, 1, 2, 0, 1], [R] * 5, REPORTED, 3),
+        (True, "max_level", _is_sorted): ([0, 1, 2, 0, 1], [R] * 5, REPORTED, 3),
+        (True, "endless", _is_sorted): ([0, 1, 2, 3, 4], [R] * 5, REPORTED, 5),
+        (True, "always_level", _is_sorted): ([0, 1, 2, 2, 2], _words, REPORTED[:2] + _twice, 5),
+        # Each may be a full one: of the first, a retention surely has removed the data.
+        (False, "unknown", _is_sorted): ([None] * 5, [U] * 5, [Why.POLICY_UNKNOWN] * 5, 1),
+        (False, "full", _is_sorted): ([0] * 5, [R] * 5, [Why.FULL_BACKUP] * 5, 1),
+        (False, "max_level", _is_sorted): ([0, 1, 2, 0, 1], [R] * 5, DERIVED, 3),
+        (False, "endless", _is_sorted): ([0, 1, 2, 3, 4], [R] * 5, DERIVED, 5),
+        (False, "always_level", _is_sorted): ([0, 1, 2, 2, 2], _words, DERIVED[:2] + _twice, 5),
+    }
+
+
+@pytest.mark.parametrize("retention", ["none", "of an admin action", "of the backups"])
+@pytest.mark.parametrize("storage", ["ssh", "ftp", "local", "swift", "s3"])
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("told", [True, False])
+def test_the_truth_table(told: Any, name: str, storage: str, retention: str) -> None:
+    of, policy = media(storage=storage, told=told), POLICIES[name]
+    levels, words, reasons, first = CELLS[told, name, of.is_sorted]
+    removals = [(NEVER, NEVER)] * 5
+    if retention == "of an admin action":
+        removals.append((DAY, NEVER))
+    elif retention == "of the backups" and policy is not None:
+        policy = replace(policy, remove_older_than=3.5)
+    elif retention == "of the backups":
+        # Nobody knows of it, where the policy isn't known.
+        first = 0
+    if retention != "none":
+        words = [E] * first + words[first:]
+        reasons = [Why.RETENTION] * first + reasons[first:]
+    entries = days(policy, 5, told=TOLD_LEVELS.get(name, [0, 1, 2, 0, 1]) if told else ())
+    found = fold(entries, of, removals)
+    assert [one.level for one in found] == levels
+    assert [one.restorability for one in found] == words
+    assert [one.reason for one in found] == reasons
+    if retention == "none":
+        source = LevelSource.REPORTED if told else LevelSource.DERIVED
+        assert {one.source for one in found} == {None if levels[0] is None else source}

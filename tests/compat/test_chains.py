@@ -208,7 +208,7 @@ TOLD = """
 query ($name: String!) {
   backups(first: 20, where: {backupName: {eq: $name}}, orderBy: {field: TIME_STAMP}) {
     nodes {
-      backupId level chainLevel levelSource restorability restorabilityReason
+      id backupId level chainLevel levelSource restorability restorabilityReason
       chain { chainId }
       requires { nodes { backupId } }
       series { id }
@@ -293,6 +293,30 @@ def test_restores(estate: Estate, keystone: Keystone, tmp_path: Path) -> None:
         if plan.verdict != "UNKNOWN":
             assert outcome.succeeded == (plan.verdict == "RESTORABLE"), (name, time, plan)
             assert plan.steps == expected.steps, (name, time, plan)
+
+
+RESTORE = """
+mutation ($backup: ID!, $path: String!) {
+  createRestoreJob(input: {backup: $backup, restorePath: $path, isTest: true}) {
+    job { id jobId }
+  }
+}
+"""
+TESTED = "query ($id: ID!) { node(id: $id) { ... on Series { lastTestedAt } } }"
+
+
+def test_a_restore_by_one_mutation(estate: Estate, tmp_path: Path) -> None:
+    # In the second of three chains, with an increment after it.
+    link, backup = list(told_of(estate, "max").items())[4]
+    assert link.level == 1
+    series, catalogue = backup["series"]["id"], estate.host.catalogue
+    assert catalogue.ask(TESTED, id=series)["node"]["lastTestedAt"] is None
+    target = tmp_path / "restored"
+    asked = catalogue.ask(RESTORE, backup=backup["id"], path=str(target))
+    made = asked["createRestoreJob"]["job"]
+    Job(catalogue, made["id"], made["jobId"]).becomes("COMPLETED", result="SUCCESS")
+    assert files(target) == estate.files_of(link)
+    assert catalogue.ask(TESTED, id=series)["node"]["lastTestedAt"] is not None
 
 
 def test_days_that_are_false_are_none(keystone: Keystone, estate: Estate, tmp_path: Path) -> None:

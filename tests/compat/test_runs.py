@@ -6,11 +6,15 @@ if that was acknowledged. `GATEWAY_TEST_RUNS` is the number of runs.
 
 import asyncio
 import os
+import re
 import signal
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,8 +33,10 @@ from .scheduler import Scheduler
 HOST = "web2"
 RUNS = int(os.environ.get("GATEWAY_TEST_RUNS") or 20)
 JOBS = 4
+_SCHEDULED = re.compile(r"Running job .*\(scheduled at ([^)]+)\)")
+_RUNNING = re.compile(r"(\S+ \S+) .* job (\w+) running$")
 QUERY = """query($after: String) { runs(first: 500, after: $after) {
-  nodes { jobId startedAt outcome } pageInfo { hasNextPage endCursor }
+  nodes { jobId startedAt outcome delay } pageInfo { hasNextPage endCursor }
 } }"""
 
 
@@ -99,16 +105,37 @@ def agents(running: Scheduler) -> list[int]:
     return [int(pid) for pid in found.stdout.split()]
 
 
-def known(catalogue: Catalogue) -> Mapping[tuple[str, str], str]:
-    """Return the outcomes of all runs; no run may be there twice."""
-    nodes: list[dict[str, str]] = []
+def told_of(catalogue: Catalogue) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+    """Return what is told of all runs; no run may be there twice."""
+    nodes: list[dict[str, Any]] = []
     after, more = None, True
     while more:
         page = catalogue.ask(QUERY, after=after)["runs"]
         nodes += page["nodes"]
         more, after = page["pageInfo"]["hasNextPage"], page["pageInfo"]["endCursor"]
-    found = {(node["jobId"], node["startedAt"]): node["outcome"] for node in nodes}
+    found = {(node["jobId"], node["startedAt"]): node for node in nodes}
     assert len(found) == len(nodes)
+    return found
+
+
+def known(catalogue: Catalogue) -> Mapping[tuple[str, str], str]:
+    """Return the outcomes of all runs."""
+    return {key: run["outcome"] for key, run in told_of(catalogue).items()}
+
+
+def delays(log: str) -> Mapping[tuple[str, int], float]:
+    """Return the seconds by which runs began late, by their jobs and seconds, as a log has them.
+
+    The scheduler logs the time at which a run was due, and then, of its job, that it is running.
+    """
+    found: dict[tuple[str, int], float] = {}
+    due = 0.0
+    for line in log.splitlines():
+        if scheduled := _SCHEDULED.search(line):
+            due = datetime.fromisoformat(scheduled[1]).timestamp()
+        elif running := _RUNNING.match(line):
+            begun = datetime.fromisoformat(f"{running[1]}+00:00").timestamp()
+            found[running[2], int(begun)] = begun - due
     return found
 
 
@@ -168,4 +195,14 @@ def test_no_run_is_lost_or_doubled_under_kills(
     started = sum(log.count(f"job {job.job_id} running") for job in jobs)
     assert len(found) <= started
     assert {"SUCCESS", "FAIL", "LOST"} <= set(found.values())
+    by_log = delays(log)
+    late = {key: run["delay"] for key, run in told_of(catalogue).items()}
+    differences = [
+        abs(delay - by_log[job_id, second])
+        for job_id, second in begun(recorder)
+        if (delay := late[job_id, moment(second)]) is not None and (job_id, second) in by_log
+    ]
+    # But for the runs whose predecessor's end was told to nobody.
+    assert len(differences) > RUNS / 2
+    assert statistics.median(differences) < 2
     print(f"\n{started} runs, {len(found)} told, {len(results)} with a result")  # noqa: T201

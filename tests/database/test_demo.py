@@ -20,9 +20,9 @@ from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.column_types import now
 from gateway.catalogue.history import ClientHeartbeat, Run
 from gateway.catalogue.schedule_texts import warnings
-from gateway.catalogue.series_tables import Series
+from gateway.catalogue.series_tables import Restore, Series
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns
-from gateway.catalogue.timetables import GRACE
+from gateway.catalogue.timetables import GRACE, timetable
 from gateway.catalogue.vocabularies import (
     ACTIONS,
     CAPABILITY_OF,
@@ -34,6 +34,8 @@ from gateway.catalogue.vocabularies import (
     RunOutcome,
     ScheduleWarningCode,
 )
+from gateway.chains import job_warnings
+from gateway.chains.places import OWN_MEDIA
 from gateway.chains.vocabularies import (
     ChainState,
     LevelSource,
@@ -44,7 +46,7 @@ from gateway.db.database import Database
 from gateway.db.rows import Row
 from gateway.db.statements import SQL
 from gateway.demo import EXAMPLES, Summary
-from gateway.resolvers.series import CHAINS, STATE
+from gateway.resolvers.series import CHAINS, LAST_TESTED, STATE
 from gateway.settings import load
 from tests.support.databases import Server
 
@@ -111,7 +113,7 @@ async def change(database: Database, *statements: SQL) -> None:
     ("project", "counts"),
     [
         (EXAMPLES, [1, 0, 1, 1, 1, 2]),
-        ("demo", [14, 3, 64, 52, 64, 4470]),
+        ("demo", [14, 3, 72, 60, 72, 4495]),
         ("demo-lab", [3, 0, 6, 5, 6, 155]),
     ],
 )
@@ -147,7 +149,7 @@ async def test_examples(sample: Database) -> None:
 
 async def test_summary_counts_what_was_added(database: Database) -> None:
     added = await demo.load(database)
-    assert added == Summary(clients=18, sessions=3, actions=71, jobs=58, backups=4627)
+    assert added == Summary(clients=18, sessions=3, actions=79, jobs=66, backups=4652)
     assert added
 
 
@@ -296,8 +298,9 @@ async def test_every_verdict_is_there(sample: Database) -> None:
     derived = [row for row in backups if row.hostname == "nas1.example.org"]
     assert {row.level for row in derived} == {0}
     assert {row.chain_level for row in derived} == {None, *range(9)}
-    series = {row.restorability for row in await rows(sample, Series, "demo")}
-    assert series == set(Restorability) - {Restorability.EXPIRED}
+    series = await rows(sample, Series, "demo")
+    assert {row.restorability for row in series} == set(Restorability)
+    assert {row.media for row in series} == {"fs", *OWN_MEDIA}
     states = await sample.rows(
         sa.select(STATE).where(CHAINS.visible, columns(Backup).chain_level == 0).distinct(),
         {"project_id": "demo"},
@@ -305,22 +308,37 @@ async def test_every_verdict_is_there(sample: Database) -> None:
     assert {row[0] for row in states} == set(ChainState)
 
 
-async def test_schedules_are_warned_of_in_every_way(sample: Database) -> None:
+async def test_schedules_and_actions_are_warned_of_in_every_way(sample: Database) -> None:
     night = await last_night(sample)
-    codes = {
-        warning.code
-        for row in await rows(sample, Job, "demo")
-        for warning in warnings(
-            values(row, Job), orjson.loads(row.job_schedule), row.due_zone, night
-        )
-    }
-    assert codes == set(ScheduleWarningCode) - {
-        # These are of the actions that the job has.
-        ScheduleWarningCode.NEVER_RESTARTS,
-        ScheduleWarningCode.REMOVES_EVERYTHING,
-        ScheduleWarningCode.NOT_REGISTERED,
-        ScheduleWarningCode.FAILS_AT_INCREMENTS,
-    }
+    documents = {row.id: row.freezer_action for row in await rows(sample, Action, "demo")}
+    actions = defaultdict(list)
+    for link in await rows(sample, JobAction, "demo"):
+        actions[link.job_id].append(orjson.loads(documents[link.action_id]))
+    codes: set[ScheduleWarningCode] = set()
+    for row in await rows(sample, Job, "demo"):
+        own, zone = values(row, Job), row.due_zone
+        found = warnings(own, orjson.loads(row.job_schedule), zone, night)
+        codes.update(warning.code for warning in found)
+        codes.update(job_warnings.codes(actions[row.id], timetable(own, zone)))
+    assert codes == set(ScheduleWarningCode)
+
+
+async def test_a_restore_was_tested(sample: Database) -> None:
+    own = columns(Series)
+    query = sa.select(own.backup_name, LAST_TESTED).where(LAST_TESTED.is_not(None))
+    ((name, tested),) = await sample.rows(query)
+    jobs = {row.description: row for row in await rows(sample, Job, "demo")}
+    assert (name, tested) == (
+        "nas1_drafts",
+        jobs["nas1: restore test of the drafts"].time_ended,
+    )
+    (test,) = await rows(sample, Restore)
+    (backup,) = [row for row in await rows(sample, Backup, "demo") if row.id == test.backup_id]
+    assert backup.series == test.series
+    documents = [orjson.loads(row.freezer_action) for row in await rows(sample, Action, "demo")]
+    (date,) = [one["restore_from_date"] for one in documents if "restore_from_date" in one]
+    at = datetime.fromisoformat(f"{date}Z").timestamp()
+    assert at - 86400 < backup.time_stamp <= at
 
 
 async def test_one_client_is_silent_and_its_job_late(sample: Database) -> None:

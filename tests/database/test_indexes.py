@@ -83,6 +83,7 @@ LOOKED_UP = {
     "{ jobs(first: 2) { edges { node { actions { edges { position } } } } } }": "job_id",
     "{ sessions(first: 2) { edges { node { jobs { edges { cursor } } } } } }": "session_id",
     "{ jobs(first: 2) { edges { node { backups(first: 2) { edges { cursor } } } } } }": "job_id",
+    "{ clients(first: 2) { edges { node { runs(first: 2) { edges { cursor } } } } } }": "client_id",
 }
 
 
@@ -111,6 +112,33 @@ async def test_the_items_of_each_parent_are_looked_up(
     with recorder:
         assert "errors" not in await graphql(query)
     assert f"(project_id=? AND {column}=?)" in await plan_of(database, recorder.statements[1])
+
+
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("query", "look_up"),
+    [
+        (
+            "{ backups(first: 2) { nodes { run { runId } } } }",
+            "ix_runs_job (project_id=? AND job_id=? AND started_at<?)",
+        ),
+        (
+            "{ sessions(first: 2) { nodes { nextRun { at } } } }",
+            "ix_jobs_session (project_id=? AND session_id=?)",
+        ),
+        (
+            "{ jobs(where: {lastRunIsUnusual: {eq: true}}) { totalCount } }",
+            "ix_runs_job (project_id=? AND job_id=? AND started_at=?)",
+        ),
+    ],
+)
+async def test_what_belongs_to_each_row_is_looked_up(
+    graphql: GraphQL, database: Database, recorder: QueryRecorder, query: str, look_up: str
+) -> None:
+    await estate(database, 5)
+    with recorder:
+        assert "errors" not in await graphql(query)
+    assert look_up in await plan_of(database, recorder.statements[0])
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
-"""A central client of another project: the caller sees its own jobs and backups with it."""
+"""A central client of another project: the caller sees its own jobs, backups and runs with it."""
 
 from typing import Any
 
 import pytest
 
+from gateway.catalogue.history import Run
 from gateway.db.database import Database
 from tests.support.apps import GraphQL
 from tests.support.lists import twice
@@ -19,7 +20,8 @@ BELOW = """{ projectId
   }
   backups(first: 1, orderBy: {field: BACKUP_NAME}) {
     totalCount nodes { backupName } edges { node { projectId } }
-  } }"""
+  }
+  runs(first: 1) { totalCount nodes { projectId } } }"""
 
 
 @pytest.fixture
@@ -35,6 +37,9 @@ async def graphql(graphql: GraphQL, database: Database) -> GraphQL:
         for number in range(count):
             name = f"{project}-{number}"
             await tell("createJob", project, description=name, clientId="central", actions=[])
+            begun = {"job_id": name, "client_id": "central", "started_at": 1}
+            async with database.write(project) as transaction:
+                await transaction.insert(Run(project_id=project, id=f"{name}:1", **begun))
             metadata = METADATA | {"backup_name": name, "client_id": "central"}
             await tell("registerBackup", project, metadata=metadata)
     return twice(graphql)
@@ -64,6 +69,7 @@ async def test_its_jobs_and_backups_are_those_of_the_caller(graphql: GraphQL, qu
             assert client["projectId"] == "p0"
             jobs, backups = client["jobs"], client["backups"]
             assert jobs["totalCount"] == backups["totalCount"] == count
+            assert client["runs"] == {"totalCount": count, "nodes": [{"projectId": project}]}
             assert jobs["nodes"] == [{"description": f"{project}-0", "client": {"projectId": "p0"}}]
             assert backups["nodes"] == [{"backupName": f"{project}-0"}]
             edges = [{"node": {"projectId": project}}]
@@ -74,19 +80,23 @@ async def test_its_jobs_and_backups_are_those_of_the_caller(graphql: GraphQL, qu
 async def test_a_project_without_any_sees_none(graphql: GraphQL) -> None:
     (client,) = await clients_of(graphql, "{ clients { nodes … } }", "empty")
     assert client["jobs"]["totalCount"] == client["backups"]["totalCount"] == 0
+    assert client["runs"]["totalCount"] == 0
 
 
 async def test_jobs_belong_to_ones_own_client_of_the_same_id(graphql: GraphQL) -> None:
     central, own = await clients_of(graphql, "{ clients { nodes … } }", "p3")
     assert (central["projectId"], own["projectId"]) == ("p0", "p3")
     assert central["jobs"]["totalCount"] == central["backups"]["totalCount"] == 0
+    assert central["runs"]["totalCount"] == 0
     assert own["jobs"]["totalCount"] == own["backups"]["totalCount"] == 1
+    assert own["runs"]["totalCount"] == 1
 
 
 async def test_across_projects_it_has_those_of_its_own_project(graphql: GraphQL) -> None:
     query = "{ clients(allProjects: true, where: {isCentral: {eq: true}}) { nodes … } }"
     (client,) = await clients_of(graphql, query, "p1")
     assert client["jobs"]["totalCount"] == client["backups"]["totalCount"] == 1
+    assert client["runs"]["totalCount"] == 1
 
 
 async def test_it_costs_no_statement_more(graphql: GraphQL, recorder: QueryRecorder) -> None:

@@ -6,6 +6,7 @@ text in one call (orjson, `re`, `bytes.count`) is counted once, and bounded by t
 body.
 """
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from itertools import count
@@ -21,6 +22,7 @@ from gateway.app import create_app
 from gateway.db import pools
 from gateway.db.database import Database
 from gateway.settings import load
+from gateway.upkeep import timer
 from tests.support.databases import Sqlite
 from tests.support.ordinary import QUERY, fill
 from tests.support.recorder import QueryRecorder
@@ -84,8 +86,11 @@ async def hostile_app(
     await fill(database)
     await database.close()
     app = create_app(load(database_url=url, graphql_introspection_roles="nobody"))
-    async with app.router.lifespan_context(app):
-        yield app
+    with pytest.MonkeyPatch.context() as patch:
+        # The upkeep would be counted as well, if it woke up while a request is served.
+        patch.setattr(timer.Task, "repeat", lambda _task: asyncio.Event().wait())
+        async with app.router.lifespan_context(app):
+            yield app
     await sqlite.drop(url)
 
 

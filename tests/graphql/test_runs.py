@@ -8,7 +8,6 @@ import pytest
 
 from gateway.auth.identity import Identity
 from gateway.context import Context
-from gateway.db.counting import count_statements
 from gateway.errors import Forbidden
 from gateway.query.paging import PageRequest
 from gateway.resolvers import backups, clients, jobs, runs
@@ -16,6 +15,7 @@ from gateway.resolvers.backups import BackupDraft
 from gateway.resolvers.clients import ClientDraft
 from gateway.resolvers.jobs import JobDraft
 from tests.support.apps import GraphQL, MakeContext
+from tests.support.recorder import QueryRecorder
 
 pytestmark = pytest.mark.anyio
 
@@ -153,17 +153,18 @@ async def test_what_jobs_say_of_their_runs(graphql: GraphQL) -> None:
 
 
 async def test_a_page_of_jobs_costs_the_same_statements_however_long(
-    make_ctx: MakeContext, graphql: GraphQL, p1: Context
+    graphql: GraphQL, p1: Context, recorder: QueryRecorder
 ) -> None:
     counted = []
     for more in (0, 20):
         for number in range(more):
             await run(p1, f"job{number}", START, 5)
-        counter = count_statements()
-        assert "errors" not in await graphql(f"{{ jobs {{ nodes {{ {JOBS} }} }} }}", project="p1")
-        counted.append(counter.statements)
-    assert counted[0] == counted[1]
-    assert make_ctx("p1").project_id == "p1"
+        with recorder:
+            answer = await graphql(f"{{ jobs {{ nodes {{ {JOBS} }} }} }}", project="p1")
+        assert "errors" not in answer
+        counted.append(len(recorder))
+    # The jobs, their runs and the number of them, the last ones twice, three numbers of each.
+    assert counted == [8, 8]
 
 
 async def test_a_run_has_the_backups_of_its_job_and_its_time(
@@ -205,6 +206,107 @@ async def test_a_lost_run_has_the_backups_until_the_next_one(
     assert running["backups"]["nodes"] == [{"backupName": "second"}]
 
 
+async def test_a_backup_has_the_run_that_made_it(
+    graphql: GraphQL, make_ctx: MakeContext, p1: Context
+) -> None:
+    made = {
+        "before": (START - 1, "nightly", None),
+        "first second": (START, "nightly", f"nightly:{START}"),
+        "last second": (START + 60, "nightly", f"nightly:{START}"),
+        "after": (START + 61, "nightly", None),
+        "later": (START + 3 * HOUR + 5, "nightly", f"nightly:{START + 3 * HOUR}"),
+        "another job's": (START + 1, "weekly", None),
+        "nobody's": (START + 1, "unknown", None),
+        "by hand": (START + 1, None, None),
+        "of the run that runs": (START + 99 * HOUR, "weekly", f"weekly:{START + 10 * HOUR}"),
+    }
+    for name, (time, job_id, _) in made.items():
+        await back_up(p1, name, time, job_id, "h")
+    await back_up(make_ctx("p2"), "another project's", START + 1, "nightly", "h")
+    query = """{ backups { nodes { backupName run { runId job { jobId } } } }
+      runs { nodes { runId backups { nodes { backupName } } } } }"""
+    answer = await graphql(query, project="p1")
+    shown = {node["backupName"]: node["run"] for node in nodes(answer, "backups")}
+    assert {name: run and run["runId"] for name, run in shown.items()} == {
+        name: run_id for name, (_, _, run_id) in made.items()
+    }
+    # A backup has a run just where the run has the backup.
+    pairs = {(name, run["runId"]) for name, run in shown.items() if run}
+    assert pairs == {
+        (backup["backupName"], run["runId"])
+        for run in nodes(answer, "runs")
+        for backup in run["backups"]["nodes"]
+    }
+    (other,) = nodes(
+        await graphql("{ backups { nodes { run { runId } } } }", project="p2"), "backups"
+    )
+    assert other == {"run": None}
+
+
+async def test_a_backup_of_two_runs_at_once_has_the_newer_one(
+    graphql: GraphQL, make_ctx: MakeContext
+) -> None:
+    ctx = make_ctx("p1")
+    await run(ctx, "job", START, None)
+    await run(ctx, "job", START + 100, 10)
+    times = {"a": START + 50, "b": START + 105, "c": START + 150}
+    for name, time in times.items():
+        await back_up(ctx, name, time, "job", "h")
+    query = "{ backups { nodes { run { startedAt } } } }"
+
+    async def starts() -> list[str | None]:
+        found = nodes(await graphql(query, project="p1"), "backups")
+        return [node["run"] and node["run"]["startedAt"][14:19] for node in found]
+
+    assert await starts() == ["13:20", "15:00", None]
+    # The end of the one that was lost is told after all.
+    ended = {"status": "scheduled", "time_started": START, "time_ended": START + 200}
+    await jobs.update(ctx, "job", {"schedule": ended | {"result": "success"}})
+    assert await starts() == ["13:20", "15:00", "13:20"]
+
+
+@pytest.mark.usefixtures("p1")
+async def test_a_client_has_the_runs_that_it_had(graphql: GraphQL, make_ctx: MakeContext) -> None:
+    ctx = make_ctx("p1")
+    await clients.create(ctx, ClientDraft("other"))
+    await run(ctx, "daily", START, 5, client_id="other")
+    # A job that another client has now: its run was the first one's.
+    await jobs.update(ctx, "daily", {"client_id": "host"})
+    query = """{ clients { nodes { clientId runs(first: 2) {
+      totalCount nodes { runId client { clientId } } pageInfo { hasNextPage }
+    } failed: runs(where: {outcome: {eq: FAIL}}) { totalCount } } } }"""
+    host, other = nodes(await graphql(query, project="p1"), "clients")
+    assert host["runs"] == {
+        # The project had no other client when `weekly` was created.
+        "totalCount": 7,
+        "nodes": [
+            {"runId": run_id, "client": {"clientId": "host"}}
+            for run_id in (f"weekly:{START + 10 * HOUR}", f"nightly:{START + 5 * HOUR}")
+        ],
+        "pageInfo": {"hasNextPage": True},
+    }
+    assert host["failed"] == {"totalCount": 3}
+    assert [node["runId"] for node in other["runs"]["nodes"]] == [f"daily:{START}"]
+    assert other["runs"]["totalCount"] == 1
+
+
+async def test_pages_with_runs_cost_the_same_statements_however_long(
+    graphql: GraphQL, p1: Context, recorder: QueryRecorder
+) -> None:
+    query = """{ backups { nodes { run { outcome } } }
+      clients { nodes { runs { nodes { outcome } } } } }"""
+    counted = []
+    for more in (1, 9):
+        for number in range(more):
+            await clients.create(p1, ClientDraft(f"client{number}"))
+            await run(p1, f"job{number}", START, 5, client_id=f"client{number}")
+            await back_up(p1, f"backup{number}", START, f"job{number}", "h")
+        with recorder:
+            assert "errors" not in await graphql(query, project="p1")
+        counted.append(len(recorder))
+    assert counted == [4, 4]
+
+
 @pytest.mark.parametrize(("took", "unusual"), [(99, False), (205, True), (40, False), (30, True)])
 async def test_a_run_is_unusual_by_what_is_usual(
     graphql: GraphQL, make_ctx: MakeContext, took: int, *, unusual: bool
@@ -216,6 +318,12 @@ async def test_a_run_is_unusual_by_what_is_usual(
     await run(ctx, "job", START + 5 * HOUR, took)
     last = (await graphql(query, project="p1"))["data"]["job"]["lastRun"]
     assert last == {"isUnusual": unusual, "durationRatio": took / 100}
+    await jobs.create(ctx, JobDraft([], description="that never ran"))
+    for wanted in (True, False):
+        where = f"where: {{lastRunIsUnusual: {{eq: {str(wanted).lower()}}}}}"
+        found = nodes(await graphql(f"{{ jobs({where}) {{ nodes {{ description }} }} }}"), "jobs")
+        ran = {"description": "job"} in found
+        assert (ran, {"description": "that never ran"} in found) == (unusual is wanted, not wanted)
 
 
 async def test_few_runs_are_no_usage(graphql: GraphQL, make_ctx: MakeContext) -> None:

@@ -78,8 +78,8 @@ HOMES = {
     "keystoneauth1": {"auth"},
     "keystonemiddleware": {"auth"},
     "orjson": {
-        *("catalogue", "chains", "changes", "db", "logs", "query", "resolvers", "rest_compat"),
-        *("schema", "upkeep"),
+        *("catalogue", "chains", "changes", "db", "demo", "logs", "query", "resolvers"),
+        *("rest_compat", "schema", "upkeep"),
     },
     "oslo_config": {"auth"},
     "oslo_policy": {"auth"},

@@ -78,7 +78,7 @@ def test_it_answers_queries(installed: LiveGateway) -> None:
     response = httpx.post(f"{installed.url}/graphql", json={"query": query})
     data = response.json()["data"]
     assert data["viewer"] == {"project": "demo"}
-    assert data["jobs"]["totalCount"] == 52
+    assert data["jobs"]["totalCount"] == 60
     assert httpx.get(f"{installed.url}/v2/demo/backups").json()["backups"]
 
 

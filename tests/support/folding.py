@@ -3,17 +3,8 @@
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from gateway.chains.rules import (
-    NEVER,
-    Entry,
-    Media,
-    State,
-    Verdict,
-    advance,
-    after_removal,
-    expired,
-    superseded,
-)
+from gateway.chains.rules import advance, after_removal, expired, superseded
+from gateway.chains.states import NEVER, Entry, Media, State, Verdict
 
 
 def fold(

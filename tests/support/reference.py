@@ -259,6 +259,11 @@ def _by_global_id(reference: Reference, key: tuple[str, str, str]) -> Item | Non
 def _derived(item: Item, info: GraphQLResolveInfo) -> Any:
     """Return what the gateway itself works out from a row, without a database."""
     row = item.row
+    if item.type == "Session":
+        due = [job for job in info.context.children(item, "Job") if job["due_at"] is not None]
+        if not due:
+            return None
+        row = min(due, key=lambda job: (job["due_at"], job["id"]))
     values = {key.removeprefix("schedule_"): row[key] for key in KEYS}
     values |= {name: row[name] for name in ("due_zone", "session_id")}
     values |= {"next_run_at": row["due_at"], "next_run_basis": row["due_basis"]}
@@ -354,15 +359,15 @@ _OF_CLIENT = _HEALTH | {"lastSeenAt", "isSilent", "newestRestorePointAt", "recov
 ELSEWHERE: Mapping[str, frozenset[str]] = {
     "Query": frozenset({"run", "runs", "series", "deletionImpact", "restorePlan", "retention"})
     | {"statistics", "projectSettings", "overview", "coverage"},
-    "Backup": frozenset({"chain", "series", "requires", "dependents"}) | _VERDICT,
+    "Backup": frozenset({"chain", "series", "requires", "dependents", "run"}) | _VERDICT,
     "BackupWhere": _VERDICT,
     "BackupOrderField": frozenset(
         {"RESTORABILITY", "RESTORABILITY_REASON", "CHAIN_LEVEL", "SERIES_ID"}
     ),
     "Job": frozenset({"runs", "lastRun", "lastSuccess", "successRate", "durations"}) | _HEALTH,
-    "JobWhere": frozenset(_HEALTH),
+    "JobWhere": _HEALTH | frozenset({"lastRunIsUnusual"}),
     "JobOrderField": _BY_HEALTH,
-    "Client": frozenset(_OF_CLIENT),
+    "Client": frozenset(_OF_CLIENT | {"runs"}),
     "ClientWhere": frozenset(_OF_CLIENT),
     "ClientOrderField": frozenset({"LAST_SEEN_AT", "IS_SILENT", "NEWEST_RESTORE_POINT_AT"})
     | _BY_HEALTH,

@@ -14,6 +14,7 @@ from gateway.schema.execution.failures import (
     TypedObject,
 )
 from gateway.schema.execution.output import LevelPlan
+from gateway.schema.global_ids import in_other_project
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +196,23 @@ async def _written(execution: Execution, level: LevelPlan, key: ItemKey | None) 
 async def listed(execution: Execution, level: LevelPlan, keys: Sequence[ItemKey]) -> list[Any]:
     """Return the items with these keys that there are, in this order.
 
-    Raises Forbidden, Unavailable, and what ends the operation.
+    Those of other projects are there for callers who may read all projects. Raises Forbidden,
+    Unavailable, and what ends the operation.
     """
     if not keys:
         return []
+    shown: dict[ItemKey, Any] = {}
+    parts: dict[bool, list[ItemKey]] = {}
+    for key in keys:
+        elsewhere = in_other_project(execution.ctx, level.view, key[0])
+        parts.setdefault(elsewhere, []).append(key)
     with deadlines.explained():
         deadlines.resume()
-        found = await level.view.collection.rows_by_key(execution.ctx, keys, level.columns)
-        (built,) = await level.build(execution, list(found.values()), all_projects=False)
-    shown = dict(zip(found, built, strict=True))
+        for elsewhere, wanted in parts.items():
+            collection = level.view.collection
+            if elsewhere:
+                collection = collection.all_projects
+            found = await collection.rows_by_key(execution.ctx, wanted, level.columns)
+            (built,) = await level.build(execution, list(found.values()), all_projects=elsewhere)
+            shown |= dict(zip(found, built, strict=True))
     return [shown[key] for key in keys if key in shown]

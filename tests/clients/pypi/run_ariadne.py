@@ -15,8 +15,8 @@ from dashboard.fragments import JobRow
 from dashboard.input_types import CreateJobInput, DeleteInput, UpdateJobInput
 from dashboard.job_page import JobPageNodeJob
 
-JOBS = 52
-FIRST = 15
+JOBS = 60
+FIRST = 25
 SINCE = datetime(2001, 1, 1, tzinfo=UTC)
 
 

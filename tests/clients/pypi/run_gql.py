@@ -15,8 +15,8 @@ from gql.transport.httpx import HTTPXTransport
 from gql.utilities import update_schema_enum, update_schema_scalar
 from graphql import GraphQLScalarType
 
-JOBS = 52
-FIRST = 15
+JOBS = 60
+FIRST = 25
 DOCUMENT = gql(Path("dashboard.graphql").read_text(encoding="utf-8"))
 DATE_TIME = GraphQLScalarType(
     "DateTime", serialize=datetime.isoformat, parse_value=datetime.fromisoformat
