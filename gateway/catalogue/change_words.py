@@ -24,7 +24,7 @@ class ChangeKind(Vocabulary):
 
 
 class ChangeOperation(Vocabulary):
-    """What has happened to an item."""
+    """A way in which an item changes."""
 
     CREATED = "CREATED", "The item is new."
     UPDATED = "UPDATED", "The item has changed, or something that is shown of it."

@@ -48,7 +48,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What has happened to an item."""
+    """A change of an item."""
 
     kind: ChangeKind
     operation: ChangeOperation

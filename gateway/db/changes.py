@@ -20,7 +20,7 @@ class Item(NamedTuple):
 
 
 class ChangedItem(NamedTuple):
-    """What has happened to an item last, and the version that it has, or had, if that is known."""
+    """The last change of an item, and the version that it has, or had, if that is known."""
 
     operation: ChangeOperation
     version: int | None
@@ -29,7 +29,7 @@ class ChangedItem(NamedTuple):
 
 
 class Changes:
-    """What a transaction has changed, or that nobody knows all of it."""
+    """The items that a transaction has changed, unless nobody knows all of them."""
 
     def __init__(self) -> None:
         self.items: dict[Item, ChangedItem] = {}

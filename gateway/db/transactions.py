@@ -38,7 +38,7 @@ class Transaction:
         self.project_id = project_id
         """The project that it is of, the first of several; empty for none in particular."""
         self.changes = Changes()
-        """What it tells the change log."""
+        """All that it tells the change log."""
         self.changed = False
         """True if anything may have been changed."""
         self.changed_central = False

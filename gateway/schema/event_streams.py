@@ -93,7 +93,7 @@ class Streams:
         self.heartbeat = settings.stream_heartbeat
         self._settings = settings
         self._open: dict[object, Callable[[], None]] = {}
-        """What ends each of them."""
+        """A call for each of them that ends it."""
         self._counts: Counter[Hashable] = Counter()
         """How many there are of each project, and of each user of a project."""
         self._is_stopping = False

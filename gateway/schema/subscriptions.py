@@ -62,7 +62,7 @@ class ItemChange:
     """The attributes of a ToldChange."""
 
     kind: ChangeKind = strawberry.field(description="The kind of the item.")
-    operation: ChangeOperation = strawberry.field(description="What has happened to it, in sum.")
+    operation: ChangeOperation = strawberry.field(description="The sum of what has happened to it.")
     id: strawberry.ID | None = strawberry.field(
         description="The global id of the item; null for settings."
     )

@@ -58,7 +58,7 @@ class ChangeFeed(Group):
     """The feed of a project, for all who have subscribed to it alike."""
 
     heads: Heads | None = None
-    """Where the project is, as far as it is told."""
+    """The place of the project, as far as it is told."""
 
     def __init__(self, runner: Runner, subscribed: Subscribed, ctx: Context) -> None:
         super().__init__(runner, subscribed, ctx)
