@@ -64,7 +64,7 @@ class ChangeFeed(Group):
         super().__init__(runner, subscribed, ctx)
         given = arguments(ctx, subscribed)
         self._seconds = given["coalesce"] / 1000
-        self._kinds = allowed(ctx, given["kinds"])
+        self._kinds = allowed(ctx, given.get("kinds"))
         self._watched: Watched | None = None
         self._messages: LRUCache[Any, asyncio.Task[Found]] = LRUCache(MAX_KEPT)
 
@@ -192,12 +192,12 @@ class FeedSubscription:
     ) -> None:
         """Begin behind the last event, else where the argument says. Raises BadInput."""
         given = arguments(ctx, subscribed)
-        allowed(ctx, given["kinds"])
+        allowed(ctx, given.get("kinds"))
         self._groups, self._runner, self._subscribed = groups, runner, subscribed
         self._ctx = ctx
         self._group: ChangeFeed | None = None
         name, text = (
-            ("Last-Event-ID", last_event_id) if last_event_id else ("after", given["after"])
+            ("Last-Event-ID", last_event_id) if last_event_id else ("after", given.get("after"))
         )
         self._cursor = None if text is None else Cursor.read(text, name)
         self._has_begun = False
