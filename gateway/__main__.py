@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -151,10 +151,8 @@ def serve(
             timeout_keep_alive=75,
             ws="none",
         ),
-        application.state.draining,
+        application.state,
         chosen.drain_time,
-        application.state.keystone_threads,
-        application.state.streams,
     )
     with suppress(KeyboardInterrupt):
         server.run([listener])
@@ -251,16 +249,14 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        draining: Draining,
+        state: Any,
         drain_time: float,
-        keystone_threads: WorkerThreads,
-        streams: Streams,
     ) -> None:
         super().__init__(config)
-        self._draining = draining
+        self._draining: Draining = state.draining
         self._drain_time = drain_time
-        self._keystone_threads = keystone_threads
-        self._streams = streams
+        self._keystone_threads: WorkerThreads = state.keystone_threads
+        self._streams: Streams = state.streams
         self._stops_at = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
