@@ -93,10 +93,10 @@ class ChangeLogTrimming:
         kept = row.position if first_kept is None else first_kept
         kept = max(kept, row.position - self._most + 1)
         count = 0
+        statement = self._database.statement(ChangeLogTrimming, lambda: _DELETE)
         while oldest < kept:
             oldest = min(oldest + BATCH, kept)
-            deleted = await self._database.rows(
-                _DELETE, {"project_id": row.project_id, "position": oldest}
-            )
+            values = {"project_id": row.project_id, "position": oldest}
+            deleted = await self._database.rows(statement, values)
             count += len(deleted)
         return count

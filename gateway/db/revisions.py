@@ -39,7 +39,8 @@ def _renewal(insert: Any) -> Any:
         position=sa.literal_column("1"),
         logged_revision=sa.bindparam("new_revision", type_=sa.BigInteger),
     )
-    one, two = sa.literal_column("1"), sa.literal_column("2")
+    one: Any = sa.literal_column("1")
+    two: Any = sa.literal_column("2")
     # Of a revision before the log, or of an older gateway's, there is no entry.
     step = sa.case((_OWN.logged_revision == _OWN.revision, one), else_=two)
     return new.on_conflict_do_update(
