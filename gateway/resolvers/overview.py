@@ -28,7 +28,7 @@ _SENTENCES = {
     HealthState.ATTENTION: ("{} need attention.", "{} needs attention."),
     HealthState.UNKNOWN: ("Too little is known of {}.", "Too little is known of {}."),
 }
-"""What is said of several items in a state, and of one."""
+"""The sentences about several items in a state, and about one."""
 
 
 @dataclass
