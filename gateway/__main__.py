@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -28,6 +28,7 @@ from gateway.draining import Draining
 from gateway.errors import Unavailable
 from gateway.origins import is_loopback
 from gateway.rest_compat import routes
+from gateway.schema.event_streams import Streams
 from gateway.settings import Settings
 
 _CLOSE = (b"connection", b"close")
@@ -158,9 +159,8 @@ def serve(
             timeout_keep_alive=75,
             ws="none",
         ),
-        application.state.draining,
+        application.state,
         chosen.drain_time,
-        application.state.keystone_threads,
     )
     with suppress(KeyboardInterrupt):
         server.run([listener])
@@ -257,14 +257,14 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        draining: Draining,
+        state: Any,
         drain_time: float,
-        keystone_threads: WorkerThreads,
     ) -> None:
         super().__init__(config)
-        self._draining = draining
+        self._draining: Draining = state.draining
         self._drain_time = drain_time
-        self._keystone_threads = keystone_threads
+        self._keystone_threads: WorkerThreads = state.keystone_threads
+        self._streams: Streams = state.streams
         self._stops_at = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -278,6 +278,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # A Keystone that hangs would keep its requests until they are cut off: they get a response.
         grace = float(self.config.timeout_graceful_shutdown or 0)
+        self._streams.stop(grace / 2)
         patience = min(KEYSTONE_SECONDS, grace / 2)
         asyncio.get_running_loop().call_later(patience, self._keystone_threads.close)
         await super().shutdown(sockets)
@@ -292,6 +293,8 @@ class _Server(uvicorn.Server):
             headers = self.server_state.default_headers
             if _CLOSE not in headers:
                 headers.append(_CLOSE)
+                # Their clients are with another gateway before this one stops.
+                self._streams.stop(self._drain_time)
             if not stops and time.monotonic() >= self._stops_at:
                 log.info("drained", seconds=self._drain_time)
                 return True

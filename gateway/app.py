@@ -14,6 +14,7 @@ from gateway import __version__, playground
 from gateway.auth.identity import Authenticator, Headers, Identity, NoAuthenticator
 from gateway.auth.policy import Policy
 from gateway.auth.threads import WorkerThreads
+from gateway.changes.watching import Watcher
 from gateway.context import Contexts, Trusts
 from gateway.db.database import Database
 from gateway.deadlines import Deadlines
@@ -39,6 +40,8 @@ from gateway.rest_compat import errors as rest_errors
 from gateway.rest_compat import home, router
 from gateway.schema import errors as graphql_errors
 from gateway.schema import graphql_app
+from gateway.schema.event_streams import Streams
+from gateway.schema.execution.subscribing import Subscriptions
 from gateway.settings import Settings
 from gateway.upkeep.timer import Upkeep
 
@@ -60,6 +63,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     readiness = SchemaReadiness(database)
     upkeep = Upkeep(database, settings)
     api = graphql_app(settings, playground.DOCUMENTS)
+    subscriptions = Subscriptions(Watcher(database, settings.change_poll_interval), settings)
     threads = WorkerThreads()
     authenticator = _authenticator(settings, threads)
     v2, others = router.routes(settings)
@@ -72,13 +76,15 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
             others,
         ],
         middleware=list(_middleware(settings, any_host=any_host)),
-        lifespan=_lifespan(readiness, threads, upkeep),
+        lifespan=_lifespan(readiness, threads, upkeep, subscriptions),
     )
     # Every address is spelled out in the routes, with and without its slash.
     app.router.redirect_slashes = False
     app.state.settings = settings
     app.state.draining = Draining()
     app.state.graphql = api
+    app.state.subscriptions = subscriptions
+    app.state.streams = Streams(settings)
     app.state.keystone_threads = threads
     app.state.kept = answers = Answers(database, settings.kept_answers_bytes)
     policy = Policy(settings.policy_file)
@@ -115,13 +121,17 @@ class Application(Starlette):
 
 
 def _lifespan(
-    readiness: SchemaReadiness, threads: WorkerThreads, upkeep: Upkeep
+    readiness: SchemaReadiness,
+    threads: WorkerThreads,
+    upkeep: Upkeep,
+    subscriptions: Subscriptions,
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         try:
             async with readiness.opened(), upkeep.running():
                 yield
+                await subscriptions.close()
         finally:
             threads.close()
 
@@ -206,7 +216,7 @@ def _middleware(settings: Settings, *, any_host: bool) -> Iterable[Middleware]:
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=[
                 *("X-Auth-Token", "X-Project-Id", "Content-Type", "Content-Encoding"),
-                *("If-Match", "If-None-Match", "Prefer", HEADER),
+                *("If-Match", "If-None-Match", "Prefer", HEADER, "Last-Event-ID"),
                 *("X-GraphQL-Cost", "X-GraphQL-Explain"),
             ],
             expose_headers=[

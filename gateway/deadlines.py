@@ -22,6 +22,8 @@ OPERATION = "gateway.operation"
 """The key of a scope for the operation that the request has become."""
 HUNG_UP = "gateway.hung_up"
 """The key of a scope by which the server says that the client has closed the connection."""
+ON_HANG_UP = "gateway.on_hang_up"
+"""The key of a scope for what is called then, once the answer has begun."""
 GONE = "the client closed the connection"
 
 _current: ContextVar["Operation | None"] = ContextVar("operation", default=None)
@@ -144,6 +146,8 @@ def hang_up(scope: Scope) -> None:
     operation: Operation | None = scope.get(OPERATION)
     if operation is not None:
         operation.hang_up()
+    if ON_HANG_UP in scope:
+        scope[ON_HANG_UP]()
 
 
 def begin_write() -> None:

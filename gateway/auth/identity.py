@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from math import inf
 from typing import Protocol
 
 from gateway.errors import BadInput, shown
@@ -55,6 +56,17 @@ class Authenticator(Protocol):
     def forget(self, headers: "Headers") -> None:
         """Drop all that is cached about the headers' tokens."""
 
+    def validity(self, headers: "Headers") -> "Validity":
+        """Return how long the headers' tokens, which have been identified, hold."""
+
+
+@dataclass(frozen=True)
+class Validity:
+    """The seconds for which the word about tokens holds, and those until they expire."""
+
+    known: float = inf
+    left: float = inf
+
 
 class Headers(Protocol):
     """A request's headers, by their names in lower case."""
@@ -78,6 +90,10 @@ class NoAuthenticator:
 
     def forget(self, headers: Headers) -> None:
         """Do nothing: nothing is cached."""
+
+    def validity(self, headers: Headers) -> Validity:  # noqa: ARG002 - a seam
+        """Return that there is no end of it."""
+        return Validity()
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ from typing import Any
 
 from cachetools import TLRUCache
 
-from gateway.auth.identity import Headers, Identity
+from gateway.auth.identity import Headers, Identity, Validity
 from gateway.auth.identity_api import credentials, unavailable
 from gateway.auth.threads import WorkerThreads
 from gateway.errors import Unauthenticated, Unavailable
@@ -22,6 +22,9 @@ SERVICE_TYPE = "backup"
 
 REFUSAL_SECONDS = 5
 """Seconds for which a token that Keystone rejected is refused without asking again."""
+
+UNCACHED_SECONDS = 60
+"""Seconds after which a stream asks again about tokens that aren't cached at all."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -50,6 +53,8 @@ class Validation:
     identity: Identity | None
     expires_at: float = 0
     reusable: bool = True
+    ends_at: float = 0
+    """When the tokens expire, of a verdict that is cached, which expires itself."""
 
 
 Validate = Callable[[Tokens, str, str], Validation]
@@ -109,6 +114,14 @@ class KeystoneAuthenticator:
         if tokens is not None:
             self.known.pop(tokens.key, None)
 
+    def validity(self, headers: Headers) -> Validity:
+        """Return how long the tokens hold; those that aren't cached are to be asked about again."""
+        tokens, now = _tokens(headers), self._clock()
+        found = None if tokens is None else self.known.get(tokens.key)
+        if found is None:
+            return Validity(known=self._cache_time or UNCACHED_SECONDS)
+        return Validity(found.expires_at - now, found.ends_at - now)
+
     async def _ask(self, key: bytes, tokens: Tokens, path: str, method: str) -> Validation:
         pending = self._pending.get(key)
         if pending is not None:
@@ -143,7 +156,7 @@ class KeystoneAuthenticator:
             self.refused[key] = replace(found, expires_at=since + REFUSAL_SECONDS)
         elif found.reusable:
             until = min(since + self._cache_time, found.expires_at)
-            self.known[key] = replace(found, expires_at=until)
+            self.known[key] = replace(found, expires_at=until, ends_at=found.expires_at)
         return found
 
 

@@ -100,7 +100,7 @@ class Policy:
         self._seen = _stamp(file)
         self._enforcer = _enforcer(file)
         self.decisions: FIFOCache[tuple[str, Identity, str], bool] = FIFOCache(MAX_DECISIONS)
-        self.rereads = 0
+        self.generation = 0
         """How often the file has been read anew, and other rules may have come into force."""
         self.on_reread: list[Callable[[], None]] = []
         """Called each time."""
@@ -118,8 +118,7 @@ class Policy:
 
         Raises oslo.policy's PolicyNotRegistered for an unknown rule.
         """
-        if self._file is not None:
-            self._reread_at_times()
+        self.refresh()
         request = (rule, identity, project_id)
         try:
             return self.decisions[request]
@@ -127,31 +126,30 @@ class Policy:
             allowed = self.decisions[request] = self._decide(rule, identity, project_id)
             return allowed
 
+    def refresh(self) -> None:
+        """Read the file again if it has changed; it is looked at once a second at most."""
+        if self._file is not None and time.monotonic() - self._read_at > REREAD_SECONDS:
+            self._reread()
+
     def permissions(self, identity: Identity, project_id: str) -> list[str]:
         """Return the sorted names of the rules that let the caller act on a project's items."""
         return [rule for rule in RULES if self.allows(rule, identity, project_id)]
 
     def rights(self, identity: Identity, project_id: str) -> str:
         """Return a digest of `permissions`: callers with the same may see the same."""
-        if self._file is not None:
-            self._reread_at_times()
+        self.refresh()
         caller = (identity, project_id)
         try:
             return self._rights[caller]
         except KeyError:
             pass
-        rereads = -1
-        while rereads != self.rereads:
+        generation = -1
+        while generation != self.generation:
             # Not some by the rules of before, and others by those of now.
-            rereads = self.rereads
+            generation = self.generation
             names = ",".join(self.permissions(identity, project_id))
         digest = self._rights[caller] = blake2b(names.encode(), digest_size=16).hexdigest()
         return digest
-
-    def _reread_at_times(self) -> None:
-        """Look if the file has changed, unless it was looked at just now."""
-        if time.monotonic() - self._read_at > REREAD_SECONDS:
-            self._reread()
 
     def _decide(self, rule: str, identity: Identity, project_id: str) -> bool:
         if identity.project_id is None:
@@ -181,7 +179,7 @@ class Policy:
         else:
             self.decisions.clear()
             self._rights.clear()
-            self.rereads += 1
+            self.generation += 1
             for forget in self.on_reread:
                 forget()
             log.info("policy file reloaded", file=str(self._file))

@@ -1,9 +1,9 @@
-"""The tables of the gateway's own books: revisions, rate limits, idempotency keys, settings."""
+"""The tables of the gateway's own books: revisions, changes, rate limits, keys, settings."""
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from gateway.catalogue.column_types import bigint, document, text
+from gateway.catalogue.column_types import bigint, bigint_or, document, text
 from gateway.catalogue.tables import ID_BYTES, NAME_BYTES
 
 
@@ -14,8 +14,28 @@ class Revision(SQLModel, table=True):
 
     project_id: str = text(ID_BYTES, primary_key=True)
     revision: int = bigint()
+    position: int = bigint_or(0)
+    """The number of transactions so far: that of the last one's entry in the change log."""
+    logged_revision: int | None = bigint(default=None)
+    """The revision of that entry; another one than `revision` after an older gateway's write."""
     mirror: str | None = text(NAME_BYTES, default=None)
     """The name of the source that the project is mirrored from: nobody else may write to it."""
+
+
+class ChangeLogEntry(SQLModel, table=True):
+    """The changes of one transaction: see `gateway/changes/`."""
+
+    __tablename__ = "change_log"
+
+    project_id: str = text(ID_BYTES, primary_key=True)
+    position: int = Field(sa_type=sa.BigInteger, primary_key=True)
+    revision: int = bigint()
+    """The project's revision after it, by which a cursor is known again."""
+    changed_at: int = bigint()
+    """The time of the transaction, in microseconds since 1970."""
+    changes: str | None = document(default=None, nullable=True)
+    """A list of kind, operation, id, version, and the project of an item that all projects see;
+    null: more than an entry holds, or than is known."""
 
 
 class RateBucket(SQLModel, table=True):

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from gateway.catalogue.change_words import ChangeKind
 from gateway.catalogue.series_tables import ForgottenBackup, Series
 from gateway.catalogue.tables import NO_TIME, Backup, columns, source
 from gateway.chains import removals
@@ -186,12 +187,13 @@ class SeriesRow:
         values = {name: getattr(self, name) for name in _SET}
         key = {"of_project": self.project_id, "of_series": self.place.id}
         await transaction.execute_many(_SET_SERIES, [values | key])
+        transaction.tell(ChangeKind.SERIES, self.project_id, self.place.id)
 
     async def expire(self, transaction: Transaction, removed: int) -> None:
         """Make the backups of chains up to this time expired. Raises the driver's errors."""
         if removed > self.removed_time:
             limits = {"removed_before": self.removed_time, "removed": removed}
-            await transaction.execute_many(_EXPIRE, [self.key | limits])
+            await transaction.execute_many(_EXPIRE, [self.key | limits], is_told=True)
             self.removed_time = removed
 
 
@@ -204,7 +206,7 @@ async def supersede(
     """
     word = hidden(series.place.rules(is_told=series.is_told)).value
     values = {"chain": verdict.chain, "of_level": verdict.level, "time": time, "hidden": word}
-    await transaction.execute_many(_SUPERSEDE, [series.key | values])
+    await transaction.execute_many(_SUPERSEDE, [series.key | values], is_told=True)
 
 
 async def derive(
@@ -307,7 +309,7 @@ class _Run:
             self.removed = max(self.removed, self.state.removed)
             await self._supersede(step, computed)
             computed.append(Computed(row, step.verdict, step.state))
-        await self.transaction.execute_many(_WRITE, list(self._changes(computed)))
+        await self.transaction.execute_many(_WRITE, [*self._changes(computed)], is_told=True)
         return is_done
 
     def _advance(self, entry: Entry, job_id: str | None) -> Step:

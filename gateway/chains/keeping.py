@@ -13,6 +13,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.catalogue.change_words import ChangeKind, ChangeOperation
 from gateway.catalogue.derivations import calendar_time
 from gateway.catalogue.series_tables import ForgottenBackup, Removal
 from gateway.catalogue.series_tables import Series as Table
@@ -100,7 +101,9 @@ _REMEMBER = sa.delete(source(ForgottenBackup)).where(
 )
 _CLEAR = sa.delete(source(ForgottenBackup)).where(*_OF_FORGOTTEN)
 _CLEAR_BEFORE = _CLEAR.where(FORGOTTEN.calendar_time < sa.bindparam("time", None, sa.BigInteger))
-_EXPIRED = sa.select(OWN.id).where(*_OF_SERIES, OWN.restorability == sa.literal_column("'EXPIRED'"))
+_EXPIRED = sa.select(OWN.id, OWN.version).where(
+    *_OF_SERIES, OWN.restorability == sa.literal_column("'EXPIRED'")
+)
 _DELETE = sa.delete(source(Backup)).where(
     OWN.project_id == sa.bindparam("project_id"), OWN.id == sa.bindparam("id")
 )
@@ -312,7 +315,11 @@ async def delete_expired(transaction: Transaction, series: SeriesRow) -> int:
     """
     rows = await transaction.rows(_EXPIRED, series.key)
     keys = [{"project_id": series.project_id, "id": row.id} for row in rows]
-    await transaction.execute_many(_DELETE, keys)
+    await transaction.execute_many(_DELETE, keys, is_told=True)
+    for row in rows:
+        transaction.tell(
+            ChangeKind.BACKUP, series.project_id, row.id, ChangeOperation.DELETED, row.version
+        )
     if rows and await transaction.rows(_ANY, series.key):
         await _tidy(transaction, series)
     elif rows:
@@ -339,6 +346,7 @@ async def _drop(transaction: Transaction, series: SeriesRow) -> None:
     if series.removals_time != NO_TIME:
         await removals.clear(transaction, series.key)
     await transaction.execute_many(_DROP, [series.key])
+    transaction.tell(ChangeKind.SERIES, series.project_id, series.place.id, ChangeOperation.DELETED)
 
 
 async def _tidy(transaction: Transaction, series: SeriesRow) -> None:

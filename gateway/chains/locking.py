@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.catalogue.change_words import ChangeKind
 from gateway.catalogue.series_tables import Series
 from gateway.catalogue.tables import NO_TIME, UNKNOWN, source
 from gateway.chains.derivation import OWN, SERIES, SeriesRow
@@ -105,6 +106,7 @@ async def enter(
     values = {name: getattr(place, name) or None for name in ("id", *PLACE)}
     key = {"project_id": project_id, "newest_time": time}
     (row,) = await transaction.rows(_ENTER[is_sqlite], values | key)
+    transaction.tell(ChangeKind.SERIES, project_id, place.id)
     return _standing(project_id, place, row)
 
 

@@ -5,6 +5,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Collection,
     Hashable,
     Iterator,
     Mapping,
@@ -67,6 +68,8 @@ class Database:
         self._statements: LRUCache[Hashable, Statement] = LRUCache(MAX_STATEMENTS)
         self.before_first_use: Callable[[], Awaitable[None]] | None = None
         """Awaited before every statement until it becomes None; may raise Unavailable."""
+        self.after_commit: Callable[[Collection[str]], None] = lambda _projects: None
+        """Called with the projects that have a new revision, when a transaction is committed."""
 
     async def rows(
         self, query: sa.Select[Any] | Statement, values: Mapping[str, Any] | None = None
@@ -112,14 +115,14 @@ class Database:
     @asynccontextmanager
     async def write(
         self,
-        project_id: str,
-        *others: str,
+        *projects: str,
         conflict_message: str = "the item exists already",
         mirror: str | None = None,
     ) -> AsyncIterator[Transaction]:
         """Open a transaction: committed at the end of the block, rolled back by any exception.
 
-        A transaction that has changed anything gives these projects a new revision. Raises Conflict
+        A transaction that has changed anything gives these projects a new revision, and those of
+        items that it has told the change log of. Raises Conflict
         with `conflict_message` for a duplicate, LostRace if the database gave the transaction up
         for another one, Unavailable if it doesn't answer, OutcomeUnknown if it stops answering
         while it commits, and DeadlineExceeded. Once it commits, the operation holds.
@@ -130,19 +133,21 @@ class Database:
         deadlines.resume()
         if self.before_first_use is not None:
             await self.before_first_use()
-        projects = {project_id, *others}
+        renewed: Collection[str] = ()
         dialect = self._engine.dialect.name
         try:
             with _translating_errors(conflict_message, writes=True):
                 async with self._writers.transaction() as connection:
-                    transaction = Transaction(connection, self.statement)
+                    transaction = Transaction(connection, self.statement, *projects[:1])
                     yield transaction
-                    await revisions.renew(transaction, projects, dialect, mirror)
+                    renewed = await revisions.renew(transaction, projects, dialect, mirror)
                     deadlines.hold()
         except Conflict as conflict:
             if revisions.is_refusal(conflict.__cause__):
                 raise await revisions.mirrored(self.rows, projects, mirror) from conflict
             raise
+        if renewed:
+            self.after_commit(renewed)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

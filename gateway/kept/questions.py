@@ -52,7 +52,7 @@ class Question:
         self._ctx = ctx
         # A local user's rights end at the project of the request: see `schema.global_ids`.
         rights = (ctx.policy.rights(ctx.identity, ctx.project_id), ctx.identity.is_local)
-        self._rereads = ctx.policy.rereads
+        self._generation = ctx.policy.generation
         self._asked = asked
         self._key = (ctx.project_id, rights, asked)
         self._known = tags.known(known) if known is not None else frozenset[str]()
@@ -110,7 +110,7 @@ class Question:
         return response
 
     def _store(self, revision: int, tag: str, response: Response) -> bool:
-        if self._ctx.policy.rereads != self._rereads:
+        if self._ctx.policy.generation != self._generation:
             # It may have been answered by other rights than those at its beginning.
             return False
         body = bytes(response.body)

@@ -8,6 +8,7 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections
+from gateway.catalogue.change_words import ChangeKind
 from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.column_types import new_id, now
 from gateway.catalogue.tables import Action, Job, JobAction, columns, source
@@ -45,6 +46,7 @@ _COUNT_CHANGE_OF_JOBS = (
         due_version=_JOBS.due_version + 1,
         updated_at=sa.bindparam("updated_at"),
     )
+    .returning(_JOBS.id, _JOBS.version)
 )
 _SELECT_LISTS = (
     sa.select(LINKS.job_id, LINKS.position, LINKS.action_id)
@@ -212,7 +214,9 @@ async def delete(ctx: Context, action_id: str, *, expected_version: int | None =
         used = {"project_id": ctx.project_id, "action_id": action_id}
         await _lock_jobs(ctx, transaction, action_id)
         row = await get_for_update(ctx, transaction, Action, action_id, expected_version)
-        await transaction.rows(_COUNT_CHANGE_OF_JOBS, used | {"updated_at": now()})
+        given = used | {"updated_at": now()}
+        for job_id, version in await transaction.rows(_COUNT_CHANGE_OF_JOBS, given, is_told=True):
+            transaction.tell(ChangeKind.JOB, ctx.project_id, job_id, version=version)
         lists = await transaction.rows(_SELECT_LISTS, used)
         await transaction.delete(row)
         await _close_gaps(ctx, transaction, lists, action_id)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from gateway.catalogue import due
 from gateway.catalogue.bookkeeping_tables import ProjectSettings
+from gateway.catalogue.change_words import ChangeKind
 from gateway.catalogue.column_types import JSONText
 from gateway.catalogue.due import Due
 from gateway.catalogue.tables import Client, Job, Session, columns, source
@@ -185,7 +186,10 @@ async def _renew(
             {**found, "due_version": row.version, "of_project": ctx.project_id, "of_id": row.id}
             for row, found in zip(rows, worked_out, strict=True)
         ],
+        is_told=True,
     )
+    for row in rows:
+        transaction.tell(ChangeKind.JOB, ctx.project_id, row.id, version=row.version)
 
 
 def _of_stored(rows: Sequence[Row], zone: str | None) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import orjson
 import sqlalchemy as sa
 
 from gateway.catalogue import checks, json_values, projections, schedules
+from gateway.catalogue.change_words import ChangeKind
 from gateway.catalogue.checks import check_lengths
 from gateway.catalogue.column_types import new_id, now
 from gateway.catalogue.tables import INT64, Job, Session, columns, default_of, source
@@ -52,6 +53,7 @@ _RELEASE_JOBS = (
         updated_at=None,
         due_version=JOBS.due_version + 1,
     )
+    .returning(JOBS.id, JOBS.version)
 )
 """The statement that takes all jobs out of a session."""
 
@@ -142,7 +144,9 @@ async def delete(ctx: Context, session_id: str, *, expected_version: int | None 
         row = await get_for_update(ctx, transaction, Session, session_id, expected_version)
         values = {"of_project": ctx.project_id, "of_session": session_id}
         await transaction.rows(_LOCK_JOBS, values)
-        await transaction.rows(_RELEASE_JOBS, values | {"updated_at": now()})
+        given = values | {"updated_at": now()}
+        for job_id, version in await transaction.rows(_RELEASE_JOBS, given, is_told=True):
+            transaction.tell(ChangeKind.JOB, ctx.project_id, job_id, version=version)
         await transaction.delete(row)
 
     await writing.transact(ctx, write)

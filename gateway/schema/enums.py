@@ -5,6 +5,7 @@ from typing import Any
 
 import strawberry
 
+from gateway.catalogue.change_words import ChangeKind, ChangeOperation
 from gateway.catalogue.health_words import HealthReason, HealthState, HostCoverage
 from gateway.catalogue.vocabularies import (
     BackupStatus,
@@ -31,6 +32,8 @@ __all__ = [
     "BackupStatus",
     "Bucket",
     "ChainState",
+    "ChangeKind",
+    "ChangeOperation",
     "HealthReason",
     "HealthState",
     "HostCoverage",
@@ -56,6 +59,7 @@ for _vocabulary in (
     *(ChainState, LevelSource, Restorability, RestorabilityReason, RestoreWarning),
     *(RetentionWarning, HealthReason, HealthState, HostCoverage),
     *(RetentionWarning, Bucket, StatisticsKey, StatisticsOf),
+    *(ChangeKind, ChangeOperation),
 ):
     _enum: Any = strawberry.enum(_vocabulary, description=inspect.getdoc(_vocabulary))
     for _value in _enum.__strawberry_definition__.values:

@@ -9,7 +9,7 @@ import structlog
 from graphql import GraphQLError
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import deadlines
 from gateway.catalogue import checks, json_values
@@ -31,6 +31,7 @@ from gateway.kept.questions import BYPASS, MAX_ASKED, Question
 from gateway.negotiation import preferred
 from gateway.rates.buckets import SCOPE
 from gateway.schema import errors
+from gateway.schema.event_streams import EVENT_STREAM, OneResult, opened, takes_stream
 from gateway.schema.execution.documents import MethodNotAllowed, OperationError
 from gateway.schema.execution.operations import Executor, Result
 from gateway.schema.json_size import JSONSize
@@ -77,10 +78,8 @@ class GraphQLApp:
         response = await self.answer(Request(scope, receive))
         await response(scope, receive, send)
 
-    async def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> ASGIApp:
         """Return the answer to the request's operation, executed in the caller's context."""
-        if request.method == "OPTIONS":
-            return Response(status_code=204, headers=_ALLOW)
         headers = request_headers(request.scope)
         if (refusal := _refused(request, headers)) is not None:
             return refusal
@@ -105,7 +104,7 @@ class GraphQLApp:
                 request, 405, f"{request.method} runs queries only: send mutations by POST"
             )
 
-    async def _answered(self, request: Request, ctx: Context, came_in: bytes) -> Response:
+    async def _answered(self, request: Request, ctx: Context, came_in: bytes) -> ASGIApp:
         """Return the answer that is kept, or execute the operation, whose answer may be kept.
 
         Raises GatewayError and MethodNotAllowed.
@@ -118,6 +117,10 @@ class GraphQLApp:
         text = self.documents.text_of(ctx, given)
         if len(came_in) > self.max_variables:
             _check_size(variables, self.max_variables)
+        if EVENT_STREAM in headers.get("accept", ""):
+            stream = await self._stream(request, ctx, text, variables, name)
+            if stream is not None:
+                return stream
         is_reading = request.method in _READING
         result = await self.executor.execute(
             ctx, text, variables, name, queries_only=is_reading, question=question
@@ -143,10 +146,38 @@ class GraphQLApp:
         headers = request_headers(request.scope)
         if not answers.is_on or len(came_in) > MAX_ASKED:
             return None
+        if EVENT_STREAM in headers.get("accept", ""):
+            return None
         if (self.explains and EXPLAIN in headers) or (self.tells_cost and COST in headers):
             return None
         asked = ("GraphQL", request.method in _READING, _media_type(request), came_in)
         return Question(answers, ctx, asked, headers.get("if-none-match"))
+
+    async def _stream(
+        self,
+        request: Request,
+        ctx: Context,
+        text: str,
+        variables: Mapping[str, Any],
+        name: str | None,
+    ) -> ASGIApp | None:
+        """Return the stream that answers a request; None if it is answered by JSON.
+
+        Raises as `Executor.execute` does, and what the first message of a stream does.
+        """
+        headers = request_headers(request.scope)
+        if not takes_stream(headers):
+            return None
+        if "subscription" in text:
+            subscribed = self.executor.subscribed(ctx, text, variables, name)
+            if subscribed is not None:
+                return await opened(request, ctx, subscribed)
+        if _takes_json(headers):
+            return None
+        result = await self.executor.execute(
+            ctx, text, variables, name, queries_only=request.method in _READING
+        )
+        return OneResult(_body(result))
 
     def _cost(
         self, headers: Mapping[str, str], ctx: Context | None, requested: int | None
@@ -180,12 +211,14 @@ class GraphQLApp:
 
 
 def _refused(request: Request, headers: Mapping[str, str]) -> Response | None:
-    """Return the answer to a request of a wrong method or media type, else None."""
+    """Return the answer to OPTIONS, or to a wrong method or media type, else None."""
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=_ALLOW)
     is_reading = request.method in _READING
     if not is_reading and request.method != "POST":
         return _refusal(request, 405, f"{request.method} is not a method of GraphQL over HTTP")
-    accept = headers.get("accept", "")
-    if preferred(accept, JSON, GRAPHQL_JSON) is None:
+    if not _takes_json(headers) and not takes_stream(headers):
+        accept = headers.get("accept", "")
         message = f"the answer is {JSON} or {GRAPHQL_JSON}, none of which is in {shown(accept)}"
         return _refusal(request, 406, message)
     media_type = headers.get("content-type", "").split(";")[0].strip().lower()
@@ -193,6 +226,20 @@ def _refused(request: Request, headers: Mapping[str, str]) -> Response | None:
         # Also what keeps web pages of other sites from sending mutations.
         return _refusal(request, 415, f"the body must be {JSON}, not {shown(media_type)}")
     return None
+
+
+def _takes_json(headers: Mapping[str, str]) -> bool:
+    return preferred(headers.get("accept", ""), JSON, GRAPHQL_JSON) is not None
+
+
+def _body(result: Result) -> dict[str, Any]:
+    """Return a result as JSON has it."""
+    if not result.errors:
+        return {"data": result.data}
+    body: dict[str, Any] = {"errors": [error.formatted for error in result.errors]}
+    if result.is_executed:
+        body["data"] = result.data
+    return body
 
 
 def _operation(
@@ -231,11 +278,9 @@ def _result(request: Request, result: Result, extensions: Mapping[str, Any]) -> 
     shown = {"extensions": extensions} if extensions else {}
     if not result.errors:
         return _respond(request, 200, {"data": result.data, **shown})
-    body: dict[str, Any] = {"errors": [error.formatted for error in result.errors], **shown}
+    body = _body(result) | shown
     status, headers = 200, None
-    if result.is_executed:
-        body["data"] = result.data
-    elif _media_type(request) == GRAPHQL_JSON:
+    if not result.is_executed and _media_type(request) == GRAPHQL_JSON:
         status = 400
     codes = {(error.extensions or {}).get("code") for error in result.errors}
     # What was changed must not be tried again.

@@ -23,6 +23,7 @@ from gateway.schema import (
     series,
     sessions,
     statistics,
+    subscriptions,
 )
 from gateway.schema.fields import Node, declare
 from gateway.schema.scalars import SCALARS
@@ -116,15 +117,17 @@ def create_schema() -> Schema:
         project_settings,
     )
     mutations = (*entities, restores, retentions, health_settings, project_settings)
+    query = strawberry.type(
+        merge_types("Query", (Root, *(entity.Query for entity in queries))),
+        description="Reading the catalogue.",
+    )
     return Schema(
-        query=strawberry.type(
-            merge_types("Query", (Root, *(entity.Query for entity in queries))),
-            description="Reading the catalogue.",
-        ),
+        query=query,
         mutation=strawberry.type(
             merge_types("Mutation", tuple(entity.Mutation for entity in mutations)),
             description="Changing the catalogue.",
         ),
+        subscription=subscriptions.subscription(query),
         types=(
             *(backups.Backup, jobs.Job, actions.Action, clients.Client, sessions.Session),
             *(runs.Run, series.Series, series.Chain),

@@ -168,6 +168,16 @@ class AnsweredField(MutationField):
 
 
 @dataclass(frozen=True)
+class LiveField:
+    """A root field of subscriptions: the fields of a query, answered again and again."""
+
+
+@dataclass(frozen=True)
+class ChangesField:
+    """A root field of subscriptions: messages of changes, each an object such as a payload."""
+
+
+@dataclass(frozen=True)
 class ListedField:
     """A field of a payload: the items whose keys an attribute has, those that are visible."""
 

@@ -24,6 +24,7 @@ from gateway.settings.hosts import HostSettings
 from gateway.settings.idempotency import IdempotencySettings
 from gateway.settings.kept import KeptSettings
 from gateway.settings.keystone import KeystoneSettings
+from gateway.settings.live import LiveSettings
 from gateway.settings.parts import Names
 from gateway.settings.rates import RateSettings
 from gateway.settings.shutdown import ShutdownSettings
@@ -59,6 +60,7 @@ class Settings(
     IdempotencySettings,
     HostSettings,
     ShutdownSettings,
+    LiveSettings,
 ):
     """The gateway's settings: `GATEWAY_*` variables first, then the TOML file, then defaults.
 

@@ -13,6 +13,7 @@ import structlog
 
 from gateway.catalogue import due
 from gateway.catalogue.bookkeeping_tables import ProjectSettings
+from gateway.catalogue.change_words import ChangeKind
 from gateway.catalogue.due import Due
 from gateway.catalogue.tables import Client, Job, columns, source
 from gateway.db.database import Database
@@ -90,7 +91,9 @@ class DueTimesUpkeep:
             changes = await asyncio.to_thread(_worked_out, rows)
             projects = sorted({row.project_id for row in rows})
             async with self.database.write(*projects, mirror=UPKEEP) as transaction:
-                await transaction.execute_many(_SET, changes)
+                await transaction.execute_many(_SET, changes, is_told=True)
+                for row in rows:
+                    transaction.tell(ChangeKind.JOB, row.project_id, row.id, version=row.version)
             count += len(rows)
             after = (rows[-1].project_id, rows[-1].id)
         if count:

@@ -7,16 +7,18 @@ that is derived of it agrees.
 
 import time
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
 
 from gateway.catalogue.bookkeeping_tables import Revision
+from gateway.catalogue.change_words import ChangeKind
 from gateway.catalogue.history import ClientHeartbeat, Run
 from gateway.catalogue.tables import Client, Job, columns, source
 from gateway.catalogue.vocabularies import RunOutcome
 from gateway.db.database import Database
+from gateway.db.revisions import UPKEEP
+from gateway.db.statements import Statement
 from gateway.settings import Settings
 
 BATCH = 500
@@ -27,7 +29,6 @@ LONGEST_FACTOR = 3
 _RUNS, _JOBS, _CLIENTS = columns(Run), columns(Job), columns(Client)
 _SEEN, _REVISIONS = columns(ClientHeartbeat), columns(Revision)
 _SECONDS_A_DAY = 86_400
-_OF_PROJECT = sa.bindparam("of_project", type_=_RUNS.project_id.type)
 
 
 def _seconds(name: str) -> sa.BindParameter[int]:
@@ -92,8 +93,7 @@ _KEEPS = (
 class RunsUpkeep:
     """Marks runs that are lost, and forgets old ones, in all projects and in small steps.
 
-    One statement finds the projects, mostly none; each of them has a transaction, which renews its
-    revision: answers that show runs are kept as long as that holds.
+    Each project of one of them gets a new revision, as by every other change of what it is shown.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -101,10 +101,10 @@ class RunsUpkeep:
         self._settings = settings
 
     async def lose(self, *, knows_silence: bool, now: float | None = None) -> int:
-        """Mark the runs whose time is over as lost, a batch of each project; return their number.
+        """Mark the runs whose time is over as lost, and return how many these are, of a batch.
 
         Without knowledge of silence, which a process has only after it has listened for long
-        enough, only by the time that they run. Raises Unavailable and LostRace.
+        enough, only by the time that they run. Raises Unavailable.
         """
         now = time.time() if now is None else now
         silent = int(now) - self._settings.client_silent_after if knows_silence else None
@@ -113,66 +113,50 @@ class RunsUpkeep:
             "late": int(now) - self._settings.run_lost_after,
             "silent": silent,
         }
-        return await self._change(*self._losing, values)
+        statement = self._database.statement((RunsUpkeep, "lose"), self._lose)
+        return await self._change(statement, values)
 
     async def forget(self, *, now: float | None = None) -> int:
-        """Forget a batch of old runs of each project, and return how many these are.
-
-        Raises Unavailable and LostRace.
-        """
+        """Forget a batch of old runs, and return how many these are. Raises Unavailable."""
         now = time.time() if now is None else now
         before = int(now) - self._settings.run_history_days * _SECONDS_A_DAY
-        return await self._change(*self._forgetting, {"before": before})
+        statement = self._database.statement((RunsUpkeep, "forget"), self._forget)
+        return await self._change(statement, {"before": before})
 
-    async def _change(
-        self, projects: sa.Select[Any], change: Any, values: Mapping[str, int | None]
-    ) -> int:
-        """Change runs of each project that there are any of, and return the runs' number."""
-        count = 0
-        for (project_id,) in await self._database.rows(projects, values):
-            async with self._database.write(project_id) as transaction:
-                own = {**values, "of_project": project_id}
-                count += len(await transaction.rows(change, own))
-        return count
+    async def _change(self, statement: Statement, values: Mapping[str, Any]) -> int:
+        async with self._database.write(mirror=UPKEEP) as transaction:
+            rows = await transaction.run(statement, values)
+            for project_id, job_id in rows:
+                transaction.tell(ChangeKind.JOB, project_id, job_id)
+        return len(rows)
 
-    @cached_property
-    def _losing(self) -> tuple[sa.Select[Any], Any]:
-        """The statements that find projects with lost runs, and that mark those of one."""
-        is_over = (
-            _RUNS.outcome == _word(RunOutcome.RUNNING),
-            sa.or_(_RUNS_TOO_LONG, _IS_SILENT),
-        )
-        projects = sa.select(_RUNS.project_id).distinct().where(*is_over)
+    def _lose(self) -> Any:
         # The job is locked before its run, as by those who write jobs.
         over = (
             sa.select(_RUNS.project_id, _RUNS.id)
             .join(source(Job), sa.and_(*self._job_of_run()))
-            .where(_RUNS.project_id == _OF_PROJECT, *is_over)
+            .where(_RUNS.outcome == _word(RunOutcome.RUNNING), sa.or_(_RUNS_TOO_LONG, _IS_SILENT))
             .limit(sa.literal_column(str(BATCH)))
             .with_for_update(skip_locked=True, of=source(Job))
         )
-        lost = sa.update(source(Run)).values(outcome=_word(RunOutcome.LOST))
-        is_running = _RUNS.outcome == _word(RunOutcome.RUNNING)
-        return projects.limit(sa.literal_column(str(BATCH))), self._of(over, lost).where(is_running)
-
-    @cached_property
-    def _forgetting(self) -> tuple[sa.Select[Any], Any]:
-        """The statements that find projects with old runs, and that forget those of one."""
-        is_old = (
-            _RUNS.started_at < _seconds("before"),
-            _RUNS.outcome != _word(RunOutcome.RUNNING),
-            ~_KEEPS,
+        return self._of(over, sa.update(source(Run)).values(outcome=_word(RunOutcome.LOST))).where(
+            _RUNS.outcome == _word(RunOutcome.RUNNING)
         )
-        # Of every project that has ever changed: so an index finds the old ones of each.
-        has_old = sa.exists().where(_RUNS.project_id == _REVISIONS.project_id, *is_old)
-        projects = sa.select(_REVISIONS.project_id).where(has_old.correlate(source(Revision)))
+
+    def _forget(self) -> Any:
         old = (
             sa.select(_RUNS.project_id, _RUNS.id)
-            .where(_RUNS.project_id == _OF_PROJECT, *is_old)
+            .where(
+                # Every project that has ever changed: so an index finds the old ones of each.
+                _RUNS.project_id.in_(sa.select(_REVISIONS.project_id)),
+                _RUNS.started_at < _seconds("before"),
+                _RUNS.outcome != _word(RunOutcome.RUNNING),
+                ~_KEEPS,
+            )
             .limit(sa.literal_column(str(BATCH)))
             .with_for_update(skip_locked=True, of=source(Run))
         )
-        return projects, self._of(old, sa.delete(source(Run)))
+        return self._of(old, sa.delete(source(Run)))
 
     @staticmethod
     def _job_of_run() -> tuple[sa.ColumnElement[bool], ...]:
@@ -182,12 +166,12 @@ class RunsUpkeep:
         """Return the change of the runs of these keys; SQLite has one writer, and no such locks."""
         own = sa.tuple_(_RUNS.project_id, _RUNS.id)
         if self._database.is_sqlite:
-            return change.where(own.in_(keys)).returning(_RUNS.id)
+            return change.where(own.in_(keys)).returning(_RUNS.project_id, _RUNS.job_id)
         # Of a CTE with locks, every row is locked before the change sees it.
         chosen = keys.cte("chosen")
         return change.where(
             _RUNS.project_id == chosen.c.project_id, _RUNS.id == chosen.c.id
-        ).returning(_RUNS.id)
+        ).returning(_RUNS.project_id, _RUNS.job_id)
 
 
 def _word(outcome: RunOutcome) -> sa.ColumnElement[str]:

@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from gateway.chains import filling
+from gateway.changes.trimming import ChangeLogTrimming
 from gateway.db.database import Database
 from gateway.errors import GatewayError
 from gateway.rates.store import BucketStore
@@ -93,6 +94,7 @@ class Upkeep:
             Task("chains", partial(filling.fill, database), 300),
             Task("old runs", self.forget, 3600),
             Task("rate limits", buckets.forget, 3600),
+            Task("change log", ChangeLogTrimming(database, settings).trim, 600),
         )
 
     @asynccontextmanager

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from gateway.catalogue import schedules
+from gateway.catalogue.change_words import ChangeKind, ChangeOperation
 from gateway.catalogue.health_words import (
     HealthReason,
     HealthState,
@@ -63,7 +64,7 @@ def test_each_word_has_a_description() -> None:
         *(BackupStatus, SessionStatus, SessionOutcome),
         *(NextRunBasis, ScheduleTrigger, ScheduleWarningCode),
         *(ChainState, LevelSource, Restorability, RestorabilityReason, RestoreWarning),
-        *(RetentionWarning, Bucket, StatisticsOf, StatisticsKey),
+        *(RetentionWarning, Bucket, StatisticsOf, ChangeKind, ChangeOperation, StatisticsKey),
         *(HealthState, HealthReason, ScheduleFault, HostCoverage),
     )
     assert set(vocabularies) == set(Vocabulary.__subclasses__())

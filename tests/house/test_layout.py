@@ -20,16 +20,17 @@ RULES: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {
         *("app", "auth", "chains", "cli", "db", "demo", "draining", "errors", "migrations"),
-        *("origins", "protocol", "rest_compat", "settings"),
+        *("origins", "protocol", "rest_compat", "schema", "settings"),
     },
     "app": {
-        *("auth", "context", "db", "deadlines", "draining", "errors", "idempotency", "kept"),
-        *("middleware", "migrations", "origins", "overload", "playground", "rates", "resolvers"),
-        *("rest_compat", "schema", "settings", "upkeep"),
+        *("auth", "changes", "context", "db", "deadlines", "draining", "errors", "idempotency"),
+        *("kept", "middleware", "migrations", "origins", "overload", "playground", "rates"),
+        *("resolvers", "rest_compat", "schema", "settings", "upkeep"),
     },
     "auth": {"catalogue", "errors", "origins", "settings"},
     "catalogue": {"errors"},
     "chains": {"catalogue", "db", "errors"},
+    "changes": {"catalogue", "db", "errors", "settings"},
     "cli": {
         *("auth", "context", "db", "errors", "logs", "migrations", "moving", "schema", "settings"),
     },
@@ -61,11 +62,12 @@ RULES: dict[str, set[str]] = {
         *("kept", "negotiation", "origins", "query", "rates", "resolvers", "settings"),
     },
     "schema": {
-        *("catalogue", "chains", "codegen", "context", "db", "deadlines", "errors", "headers"),
-        *("http_errors", "kept", "logs", "negotiation", "query", "rates", "resolvers", "settings"),
+        *("auth", "catalogue", "chains", "changes", "codegen", "context", "db", "deadlines"),
+        *("errors", "headers", "http_errors", "kept", "logs", "negotiation", "query", "rates"),
+        *("resolvers", "settings"),
     },
     "settings": {"errors"},
-    "upkeep": {"catalogue", "chains", "db", "errors", "rates", "settings"},
+    "upkeep": {"catalogue", "chains", "changes", "db", "errors", "rates", "settings"},
 }
 
 HOMES = {
@@ -81,8 +83,8 @@ HOMES = {
     "keystoneauth1": {"auth"},
     "keystonemiddleware": {"auth"},
     "orjson": {
-        *("catalogue", "chains", "demo", "logs", "moving", "query", "resolvers", "rest_compat"),
-        *("schema", "upkeep"),
+        *("catalogue", "chains", "changes", "db", "demo", "logs", "moving", "query", "resolvers"),
+        *("rest_compat", "schema", "upkeep"),
     },
     "oslo_config": {"auth", "moving"},
     "oslo_policy": {"auth"},
@@ -91,8 +93,8 @@ HOMES = {
     "pymysql": {"moving"},
     "rich": {"cli"},
     "sqlalchemy": {
-        *("catalogue", "chains", "cli", "db", "demo", "idempotency", "kept", "migrations"),
-        *("moving", "query", "rates", "resolvers", "schema", "settings", "upkeep"),
+        *("catalogue", "chains", "changes", "cli", "db", "demo", "idempotency", "kept"),
+        *("migrations", "moving", "query", "rates", "resolvers", "schema", "settings", "upkeep"),
     },
     "sqlmodel": {"catalogue", "db", "demo", "migrations", "moving", "query", "resolvers", "schema"},
     "starlette": {
@@ -101,7 +103,7 @@ HOMES = {
     },
     "strawberry": {"schema"},
     "structlog": {
-        *("__main__", "auth", "cli", "db", "logs", "middleware", "migrations", "moving"),
+        *("__main__", "auth", "changes", "cli", "db", "logs", "middleware", "migrations", "moving"),
         *("protocol", "rates", "schema", "upkeep"),
     },
     "typer": {"__main__", "cli"},

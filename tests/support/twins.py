@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from starlette.applications import Starlette
 
 from gateway.app import create_app
-from gateway.auth.identity import Headers, Identity
+from gateway.auth.identity import Headers, Identity, Validity
 from gateway.db.database import Database
 from gateway.settings import load
 from tests.support import hostile_estate
@@ -49,6 +49,10 @@ class Callers:
 
     def forget(self, headers: Headers) -> None:
         """Forget nothing."""
+
+    def validity(self, headers: Headers) -> Validity:  # noqa: ARG002
+        """Tell of no end."""
+        return Validity()
 
 
 def caller(project: str, *, is_local: bool) -> Identity:

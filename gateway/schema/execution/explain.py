@@ -20,9 +20,10 @@ from gateway.schema.execution.connection_output import ConnectionOutput
 from gateway.schema.execution.failures import Execution
 from gateway.schema.execution.output import Child, LevelCode, LevelPlan
 from gateway.schema.execution.payloads import listed
-from gateway.schema.execution.plan import Plan, RootPlan
+from gateway.schema.execution.plan import Plan
 from gateway.schema.execution.relations import ConnectionPlan
 from gateway.schema.execution.root_fields import ByGlobalIdPlan, ByRestIdPlan, MutationPlan
+from gateway.schema.execution.subscription_fields import LivePlan, RootPlan
 
 KEY: ItemKey = ("project", "id")
 """A key for each level to look up; no item has it."""
@@ -57,7 +58,7 @@ async def explain(plan: Plan, variables: VariableValues, ctx: Context) -> str:
     execution = Execution(replace(ctx, db=cast("Database", database)), variables)
     explainer = _Explainer(execution, database)
     parts = [await explainer.root(field.key, root) for field, root in plan.fields]
-    head = "mutation" if plan.is_mutation else "query"
+    head = plan.kind
     if not plan.is_mutation and (reads := plan.reads_of_clock(execution)):
         head = f"{head} that depends on the clock: {', '.join(reads)}"
     if not plan.is_mutation and (reads := plan.reads_untracked(execution)):
@@ -93,6 +94,8 @@ class _Explainer:
                 return await self.level(head, level, root.run(run), output)
             case ByRestIdPlan(level=level):
                 return await self.level(head, level, root.run(run))
+            case LivePlan(fields=fields):
+                parts = [await self.root(field.key, below) for field, below in fields]
             case _:
                 parts = []
         return "\n".join([head, *map(_below, parts)])

@@ -49,6 +49,8 @@ class Execution:
     has_failed: bool = False
     committed: set[str] = field(default_factory=set)
     """The response's keys of the mutations whose changes are made, whatever becomes of payloads."""
+    message: Any = None
+    """The object that a subscription's field shows in this run."""
 
     async def attempt(self, awaitable: Awaitable[Value]) -> Value | FieldFailure:
         """Return the result, or the failure in its place."""

@@ -15,6 +15,7 @@ from graphql import (
     InlineFragmentNode,
     NullValueNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
     ValueNode,
     VariableNode,
@@ -23,6 +24,7 @@ from graphql import (
 )
 
 from gateway.catalogue.tables import INT64
+from gateway.db.changes import MAX_CHANGES
 from gateway.errors import BadInput
 from gateway.rates import costs
 from gateway.schema.connections import page_length
@@ -38,6 +40,8 @@ BATCHED = frozenset({"successRate"})
 """The leaves that read the `last` items of something, also where they say nothing of it."""
 WHOLE = frozenset({"overview", "coverage"})
 """The fields of the root that look at all that a project has."""
+MESSAGE = "ChangeMessage"
+"""The type of a message of changes, of which it has as many as an entry of the log."""
 
 
 def check_shape(
@@ -51,6 +55,8 @@ def check_shape(
     """
     metrics = SelectionMetrics(fragments)
     depth, aliases = metrics.of(operation.selection_set)
+    # A query is as deep as before when it becomes live.
+    depth -= operation.operation is OperationType.SUBSCRIPTION
     _refuse("is nested", depth, "levels deep", settings.graphql_max_depth)
     _refuse("has", aliases, "aliases", settings.graphql_max_aliases)
     _refuse("has", metrics.introspected, "aliases in introspection", 0)
@@ -177,6 +183,8 @@ class Counter:
                 one = self._batch(definition, group[0])
             elif "maxRows" in definition.args:
                 one = self._statistics(definition, group)
+            elif parent.name == MESSAGE:
+                one = _times(MAX_CHANGES, self.count(_inner(definition, group)))
             elif "ids" in definition.args:
                 one = _times(self._ids(group[0]), self.count(_inner(definition, group)))
             else:

@@ -23,7 +23,7 @@ from graphql.execution.get_variable_signature import (
 from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
 
 from gateway.context import Context
-from gateway.errors import BadInput, Forbidden
+from gateway.errors import BadInput, Forbidden, GatewayError
 from gateway.kept.questions import Question
 from gateway.rates import costs
 from gateway.schema.errors import show_all
@@ -41,6 +41,7 @@ from gateway.schema.execution.limits import check_cost, check_root_fields
 from gateway.schema.execution.plan import Plan
 from gateway.schema.execution.plan_cache import PlanCache
 from gateway.schema.execution.planner import Planner
+from gateway.schema.execution.shared_subscriptions import Subscribed
 from gateway.settings import Settings
 
 MAX_VARIABLE_ERRORS = 10
@@ -51,6 +52,7 @@ REFUSED_VARIABLES = 50_000
 """The characters that an operation with wrong variables counts for."""
 MAX_CHECKED = 64
 """The number of combinations of page lengths that an operation remembers to have passed."""
+NO_STREAM = "a subscription is answered by a stream of events: accept text/event-stream"
 CLOSED = "your roles don't let you ask for the schema"
 ABSENT = object()
 """In place of a variable that isn't given: its default is its value, which null isn't."""
@@ -118,16 +120,11 @@ class Executor:
             return Result(None, error.errors, is_executed=is_executed)
         await ctx.charge(cost if question is None else cost - question.charged)
         if plan.introspects and not self._may_introspect(ctx):
-            refused = [GraphQLError(CLOSED, original_error=Forbidden(CLOSED))]
-            show_all(refused)
-            return Result(None, refused, is_executed=False)
+            return _refusal(Forbidden(CLOSED))
+        if plan.subscription is not None:
+            return _refusal(BadInput(NO_STREAM))
         execution = Execution(ctx, coerced)
-        lasts: bool | None = None
-        if question is not None and not plan.is_mutation:
-            lasts = plan.lasts(execution)
-            if lasts:
-                # Before the rows: a write in between makes the answer newer, never older than it.
-                await question.look_up()
+        lasts = await _looked_up(plan, execution, question)
         if plan.is_mutation and ctx.has_key:
             async with ctx.once(text, name, variables):
                 data, errors = await plan.run(execution)
@@ -140,6 +137,22 @@ class Executor:
         # Fields that answer by global ids know only now whose these are.
         lasts = lasts and not ctx.reads_elsewhere
         return Result(data, errors, cost=cost, lasts=None if errors else lasts)
+
+    def subscribed(
+        self, ctx: Context, text: str, variables: Mapping[str, Any], name: str | None = None
+    ) -> Subscribed | None:
+        """Return the subscription that an operation is.
+
+        None for any other one, and for one that can't be run: `execute` says why.
+        """
+        try:
+            plan, coerced, cost = self._prepare(text, variables, name, queries_only=False)
+        except (OperationError, BadInput):
+            return None
+        field = plan.subscription
+        if field is None or (plan.introspects and not self._may_introspect(ctx)):
+            return None
+        return Subscribed(text, name, variables, plan, field, coerced, cost)
 
     def _may_introspect(self, ctx: Context) -> bool:
         roles = self.settings.graphql_introspection_roles
@@ -237,7 +250,7 @@ class PreparedOperation:
         )
         try:
             plan = Planner(self.schema, self.fragments, self.operation, directives).plan()
-            check_root_fields(self.settings, len(plan.fields))
+            check_root_fields(self.settings, len(plan.roots))
         except GraphQLError as error:
             raise RequestError(error) from None
         return plan
@@ -306,6 +319,24 @@ class PreparedOperation:
             raise RequestError(error) from None
         self._costs[lengths] = cost
         return cost
+
+
+async def _looked_up(plan: Plan, execution: Execution, question: Question | None) -> bool | None:
+    """Return True if the answer lasts, whose revision is known then; None if nobody asks."""
+    if question is None or plan.is_mutation:
+        return None
+    lasts = plan.lasts(execution)
+    if lasts:
+        # Before the rows: a write in between makes the answer newer, never older than it.
+        await question.look_up()
+    return lasts
+
+
+def _refusal(error: GatewayError) -> Result:
+    """Return the answer to an operation that is valid, and isn't executed."""
+    errors = [GraphQLError(error.message, original_error=error)]
+    show_all(errors)
+    return Result(None, errors, is_executed=False)
 
 
 @lru_cache(256)

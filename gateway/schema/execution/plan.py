@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 from graphql import GraphQLError
 
@@ -23,19 +24,10 @@ from gateway.schema.execution.root_fields import (
     ConstantPlan,
     IntrospectionPlan,
 )
+from gateway.schema.execution.subscription_fields import ChangesPlan, LivePlan, RootPlan
 from gateway.schema.execution.untracked_reads import UntrackedRead
 
 _WITHOUT_ROWS = (ComputedPlan, ConstantPlan, IntrospectionPlan)
-
-
-class RootPlan(Protocol):
-    """The way in which a root field comes by its value."""
-
-    def describe(self) -> str:
-        """Return the plan in a phrase."""
-
-    async def run(self, execution: Execution) -> Any:
-        """Return the field's value. Raises what makes the whole field fail."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +36,39 @@ class Plan:
 
     fields: Sequence[tuple[OutputField, RootPlan]]
     is_mutation: bool
-    introspects: bool = False
-    """True if it asks for the schema."""
     clock_reads: Sequence[ClockRead] = ()
     """The parts of it that may read the clock, but for those of items by their global ids."""
     untracked_reads: Sequence[UntrackedRead] = ()
     """The parts of it that may be untracked, but for the same."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of the operation, as documents have it."""
+        return "mutation" if self.is_mutation else "subscription" if self.subscription else "query"
+
+    @cached_property
+    def subscription(self) -> LivePlan | ChangesPlan | None:
+        """The field that is subscribed to; None in queries and mutations."""
+        for _, root in self.fields:
+            if isinstance(root, LivePlan | ChangesPlan):
+                return root
+        return None
+
+    @cached_property
+    def roots(self) -> Sequence[tuple[OutputField, RootPlan]]:
+        """Its fields, or those of the query that is live in it."""
+        live = self.subscription
+        return live.fields if isinstance(live, LivePlan) else self.fields
+
+    @cached_property
+    def introspects(self) -> bool:
+        """True if it asks for the schema."""
+        return any(isinstance(root, IntrospectionPlan) for _, root in self.roots)
+
+    @cached_property
+    def tells_caller(self) -> bool:
+        """True if its answer depends on who asks, beyond their rights."""
+        return any(isinstance(root, ComputedPlan) for _, root in self.roots)
 
     def reads_of_clock(self, execution: Execution) -> list[str]:
         """Return the fields, conditions and orders that read the clock in this run."""
@@ -73,7 +92,7 @@ class Plan:
 
         False also where nothing is read that has a revision.
         """
-        if self.is_mutation or self.introspects or not self._reads_rows:
+        if self.kind != "query" or self.introspects or not self._reads_rows:
             return False
         by_id = self._reads_by_id(execution)
         reads = chain(self.clock_reads, self.untracked_reads, *chain.from_iterable(by_id))
@@ -86,13 +105,11 @@ class Plan:
     def _reads_by_id(
         self, execution: Execution
     ) -> list[tuple[Sequence[ClockRead], Sequence[UntrackedRead]]]:
-        return [
-            root.reads(execution) for _, root in self.fields if isinstance(root, ByGlobalIdPlan)
-        ]
+        return [root.reads(execution) for _, root in self.roots if isinstance(root, ByGlobalIdPlan)]
 
     def __str__(self) -> str:
         """Return the plan as a tree, a line for each level; `explain` adds SQL and code."""
-        lines = ["mutation" if self.is_mutation else "query"]
+        lines = [self.kind]
         for field, root in self.fields:
             lines += _tree(field, root, 1)
         return "\n".join(lines)

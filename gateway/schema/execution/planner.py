@@ -43,7 +43,7 @@ from gateway.schema.execution.payloads import (
     PayloadPlan,
     Written,
 )
-from gateway.schema.execution.plan import Plan, RootPlan
+from gateway.schema.execution.plan import Plan
 from gateway.schema.execution.relations import BatchPlan, ConnectionPlan, ToOnePlan
 from gateway.schema.execution.root_fields import (
     ByGlobalIdPlan,
@@ -54,6 +54,7 @@ from gateway.schema.execution.root_fields import (
     MutationPlan,
     Selection,
 )
+from gateway.schema.execution.subscription_fields import ChangesPlan, LivePlan, RootPlan
 from gateway.schema.views import (
     DESCRIPTION,
     VIEWS,
@@ -61,12 +62,14 @@ from gateway.schema.views import (
     BatchField,
     ByGlobalIdField,
     ByRestIdField,
+    ChangesField,
     ColumnField,
     ComputedField,
     ConnectionField,
     DerivedField,
     EmbeddedField,
     ListedField,
+    LiveField,
     MutationField,
     ToOneField,
     WrittenField,
@@ -103,9 +106,9 @@ class Planner:
         fields = [
             self._root(root, key, group) for key, group in collected.grouped_field_set.items()
         ]
-        introspects = any(isinstance(part, IntrospectionPlan) for _, part in fields)
-        is_mutation, reads = kind is OperationType.MUTATION, self._reads
-        return Plan(fields, is_mutation, introspects, reads.clock, reads.untracked)
+        return Plan(
+            fields, kind is OperationType.MUTATION, self._reads.clock, self._reads.untracked
+        )
 
     def _root(
         self, root: GraphQLObjectType, key: str, group: Group
@@ -138,6 +141,14 @@ class Planner:
                     get_named_type(definition.type), group, arguments
                 )
                 plan = MutationPlan(spec, arguments, payload)
+            case LiveField():
+                query: Any = self.schema.query_type
+                below = [self._root(query, *one) for one in self._collected(query, group).items()]
+                field.inner, plan = [inner for inner, _ in below], LivePlan(arguments, below)
+            case ChangesField():
+                kind = get_named_type(definition.type)
+                field.inner, payload = self._payload(kind, group, arguments)
+                plan = ChangesPlan(arguments, payload)
             case spec:
                 raise AssertionError(f"{root.name}.{name} has no plan: {spec!r}")
         return field, plan
