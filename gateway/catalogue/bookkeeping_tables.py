@@ -14,12 +14,12 @@ class Revision(SQLModel, table=True):
 
     project_id: str = text(ID_BYTES, primary_key=True)
     revision: int = bigint()
+    mirror: str | None = text(NAME_BYTES, default=None)
+    """The name of the source that the project is mirrored from: nobody else may write to it."""
     position: int = bigint_or(0)
     """The number of transactions so far: that of the last one's entry in the change log."""
     logged_revision: int | None = bigint(default=None)
     """The revision of that entry; another one than `revision` after an older gateway's write."""
-    mirror: str | None = text(NAME_BYTES, default=None)
-    """The name of the source that the project is mirrored from: nobody else may write to it."""
 
 
 class ChangeLogEntry(SQLModel, table=True):

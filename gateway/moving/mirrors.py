@@ -31,6 +31,7 @@ def _mark(insert: Any) -> Any:
         project_id=sa.bindparam("of_project"),
         revision=sa.bindparam("first_revision"),
         mirror=sa.bindparam("of_source"),
+        position=sa.literal_column("0"),
     )
     return new.on_conflict_do_update(
         index_elements=[_OWN.project_id],
