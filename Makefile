@@ -83,14 +83,14 @@ pgbouncer: ## Install PgBouncer for its tests, if missing
 	  fi; }
 
 .PHONY: host-tools
-host-tools: ## Install libfaketime and OpenSSH's server for test-compat, if missing
-	@PATH="$$PATH:/usr/sbin"; { command -v sshd && command -v ssh-keygen \
+host-tools: ## Install libfaketime, memcached and OpenSSH's server for test-compat, if missing
+	@PATH="$$PATH:/usr/sbin"; { command -v sshd && command -v ssh-keygen && command -v memcached \
 	  && ls /usr/lib/*/faketime/libfaketimeMT.so.1; } >/dev/null 2>&1 || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends \
-	      libfaketime openssh-client openssh-server; \
+	      libfaketime memcached openssh-client openssh-server; \
 	  else \
-	    echo "libfaketime or sshd is missing: apt-get install libfaketime openssh-server"; exit 1; \
+	    echo "libfaketime, memcached or sshd is missing: apt-get install libfaketime memcached openssh-server"; exit 1; \
 	  fi; }
 
 .PHONY: chromium

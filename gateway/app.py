@@ -32,7 +32,8 @@ from gateway.migrations.readiness import SchemaReadiness
 from gateway.origins import public_origins
 from gateway.overload import OverloadMiddleware, Places
 from gateway.rates.buckets import RateLimiter
-from gateway.rates.store import BucketStore
+from gateway.rates.memcached import MemcachedStore
+from gateway.rates.store import BucketStore, Store
 from gateway.resolvers import clients
 from gateway.rest_compat import errors as rest_errors
 from gateway.rest_compat import home, router
@@ -60,6 +61,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     upkeep = Upkeep(database, settings)
     api = graphql_app(settings, playground.DOCUMENTS)
     threads = WorkerThreads()
+    buckets = _buckets(settings, database)
     authenticator = _authenticator(settings, threads)
     v2, others = router.routes(settings)
     app = Application(
@@ -71,7 +73,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
             others,
         ],
         middleware=list(_middleware(settings, any_host=any_host)),
-        lifespan=_lifespan(readiness, threads, upkeep),
+        lifespan=_lifespan(readiness, threads, upkeep, buckets),
     )
     # Every address is spelled out in the routes, with and without its slash.
     app.router.redirect_slashes = False
@@ -87,7 +89,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         settings.max_limit,
         _trusts(settings, threads),
         settings.rest_dialect,
-        RateLimiter(settings, BucketStore(database)) if settings.has_rate_limits else None,
+        RateLimiter(settings, buckets) if settings.has_rate_limits else None,
         IdempotencyKeys(database, settings),
         settings.host_time_zone or None,
         upkeep.heartbeats,
@@ -111,7 +113,7 @@ class Application(Starlette):
 
 
 def _lifespan(
-    readiness: SchemaReadiness, threads: WorkerThreads, upkeep: Upkeep
+    readiness: SchemaReadiness, threads: WorkerThreads, upkeep: Upkeep, buckets: Store
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
@@ -120,8 +122,15 @@ def _lifespan(
                 yield
         finally:
             threads.close()
+            await buckets.close()
 
     return lifespan
+
+
+def _buckets(settings: Settings, database: Database) -> Store:
+    if servers := settings.rate_limit_memcached_servers:
+        return MemcachedStore(servers)
+    return BucketStore(database)
 
 
 def _authenticator(settings: Settings, threads: WorkerThreads) -> Authenticator:
