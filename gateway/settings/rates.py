@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from gateway.settings.parts import Names
+from gateway.settings.parts import Servers
 
 MAX_BURST = 86_400
 """Seconds: after a day, every bucket is full."""
@@ -37,7 +37,7 @@ class RateSettings(BaseModel):
         description="Seconds of these rates that may be spent at once, by those who spent nothing "
         "for as long.",
     )
-    rate_limit_memcached_servers: Names = Field(
+    rate_limit_memcached_servers: Servers = Field(
         (),
         description="Memcached servers (`host:port`) that have what the processes share of it, "
         "comma-separated; empty: the database. The clocks of the machines must agree.",
