@@ -83,14 +83,15 @@ pgbouncer: ## Install PgBouncer for its tests, if missing
 	  fi; }
 
 .PHONY: host-tools
-host-tools: ## Install libfaketime, OpenSSH's server and MariaDB for test-compat, if missing
+host-tools: ## Install libfaketime, memcached, OpenSSH's server and MariaDB for test-compat, if missing
 	@PATH="$$PATH:/usr/sbin"; { command -v sshd && command -v ssh-keygen && command -v mariadbd \
-	  && command -v my_print_defaults && ls /usr/lib/*/faketime/libfaketimeMT.so.1; } >/dev/null 2>&1 || { \
+	  && command -v memcached && command -v my_print_defaults \
+	  && ls /usr/lib/*/faketime/libfaketimeMT.so.1; } >/dev/null 2>&1 || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends \
-	      libfaketime openssh-client openssh-server mariadb-server-core mariadb-client-core; \
+	      libfaketime memcached openssh-client openssh-server mariadb-server-core mariadb-client-core; \
 	  else \
-	    echo "libfaketime, sshd or MariaDB is missing: apt-get install libfaketime openssh-server mariadb-server-core mariadb-client-core"; exit 1; \
+	    echo "libfaketime, memcached, sshd or MariaDB is missing: apt-get install libfaketime memcached openssh-server mariadb-server-core mariadb-client-core"; exit 1; \
 	  fi; }
 
 .PHONY: chromium

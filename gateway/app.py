@@ -34,7 +34,8 @@ from gateway.migrations.readiness import SchemaReadiness
 from gateway.origins import public_origins
 from gateway.overload import OverloadMiddleware, Places
 from gateway.rates.buckets import RateLimiter
-from gateway.rates.store import BucketStore
+from gateway.rates.memcached import MemcachedStore
+from gateway.rates.store import BucketStore, Store
 from gateway.resolvers import clients
 from gateway.rest_compat import errors as rest_errors
 from gateway.rest_compat import home, router
@@ -65,6 +66,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     api = graphql_app(settings, playground.DOCUMENTS)
     subscriptions = Subscriptions(Watcher(database, settings.change_poll_interval), settings)
     threads = WorkerThreads()
+    buckets = _buckets(settings, database)
     authenticator = _authenticator(settings, threads)
     v2, others = router.routes(settings)
     app = Application(
@@ -76,7 +78,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
             others,
         ],
         middleware=list(_middleware(settings, any_host=any_host)),
-        lifespan=_lifespan(readiness, threads, upkeep, subscriptions),
+        lifespan=_lifespan(readiness, threads, upkeep, subscriptions, buckets),
     )
     # Every address is spelled out in the routes, with and without its slash.
     app.router.redirect_slashes = False
@@ -97,7 +99,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         settings.max_limit,
         _trusts(settings, threads),
         settings.rest_dialect,
-        RateLimiter(settings, BucketStore(database)) if settings.has_rate_limits else None,
+        RateLimiter(settings, buckets) if settings.has_rate_limits else None,
         IdempotencyKeys(database, settings),
         settings.host_time_zone or None,
         upkeep.heartbeats,
@@ -125,6 +127,7 @@ def _lifespan(
     threads: WorkerThreads,
     upkeep: Upkeep,
     subscriptions: Subscriptions,
+    buckets: Store,
 ) -> Callable[[object], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
@@ -134,8 +137,15 @@ def _lifespan(
                 await subscriptions.close()
         finally:
             threads.close()
+            await buckets.close()
 
     return lifespan
+
+
+def _buckets(settings: Settings, database: Database) -> Store:
+    if servers := settings.rate_limit_memcached_servers:
+        return MemcachedStore(servers)
+    return BucketStore(database)
 
 
 def _authenticator(settings: Settings, threads: WorkerThreads) -> Authenticator:

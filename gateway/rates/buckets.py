@@ -16,7 +16,7 @@ import structlog
 from cachetools import FIFOCache
 
 from gateway.errors import RateLimited
-from gateway.rates.store import BucketKey, BucketStore, Clock
+from gateway.rates.store import BucketKey, Clock, Store
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -67,7 +67,7 @@ class Bucket:
     """The part of a shared bucket that this process knows of."""
 
     def __init__(
-        self, store: BucketStore, key: BucketKey, rate: int, capacity: int, outage: Outage
+        self, store: Store, key: BucketKey, rate: int, capacity: int, outage: Outage
     ) -> None:
         self.tokens = 0.0
         """The tokens that are leased, and not spent."""
@@ -212,9 +212,7 @@ class Account:
 class RateLimiter:
     """Keeps the accounts of callers; one for the application."""
 
-    def __init__(
-        self, settings: Settings, store: BucketStore, clock: Clock = time.monotonic
-    ) -> None:
+    def __init__(self, settings: Settings, store: Store, clock: Clock = time.monotonic) -> None:
         self._settings = settings
         self._store = store
         self._outage = Outage(clock)

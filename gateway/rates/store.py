@@ -1,7 +1,7 @@
 """The buckets in the database, which all processes share: each lease is one statement."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -29,6 +29,22 @@ _NOW: dict[str, sa.ColumnElement[int]] = {
         "CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)", sa.BigInteger
     ),
 }
+
+
+class Store(Protocol):
+    """The place of the buckets that all processes share."""
+
+    async def lease(
+        self, key: BucketKey, wanted: float, capacity: int, rate: int
+    ) -> tuple[float, float]:
+        """Take up to `wanted` tokens; return how many were taken, and how many are left.
+
+        `rate` tokens are restored each second, up to `capacity`. Raises what says that it doesn't
+        answer.
+        """
+
+    async def close(self) -> None:
+        """Close its own connections."""
 
 
 class BucketStore:
@@ -64,6 +80,9 @@ class BucketStore:
             values["now"] = int(self._clock() * _MICRO)
         (row,) = await self._database.rows(statement, values)
         return row[0] / _MICRO, row[1] / _MICRO
+
+    async def close(self) -> None:
+        """Leave the connections to the database."""
 
     async def forget(self) -> int:
         """Forget the buckets that are full again, and return how many these are.

@@ -186,6 +186,7 @@ class Settings(
         "trusted_proxies",
         "cors_origins",
         "keystone_memcached_servers",
+        "rate_limit_memcached_servers",
         "keystone_service_token_roles",
         "keystone_trust_roles",
         "graphql_introspection_roles",

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from gateway.settings.parts import Servers
+
 MAX_BURST = 86_400
 """Seconds: after a day, every bucket is full."""
 
@@ -34,4 +36,9 @@ class RateSettings(BaseModel):
         le=MAX_BURST,
         description="Seconds of these rates that may be spent at once, by those who spent nothing "
         "for as long.",
+    )
+    rate_limit_memcached_servers: Servers = Field(
+        (),
+        description="Memcached servers (`host:port`) that have what the processes share of it, "
+        "comma-separated; empty: the database. The clocks of the machines must agree.",
     )

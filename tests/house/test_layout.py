@@ -72,6 +72,7 @@ RULES: dict[str, set[str]] = {
 
 HOMES = {
     # A library, and the rooms that may use it; every library in use is here.
+    "aiomcache": {"rates"},
     "aiosqlite": {"db"},
     "alembic": {"migrations"},
     "apscheduler": {"catalogue"},

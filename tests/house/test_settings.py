@@ -56,6 +56,7 @@ def test_databases(url: str, driver: str) -> None:
         ("port", -1, "greater than or equal to 0"),
         ("auth", "basic", "'none' or 'keystone'"),
         ("public_url", "gateway.example.org", "must begin with http:// or https://"),
+        ("rate_limit_memcached_servers", "cache:11211, other", "must be addresses"),
         ("default_limit", 0, "greater than or equal to 1"),
         ("default_limit", 2000, "over max_limit"),
         ("database_timeout", 0, "greater than 0"),
