@@ -204,15 +204,13 @@ def _engine(settings: Settings, *, changing_schema: bool = False) -> AsyncEngine
     engine = create_async_engine(url, poolclass=NullPool)
     # Alembic copies a table to change it. Dropping the old one would delete the rows of other
     # tables that refer to it.
-    pragmas = sqlite.pragmas(settings, foreign_keys=not changing_schema)
 
     def prepare(connection: Any, _record: object) -> None:
         # The driver would begin transactions itself, and late; `_begin_sqlite` does it instead.
         connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(pragma)
-        cursor.close()
+        connection.run_async(
+            lambda driver: sqlite.prepare(driver, settings, foreign_keys=not changing_schema)
+        )
 
     sa.event.listen(engine.sync_engine, "connect", prepare)
     sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)

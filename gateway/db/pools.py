@@ -180,9 +180,9 @@ class SQLitePool(Pool):
     async def _connect(self, deadline: float) -> Any:  # noqa: ARG002 - a file opens at once
         file = str(self._settings.database.database)
         connection = await aiosqlite.connect(file, isolation_level=None)
-        turn = f"PRAGMA busy_timeout = {sqlite.BUSY_TURN_SECONDS * 1000:.0f}"
-        for pragma in (*sqlite.pragmas(self._settings), turn):
-            await connection.execute_fetchall(pragma)
+        await sqlite.prepare(connection, self._settings)
+        turn = sqlite.BUSY_TURN_SECONDS * 1000
+        await connection.execute_fetchall(f"PRAGMA busy_timeout = {turn:.0f}")
         return connection
 
     async def _fetch(

@@ -28,6 +28,17 @@ def pragmas(settings: Settings, *, foreign_keys: bool = True) -> Sequence[str]:
     )
 
 
+async def prepare(
+    connection: aiosqlite.Connection, settings: Settings, *, foreign_keys: bool = True
+) -> None:
+    """Run the statements for a new connection. Raises the driver's errors.
+
+    The driver doesn't wait for others that turn the journal of a new file to WAL at the same time.
+    """
+    for pragma in pragmas(settings, foreign_keys=foreign_keys):
+        await run(connection, pragma)
+
+
 async def run(
     connection: aiosqlite.Connection, text: str, arguments: Iterable[Any] = ()
 ) -> Iterable[Any]:

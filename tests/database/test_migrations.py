@@ -19,7 +19,7 @@ from gateway.catalogue.tables import Backup, Session, columns, source
 from gateway.db.database import Database
 from gateway.errors import Unavailable
 from gateway.settings import load
-from tests.support.databases import Server
+from tests.support.databases import Server, Sqlite
 
 pytestmark = pytest.mark.anyio
 
@@ -159,6 +159,20 @@ async def test_several_may_upgrade_at_once(blank: Database) -> None:
     states = await asyncio.gather(*map(migrations.upgrade, others))
     assert [state.is_current for state in states] == [True] * 3
     await asyncio.gather(*(other.close() for other in others))
+
+
+async def test_several_may_open_a_new_file_at_once(sqlite: Sqlite) -> None:
+    async def opened(url: str) -> str:
+        database = Database(load(database_url=url))
+        async with database.transaction() as connection:
+            mode = await connection.scalar(sa.text("PRAGMA journal_mode"))
+        await database.close()
+        return str(mode)
+
+    for _ in range(50):
+        url = await sqlite.create()
+        assert await asyncio.gather(*(opened(url) for _ in range(4))) == ["wal"] * 4
+        await sqlite.drop(url)
 
 
 async def test_a_failed_upgrade_changes_nothing(blank: Database) -> None:

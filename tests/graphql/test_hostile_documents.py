@@ -125,9 +125,14 @@ async def run(hostile_app: Starlette) -> AsyncIterator[Run]:
 @pytest.fixture(scope="module")
 async def ordinary(run: Run) -> Work:
     """Return the work of an ordinary query: the least of some runs."""
-    runs = [await run(QUERY) for _ in range(5)]
-    assert all("errors" not in one.answer for one in runs)
-    return min(runs[2:])
+    work = await least(run, 5, QUERY)
+    assert "errors" not in work.answer
+    return work
+
+
+async def least(run: Run, times: int, text: str, variables: Any = None) -> Work:
+    """Return the least work of some runs, of which the first may do what a process does once."""
+    return min([await run(text, variables) for _ in range(times)], key=lambda work: work[:3])
 
 
 def joined(parts: Iterable[str]) -> str:
@@ -364,7 +369,7 @@ def check(kind: str, work: Work, usual: Work) -> None:
 async def test_a_hostile_document_costs_at_most_ten_ordinary_queries(
     run: Run, ordinary: Work, kind: str
 ) -> None:
-    check(kind, await run(*KINDS[kind]), ordinary)
+    check(kind, await least(run, 2, *KINDS[kind]), ordinary)
 
 
 PIECES = [text for text, variables in KINDS.values() if not variables and len(text) < 10_000]
@@ -407,4 +412,4 @@ async def test_what_is_put_together_of_hostile_pieces_costs_no_more(
     run: Run, ordinary: Work
 ) -> None:
     for text in assembled(100):
-        check(text[:80], await run(text), ordinary)
+        check(text[:80], await least(run, 2, text), ordinary)
