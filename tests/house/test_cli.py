@@ -246,7 +246,7 @@ def test_sample_data() -> None:
         (["--alive", "--speed", "0"], "--speed must be above 0, and at most 1000000, not 0"),
         (["--alive", "--speed", "nan"], "--speed must be above 0, and at most 1000000, not nan"),
         (["--alive", "--url", "gateway"], "--url must be an address such as"),
-        (["--alive", "--url", "http://[x"], "--url: http://[x"),
+        (["--alive", "--url", "http://a:b"], "--url: http://a:b: Invalid port"),
     ],
 )
 def test_an_estate_that_is_wrongly_described(arguments: list[str], told: str) -> None:

@@ -61,15 +61,29 @@ def poll(tag: str, wait: int = LONG) -> bytes:
 
 
 def tag_of(gateway: LiveGateway) -> str:
-    answer = httpx.get(f"{gateway.url}/v2/p1/clients", headers={"Prefer": "wait=0"})
-    assert answer.status_code == 200
-    return answer.headers["ETag"]
+    with Connection(gateway.url) as connection:
+        connection.send(poll('"none"', 0))
+        answer = connection.read()
+    assert answer.status == 200
+    return answer.headers["etag"]
 
 
 def until(condition: Callable[[], bool]) -> None:
     patient_until = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < patient_until
+
+
+def hold(gateway: LiveGateway, waiting: Connection, tag: str) -> None:
+    """Return when a request on this connection waits."""
+    waiting.send(poll(tag))
+    patient_until = time.monotonic() + PATIENCE
+    while not is_full(gateway, tag):
+        assert time.monotonic() < patient_until
+        if waiting.is_answered():
+            # The other one came before.
+            assert waiting.read().status == httpx.codes.SERVICE_UNAVAILABLE
+            waiting.send(poll(tag))
 
 
 def is_full(gateway: LiveGateway, tag: str) -> bool:
@@ -85,8 +99,7 @@ def test_a_write_at_one_process_answers_at_another(
     one, two = gateways
     tag = tag_of(one)
     with Connection(one.url) as waiting:
-        waiting.send(poll(tag))
-        until(lambda: is_full(one, tag))
+        hold(one, waiting, tag)
         made = httpx.post(f"{two.url}/v2/p1/clients", json={"client_id": "one"})
         assert made.status_code == 201
         answer = waiting.read()
@@ -95,8 +108,7 @@ def test_a_write_at_one_process_answers_at_another(
             "one"
         ]
         # The connection goes on, and so does the client.
-        waiting.send(poll(answer.headers["etag"]))
-        until(lambda: is_full(one, answer.headers["etag"]))
+        hold(one, waiting, answer.headers["etag"])
         httpx.post(f"{one.url}/v2/p1/clients", json={"client_id": "two"})
         assert waiting.read().status == 200
 
@@ -105,8 +117,7 @@ def test_it_ends_with_its_client(gateways: tuple[LiveGateway, LiveGateway]) -> N
     gateway, _ = gateways
     tag = tag_of(gateway)
     with Connection(gateway.url) as waiting:
-        waiting.send(poll(tag))
-        until(lambda: is_full(gateway, tag))
+        hold(gateway, waiting, tag)
     until(lambda: not is_full(gateway, tag))
     whole, _, _ = gateway.log.read_text().rpartition("\n")
     lines = [json.loads(line) for line in whole.splitlines()]
@@ -118,8 +129,7 @@ def test_it_is_answered_when_the_server_stops(gateways: tuple[LiveGateway, LiveG
     gateway, _ = gateways
     tag = tag_of(gateway)
     with Connection(gateway.url) as waiting:
-        waiting.send(poll(tag))
-        until(lambda: is_full(gateway, tag))
+        hold(gateway, waiting, tag)
         gateway.process.send_signal(signal.SIGTERM)
         answer = waiting.read()
         assert answer.status == 304
