@@ -1,4 +1,4 @@
-"""What freezer-agent tells of a backup: the metadata that its scheduler sends to the catalogue."""
+"""The metadata of backups, as freezer-agent tells it, and its scheduler the catalogue."""
 
 from collections.abc import Mapping
 from typing import Any

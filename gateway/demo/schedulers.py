@@ -33,7 +33,7 @@ class Job:
 
     @property
     def event(self) -> str:
-        """What a user has requested."""
+        """The request of a user that is still to be carried out; empty for none."""
         return str(self.document["job_schedule"].get("event") or "")
 
     @property
