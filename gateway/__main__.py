@@ -16,7 +16,7 @@ import typer
 import uvicorn
 
 from gateway import __version__, demo, migrations, protocol, settings
-from gateway.app import create_app
+from gateway.app import GRAPHQL, create_app
 from gateway.auth import policy as rules
 from gateway.auth.threads import WorkerThreads
 from gateway.chains import filling
@@ -28,7 +28,7 @@ from gateway.draining import Draining
 from gateway.errors import Unavailable
 from gateway.origins import is_loopback
 from gateway.rest_compat import routes
-from gateway.schema.event_streams import Streams
+from gateway.schema.streams import Streams
 from gateway.settings import Settings
 
 _CLOSE = (b"connection", b"close")
@@ -148,7 +148,7 @@ def serve(
             application,
             access_log=False,
             forwarded_allow_ips=list(chosen.trusted_proxies),
-            http=protocol.limited(chosen.request_timeout),
+            http=protocol.limited(chosen.request_timeout, sockets={GRAPHQL}),
             lifespan="on",
             log_config=None,
             proxy_headers=bool(chosen.trusted_proxies),
@@ -157,7 +157,13 @@ def serve(
             timeout_graceful_shutdown=chosen.shutdown_timeout,  # type: ignore[arg-type]
             # Longer than proxies keep a connection: they would send a request into one just closed.
             timeout_keep_alive=75,
+            # The protocol has its own.
             ws="none",
+            ws_max_size=chosen.max_body_bytes,
+            # It would take over 30 kB of each socket.
+            ws_per_message_deflate=False,
+            ws_ping_interval=chosen.stream_heartbeat,
+            ws_ping_timeout=chosen.request_timeout,
         ),
         application.state,
         chosen.drain_time,
