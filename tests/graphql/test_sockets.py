@@ -1,6 +1,7 @@
 """WebSockets: the protocol graphql-transport-ws, and what it shares with all other requests."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.app import create_app
+from gateway.auth.identity import Headers, Identity, NoAuthenticator
 from gateway.context import Context
 from gateway.resolvers import clients
 from gateway.resolvers.clients import ClientDraft
@@ -24,12 +26,32 @@ QUERY = "{ clients { nodes { clientId } } }"
 LIVE = "subscription { live(interval: 200) { clients { nodes { clientId } } } }"
 CHANGES = """
   subscription Changes($after: String) {
-    changes(after: $after, coalesce: 0) { cursor isReset changes { id operation } }
+    changes(after: $after, coalesce: 0) {
+      cursor isReset changes { operation node { ... on Client { clientId } } }
+    }
   }
 """
-REGISTER = (
-    "mutation Register($id: ID!) { registerClient(input: {clientId: $id}) { client { clientId } } }"
-)
+REGISTER = """
+  mutation Register($id: String!) {
+    registerClient(input: {clientId: $id}) { client { clientId } }
+  }
+"""
+CREATED = {"operation": "CREATED", "node": {"clientId": "one"}}
+
+
+class Gate(NoAuthenticator):
+    """Lets everybody in while it is open; others wait."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Begin open."""
+        super().__init__(settings)
+        self.is_open = asyncio.Event()
+        self.is_open.set()
+
+    async def identify(self, headers: Headers, path: str, method: str) -> Identity:
+        """Return the local user's identity."""
+        await self.is_open.wait()
+        return await super().identify(headers, path, method)
 
 
 @pytest.fixture
@@ -141,7 +163,7 @@ async def test_a_feed_goes_on_behind_a_cursor(started: Starlette, ctx: Context) 
         socket.subscribe("1", CHANGES, {"after": cursor})
         told = (await socket.data("1"))["changes"]
         assert told["isReset"] is False
-        assert told["changes"] == [{"id": "one", "operation": "CREATED"}]
+        assert told["changes"] == [CREATED]
 
 
 async def test_a_client_ends_an_operation(started: Starlette, ctx: Context) -> None:
@@ -154,9 +176,7 @@ async def test_a_client_ends_an_operation(started: Starlette, ctx: Context) -> N
         socket.send({"type": "complete", "id": "1"})
         socket.send({"type": "complete", "id": "unknown"})
         await clients.create(ctx, ClientDraft("one"))
-        assert (await socket.data("2"))["changes"]["changes"] == [
-            {"id": "one", "operation": "CREATED"}
-        ]
+        assert (await socket.data("2"))["changes"]["changes"] == [CREATED]
         assert list(subscriptions.live.at_work()) == []
         socket.subscribe("1", LIVE)
         assert names((await socket.data("1"))["live"]) == ["one"]
@@ -289,24 +309,23 @@ async def test_sockets_and_their_streams_are_limited(
         assert len(streams(app)) == 0
 
 
-async def test_requests_of_sockets_have_their_places_and_deadlines(settings: Settings) -> None:
-    app = create_app(
-        settings.model_copy(
-            update={"max_running_requests": 1, "max_waiting_requests": 1, "waiting_writes": 0}
-        )
-    )
+async def test_operations_of_sockets_have_places_and_deadlines(settings: Settings) -> None:
+    few = {"max_running_requests": 1, "max_waiting_requests": 1, "waiting_writes": 0}
+    app = create_app(settings.model_copy(update={**few, "deadline": 0.5}))
+    gate = Gate(settings)
+    app.state.contexts = replace(app.state.contexts, authenticator=gate)
     async with opened(app), connected(app) as socket:
-        for number in range(6):
+        gate.is_open.clear()
+        for number in range(4):
             socket.subscribe(str(number), QUERY)
-        ends: dict[str, str] = {}
-        while len(ends) < 6:
-            message = await socket.message()
-            if message["type"] == "error":
-                ends[message["id"]] = message["payload"][0]["extensions"]["code"]
-            elif message["type"] == "complete":
-                ends[message["id"]] = "done"
-        assert set(ends.values()) == {"done", "UNAVAILABLE"}
-        assert ends["0"] == "done"
+        # One runs, one waits, and others are told at once.
+        for key in ("2", "3"):
+            assert await socket.code(key) == "UNAVAILABLE"
+        for key in ("0", "1"):
+            assert await socket.code(key) == "DEADLINE_EXCEEDED"
+        gate.is_open.set()
+        socket.subscribe("0", QUERY)
+        assert names(await socket.data("0")) == []
 
 
 async def test_operations_of_sockets_are_charged(settings: Settings) -> None:
@@ -350,7 +369,7 @@ async def test_a_client_that_reads_nothing_holds_no_queue(started: Starlette, ct
             while cursor != last:
                 changes = (await slow.data("1"))["changes"]
                 cursor = changes["cursor"]
-                told += [change["id"] for change in changes["changes"]]
+                told += [change["node"]["clientId"] for change in changes["changes"]]
                 count += 1
         assert count <= 3
         assert told == [f"host{number}" for number in range(20)]
