@@ -18,7 +18,7 @@ const client = new Client({
       forwardSubscription: ({ query, variables }) => ({
         subscribe: (sink) => ({
           unsubscribe: streams.subscribe(
-            { query: query ?? '', variables },
+            { query: query ?? '', variables: variables ?? {} },
             { ...sink, next: (result) => sink.next(result as Parameters<typeof sink.next>[0]) },
           ),
         }),
