@@ -144,27 +144,7 @@ def serve(
     run_on_database(chosen, _ready_if_it_answers)
     listener = _listener(chosen.host, chosen.port)
     server = _Server(
-        uvicorn.Config(
-            application,
-            access_log=False,
-            forwarded_allow_ips=list(chosen.trusted_proxies),
-            http=protocol.limited(chosen.request_timeout, sockets={GRAPHQL}),
-            lifespan="on",
-            log_config=None,
-            proxy_headers=bool(chosen.trusted_proxies),
-            server_header=False,
-            # A float works as well, whatever its type says.
-            timeout_graceful_shutdown=chosen.shutdown_timeout,  # type: ignore[arg-type]
-            # Longer than proxies keep a connection: they would send a request into one just closed.
-            timeout_keep_alive=75,
-            # The protocol has its own.
-            ws="none",
-            ws_max_size=chosen.max_body_bytes,
-            # It would take over 30 kB of each socket.
-            ws_per_message_deflate=False,
-            ws_ping_interval=chosen.stream_heartbeat,
-            ws_ping_timeout=chosen.request_timeout,
-        ),
+        _configuration(application, chosen),
         application.state,
         chosen.drain_time,
     )
@@ -317,6 +297,30 @@ class _Server(uvicorn.Server):
             host, port = sockets[0].getsockname()[:2]
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             log.info("listening", url=url, graphql=f"{url}/graphql", rest=f"{url}/v2")
+
+
+def _configuration(application: Any, chosen: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        access_log=False,
+        forwarded_allow_ips=list(chosen.trusted_proxies),
+        http=protocol.limited(chosen.request_timeout, sockets={GRAPHQL}),
+        lifespan="on",
+        log_config=None,
+        proxy_headers=bool(chosen.trusted_proxies),
+        server_header=False,
+        # A float works as well, whatever its type says.
+        timeout_graceful_shutdown=chosen.shutdown_timeout,  # type: ignore[arg-type]
+        # Longer than proxies keep a connection: they would send a request into one just closed.
+        timeout_keep_alive=75,
+        # The protocol has its own.
+        ws="none",
+        ws_max_size=chosen.max_body_bytes,
+        # It would take over 30 kB of each socket.
+        ws_per_message_deflate=False,
+        ws_ping_interval=chosen.stream_heartbeat,
+        ws_ping_timeout=chosen.request_timeout,
+    )
 
 
 def _guard(chosen: Settings, *, insecure: bool) -> None:

@@ -44,7 +44,7 @@ class Taker(Protocol):
 
 
 class Places(Protocol):
-    """Where streams have their places."""
+    """The places that streams take."""
 
     def enter(self, stream: object, ctx: Context, end: Callable[[], None]) -> None:
         """Count a stream, which is ended by a call. Raises Overloaded and RateLimited."""

@@ -5,14 +5,12 @@ application as a POST does: so limits, places, costs, deadlines, answers and the
 all requests. Only the stream of a subscription stays, and is followed here.
 
 What goes wrong with an operation is a message `error`; what goes wrong with the socket is a code by
-which it is closed. Those of `Close` that begin with 1, and `FORBIDDEN`, are ones on which clients
-connect again; graphql-ws's own waits for a random time before.
+which it is closed.
 """
 
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from enum import IntEnum
 from http import HTTPStatus
 from math import inf
 from typing import Any, Final
@@ -36,51 +34,19 @@ from gateway.errors import (
     Unavailable,
     shown,
 )
-from gateway.headers import request_headers
 from gateway.overload import ARRIVALS, Arrivals
 from gateway.schema.execution.shared_subscriptions import Message as Answer
 from gateway.schema.execution.shared_subscriptions import Subscribed
 from gateway.schema.json_size import JSONSize
+from gateway.schema.socket_closing import Close, Closing
+from gateway.schema.socket_requests import headers_of, request_of
 from gateway.schema.streams import TAKER, Caller, Stream, Streams, result_of
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 PROTOCOL: Final = "graphql-transport-ws"
-MAX_REASON_BYTES = 123
-"""The length of a reason, as RFC 6455 has it."""
-
-_CALLERS = frozenset({"x-auth-token", "x-service-token", "x-project-id"})
-"""The headers that say who asks, which the first message may have as well: browsers set none."""
-_PASSED_ON = _CALLERS | {"host", "origin"}
-"""The headers of the handshake that each operation has."""
-_OWN = [(b"content-type", b"application/json"), (b"accept", b"application/graphql-response+json")]
 _GONE = (WebSocketDisconnect, WebSocketDisconnected)
-
-
-class Close(IntEnum):
-    """Why the gateway closes a socket: the protocol's codes, and two of RFC 6455's registry."""
-
-    SERVICE_RESTART = 1012
-    TRY_AGAIN_LATER = 1013
-    BAD_REQUEST = 4400
-    UNAUTHORIZED = 4401
-    FORBIDDEN = 4403
-    SUBPROTOCOL_NOT_ACCEPTABLE = 4406
-    INITIALISATION_TIMEOUT = 4408
-    SUBSCRIBER_EXISTS = 4409
-    TOO_MANY_INITIALISATIONS = 4429
-    INTERNAL = 4500
-
-
-class Closing(Exception):
-    """The end of a socket."""
-
-    def __init__(self, code: Close, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        # No character is cut in two.
-        self.reason = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
 
 
 class GraphQLSockets:
@@ -226,8 +192,8 @@ class Socket:
             raise Closing(Close.TOO_MANY_INITIALISATIONS, reason)
         scope = self._connection.scope
         state = scope["app"].state
-        headers = _headers(scope, payload)
-        self.request = _request(scope, headers)
+        headers = headers_of(scope, payload)
+        self.request = request_of(scope, headers)
         try:
             ctx = await state.contexts.open(headers, scope["path"], method="POST")
             places = SocketPlaces(self, ctx)
@@ -324,7 +290,7 @@ class Operation:
             deadlines.hang_up(self._scope)
 
     async def take(self, ctx: Context, subscribed: Subscribed) -> Response:
-        """Begin the stream of a subscription, of which the request only tells that it has begun.
+        """Begin the stream of a subscription; return a response that only ends the request.
 
         Raises as `Stream.begin` does.
         """
@@ -409,40 +375,3 @@ class Operation:
 
     def _is_wanted(self) -> bool:
         return self._socket.operations.get(self._key) is self
-
-
-def _headers(scope: Scope, payload: Any) -> Mapping[str, str]:
-    """Return what a request for the socket's caller has for headers. Raises Closing."""
-    if payload is not None and not isinstance(payload, dict):
-        reason = f"the payload of connection_init must be an object, not {shown(payload)}"
-        raise Closing(Close.BAD_REQUEST, reason)
-    found = {name: value for name, value in request_headers(scope).items() if name in _PASSED_ON}
-    for key, value in (payload or {}).items():
-        name = key.lower()
-        if name == "authorization" and isinstance(value, str):
-            kind, _, token = value.partition(" ")
-            if kind.lower() == "bearer":
-                found["x-auth-token"] = token.strip()
-        elif name in _CALLERS and value is not None:
-            if not isinstance(value, str) or not value.isascii() or not value.isprintable():
-                raise Closing(Close.BAD_REQUEST, f"'{key}' must be a header's value, a text")
-            found[name] = value
-    return found
-
-
-def _request(scope: Scope, headers: Mapping[str, str]) -> Scope:
-    """Return the scope of a POST to a socket's address."""
-    kept = ("app", "asgi", "client", "path", "raw_path", "root_path", "server", "state", ARRIVALS)
-    lines = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    request: Scope = {
-        "type": "http",
-        "method": "POST",
-        "http_version": "1.1",
-        "scheme": "https" if scope["scheme"] == "wss" else "http",
-        "query_string": b"",
-        "headers": [*_OWN, *lines],
-        **{key: scope[key] for key in kept if key in scope},
-    }
-    # Read once for all operations.
-    request_headers(request)
-    return request
