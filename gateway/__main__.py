@@ -15,7 +15,7 @@ import typer
 import uvicorn
 
 from gateway import __version__, migrations, protocol, settings
-from gateway.app import create_app
+from gateway.app import GRAPHQL, create_app
 from gateway.auth import policy as rules
 from gateway.auth.threads import WorkerThreads
 from gateway.chains import filling
@@ -28,7 +28,7 @@ from gateway.errors import Unavailable
 from gateway.origins import is_loopback
 from gateway.rest_compat import routes
 from gateway.rest_compat.long_polling import LongPolls
-from gateway.schema.event_streams import Streams
+from gateway.schema.streams import Streams
 from gateway.settings import Settings
 
 _CLOSE = (b"connection", b"close")
@@ -145,21 +145,7 @@ def serve(
     run_on_database(chosen, _ready_if_it_answers)
     listener = _listener(chosen.host, chosen.port)
     server = _Server(
-        uvicorn.Config(
-            application,
-            access_log=False,
-            forwarded_allow_ips=list(chosen.trusted_proxies),
-            http=protocol.limited(chosen.request_timeout),
-            lifespan="on",
-            log_config=None,
-            proxy_headers=bool(chosen.trusted_proxies),
-            server_header=False,
-            # A float works as well, whatever its type says.
-            timeout_graceful_shutdown=chosen.shutdown_timeout,  # type: ignore[arg-type]
-            # Longer than proxies keep a connection: they would send a request into one just closed.
-            timeout_keep_alive=75,
-            ws="none",
-        ),
+        _configuration(application, chosen),
         application.state,
         chosen.drain_time,
     )
@@ -297,6 +283,30 @@ class _Server(uvicorn.Server):
             host, port = sockets[0].getsockname()[:2]
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             log.info("listening", url=url, graphql=f"{url}/graphql", rest=f"{url}/v2")
+
+
+def _configuration(application: Any, chosen: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        access_log=False,
+        forwarded_allow_ips=list(chosen.trusted_proxies),
+        http=protocol.limited(chosen.request_timeout, sockets={GRAPHQL}),
+        lifespan="on",
+        log_config=None,
+        proxy_headers=bool(chosen.trusted_proxies),
+        server_header=False,
+        # A float works as well, whatever its type says.
+        timeout_graceful_shutdown=chosen.shutdown_timeout,  # type: ignore[arg-type]
+        # Longer than proxies keep a connection: they would send a request into one just closed.
+        timeout_keep_alive=75,
+        # The protocol has its own.
+        ws="none",
+        ws_max_size=chosen.max_body_bytes,
+        # It would take over 30 kB of each socket.
+        ws_per_message_deflate=False,
+        ws_ping_interval=chosen.stream_heartbeat,
+        ws_ping_timeout=chosen.request_timeout,
+    )
 
 
 def _guard(chosen: Settings, *, insecure: bool) -> None:

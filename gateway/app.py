@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
 
 from gateway import __version__, playground
@@ -42,8 +42,9 @@ from gateway.rest_compat import home, router
 from gateway.rest_compat.long_polling import LongPolls
 from gateway.schema import errors as graphql_errors
 from gateway.schema import graphql_app
-from gateway.schema.event_streams import Streams
 from gateway.schema.execution.subscribing import Subscriptions
+from gateway.schema.streams import Streams
+from gateway.schema.web_sockets import GraphQLSockets
 from gateway.settings import Settings
 from gateway.upkeep.timer import Upkeep
 
@@ -77,6 +78,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
             v2,
             *playground.routes(GRAPHQL, api, _page_config(settings, database)),
             *_signin_routes(settings, authenticator, threads),
+            WebSocketRoute(GRAPHQL, GraphQLSockets(settings)),
             others,
         ],
         middleware=list(_middleware(settings, any_host=any_host)),
@@ -212,8 +214,8 @@ def _middleware(settings: Settings, *, any_host: bool) -> Iterable[Middleware]:
     )
     yield Middleware(RequestLogMiddleware, quiet={home.HEALTHCHECK, home.READYZ})
     yield error_middleware
+    trusted = {*settings.cors_origins, *public_origins(settings)}
     if settings.auth == "none":
-        trusted = {*settings.cors_origins, *public_origins(settings)}
         yield Middleware(
             OriginGuardMiddleware,
             trusted=trusted,
@@ -221,7 +223,7 @@ def _middleware(settings: Settings, *, any_host: bool) -> Iterable[Middleware]:
             hostless={home.HEALTHCHECK, home.READYZ},
         )
     else:
-        yield Middleware(AuthorityMiddleware)
+        yield Middleware(AuthorityMiddleware, trusted=trusted)
     if settings.cors_origins:
         yield Middleware(
             CORSMiddleware,

@@ -1,5 +1,8 @@
 """Draining: the time between a request to stop and the stop, for proxies to notice."""
 
+ENDS_IN_TURN = "gateway.ends_in_turn"
+"""The key of a socket's scope by which it says that it ends by itself when the gateway stops."""
+
 
 class Draining:
     """Knows if the gateway is about to stop, and if anybody would notice."""

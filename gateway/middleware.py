@@ -14,7 +14,7 @@ from gateway import logs
 from gateway.db.counting import count_statements
 from gateway.errors import BadInput, GatewayError, TooLarge, shown
 from gateway.headers import request_headers
-from gateway.origins import authority, refuse_foreign
+from gateway.origins import authority, refuse_foreign, refuse_other_site
 from gateway.rates import buckets
 
 log = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ class RequestLogMiddleware:
 
     Answers are private, and not reused without a question, unless they say otherwise themselves.
     They also tell what their callers may still ask for, where there are rate limits. The paths in
-    `quiet` are logged at the level `debug`.
+    `quiet` are logged at the level `debug`. A WebSocket is one request, with the status 101.
     """
 
     def __init__(self, app: ASGIApp, quiet: Collection[str] = ()) -> None:
@@ -56,7 +56,7 @@ class RequestLogMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
         # In the form of a UUID, as of all OpenStack's services. Nothing relies on its being secret.
@@ -78,6 +78,12 @@ class RequestLogMiddleware:
                 message["headers"] = [*headers, *added, *_caching(headers)]
                 if (account := scope.get(buckets.SCOPE)) is not None:
                     message["headers"] += account.headers()
+            elif message["type"] == "websocket.accept":
+                status = scope[_STATUS] = 101
+                message["headers"] = [*message.get("headers", ()), added[0]]
+            elif message["type"] == "websocket.http.response.start":
+                status = scope[_STATUS] = message["status"]
+                message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
         try:
@@ -88,7 +94,7 @@ class RequestLogMiddleware:
             path = scope.get("raw_path", b"").partition(b"?")[0].decode("latin-1")
             (log.debug if path.rstrip("/") in self.quiet else log.info)(
                 "request",
-                method=scope["method"],
+                method=scope.get("method", "GET"),
                 path=path or scope["path"],
                 status=status,
                 ms=round((time.perf_counter() - began) * 1000, 1),
@@ -123,7 +129,7 @@ class ErrorMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request; raise only what goes wrong after the answer has begun."""
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
         try:
@@ -138,15 +144,23 @@ class ErrorMiddleware:
 
 
 class AuthorityMiddleware:
-    """Refuses requests that don't say clearly whom they are addressed to."""
+    """Refuses requests that don't say clearly whom they are addressed to.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Browsers let pages of any site open WebSockets, whatever CORS says: so those of other sites than
+    the gateway's own and the `trusted` ones are refused.
+    """
+
+    def __init__(self, app: ASGIApp, trusted: Collection[str] = ()) -> None:
         self.app = app
+        self.trusted = frozenset(trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or raise BadInput."""
+        """Serve a request, or raise BadInput, or Forbidden for a foreign page's WebSocket."""
         if scope["type"] in {"http", "websocket"}:
-            authority(scope)
+            host = authority(scope)
+            if scope["type"] == "websocket":
+                origin = request_headers(scope).get("origin")
+                refuse_other_site(host or "", origin, self.trusted)
         await self.app(scope, receive, send)
 
 
@@ -164,8 +178,7 @@ class OriginGuardMiddleware(AuthorityMiddleware):
         any_host: bool,
         hostless: Collection[str] = (),
     ) -> None:
-        super().__init__(app)
-        self.trusted = frozenset(trusted)
+        super().__init__(app, trusted)
         self.any_host = any_host
         self.hostless = frozenset(hostless)
 

@@ -87,10 +87,25 @@ def refuse_foreign(
         )
     if origin is None or origin in trusted:
         return
-    site = re.sub(r"^https?://", "", origin)
+    site = _site(origin)
     # By any scheme: a proxy in front may speak another one than the gateway does.
     if not is_loopback(site) and not (any_host and site == host):
         raise Forbidden(f"the origin {shown(origin)} is foreign, and nobody is authenticated")
+
+
+def refuse_other_site(host: str, origin: str | None, trusted: Collection[str] = ()) -> None:
+    """Return if a page is of a host's own site, or a trusted one; programs have no `origin`.
+
+    Raises Forbidden for others.
+    """
+    # By any scheme: a proxy in front may speak another one than the gateway does.
+    if origin is None or origin in trusted or "*" in trusted or _site(origin) == host:
+        return
+    raise Forbidden(f"the origin {shown(origin)} is foreign: GATEWAY_CORS_ORIGINS may have it")
+
+
+def _site(origin: str) -> str:
+    return re.sub(r"^https?://", "", origin)
 
 
 def _origin(url: str) -> str:

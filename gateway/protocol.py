@@ -1,14 +1,20 @@
-"""Connections: uvicorn's HTTP/1.1, with limits on a request's time and head, without upgrades."""
+"""Connections: uvicorn's HTTP/1.1, with limits on a request's time and head, and its WebSockets.
+
+Of offers to go on with another protocol, only that of WebSockets is taken, at their addresses.
+"""
 
 import asyncio
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any
 
 import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gateway import deadlines
+from gateway.draining import ENDS_IN_TURN
 from gateway.middleware import TIMED_OUT
 from gateway.origins import TARGET
 from gateway.overload import ARRIVALS, Arrivals
@@ -18,8 +24,82 @@ log = structlog.get_logger(__name__)
 MAX_HEAD_BYTES = 64 * 1024
 """The length of a request's first line and headers, and of the fields behind its body."""
 
+CLOSE_SECONDS = 2
+"""Seconds that a client has to close a socket after the gateway has."""
 
-class Protocol(HttpToolsProtocol):
+
+class PatientWriter(asyncio.Protocol):
+    """A connection that is given up if its client takes nothing for `request_timeout` seconds."""
+
+    transport: asyncio.Transport
+    loop: asyncio.AbstractEventLoop
+    client: tuple[str, int] | None
+    request_timeout: float
+    _reader_timer: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        """Note that the client takes an answer more slowly than it is made."""
+        super().pause_writing()
+        self._waits_for_reader(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Note that the client has taken nearly all of it."""
+        super().resume_writing()
+        self._reader_came()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._reader_came()
+        super().connection_lost(exc)
+
+    def _waits_for_reader(self, waiting: int) -> None:
+        """Give the client its time again, if it has taken anything of what was waiting."""
+        self._reader_timer = self.loop.call_later(
+            self.request_timeout, self._look_at_reader, waiting
+        )
+
+    def _look_at_reader(self, waiting: int) -> None:
+        self._reader_timer = None
+        left = self.transport.get_write_buffer_size()
+        if left < waiting:
+            self._waits_for_reader(left)
+        else:
+            log.info("answer not read", client=self.client, bytes=left)
+            self.transport.abort()
+
+    def _reader_came(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
+
+
+class SocketProtocol(PatientWriter, WebSocketsSansIOProtocol):
+    """One WebSocket, from its handshake on."""
+
+    arrivals: Arrivals
+
+    def take_over(self, connection: "Protocol", data: bytes) -> None:
+        """Go on with a connection, which has brought a handshake, and perhaps more."""
+        self.request_timeout, self.arrivals = connection.request_timeout, connection.arrivals
+        self.close_timeout = CLOSE_SECONDS
+        self.connection_made(connection.transport)
+        connection.transport.set_protocol(self)
+        self.data_received(data)
+
+    def handle_connect(self, event: Any) -> None:
+        """Hand the socket to the application, whose operations count as requests."""
+        super().handle_connect(event)
+        if self.response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            scope: Any = self.scope
+            scope[ARRIVALS] = self.arrivals
+
+    def shutdown(self) -> None:
+        """Close the socket, unless it ends in its turn."""
+        if self.close_sent or not self.handshake_initiated or ENDS_IN_TURN not in self.scope:
+            super().shutdown()
+
+
+class Protocol(PatientWriter, HttpToolsProtocol):
     """One connection. Its requests must arrive within `request_timeout` seconds, else it is closed.
 
     The time of a head begins with its first byte, that of a body with the end of its head; while
@@ -27,10 +107,10 @@ class Protocol(HttpToolsProtocol):
     arrive whole. An answer of which the client takes nothing for that time is given up.
     """
 
-    request_timeout: float
     arrivals: Arrivals
+    sockets: Collection[bytes]
+    """The addresses at which there are WebSockets."""
     _timer: asyncio.TimerHandle | None = None
-    _reader_timer: asyncio.TimerHandle | None = None
     _is_arriving = False
     """True from a request's first byte to its last; an empty line before it counts."""
     _is_begun = False
@@ -54,7 +134,6 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection, and let its request know."""
         self._stop()
-        self._reader_came()
         super().connection_lost(exc)
         if self._served is not None and not self._served.response_complete:
             scope: Any = self._served.scope
@@ -84,9 +163,34 @@ class Protocol(HttpToolsProtocol):
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
-                data = self._without_offer(data[upgrade.args[0] :])
+                data = data[upgrade.args[0] :]
+                if self._offers_socket():
+                    self._become_socket(data)
+                    return
+                data = self._without_offer(data)
             else:
                 return
+
+    def _offers_socket(self) -> bool:
+        """Return True if the offer that the parser has just read is one of a WebSocket to take."""
+        return (
+            self.parser.get_method() == b"GET"
+            and self.url.partition(b"?")[0] in self.sockets
+            and self._get_upgrade() == b"websocket"
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.transport.is_closing()
+        )
+
+    def _become_socket(self, rest: bytes) -> None:
+        """Leave the connection to a WebSocket."""
+        self._is_arriving = False
+        self._stop()
+        self.connections.discard(self)
+        lines = [b"GET %b HTTP/1.1" % self.url, *(b"%b: %b" % header for header in self.headers)]
+        # It refers to this object.
+        self.parser = None  # type: ignore[assignment] # as in uvicorn
+        socket = SocketProtocol(self.config, self.server_state, self.app_state)
+        socket.take_over(self, b"\r\n".join([*lines, b"", rest]))
 
     def _without_offer(self, rest: bytes) -> bytes:
         """Return the request that the parser has just read, without its offer, and what follows it.
@@ -112,7 +216,7 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Hand the request to the application; its body may take as long again."""
         if self.parser.should_upgrade():
-            # An offer of another protocol, which the gateway ignores.
+            # An offer of another protocol: see `_parse`.
             return
         if not self.url.startswith((b"/", b"*")):
             # Of a whole URL, uvicorn drops the host.
@@ -128,36 +232,6 @@ class Protocol(HttpToolsProtocol):
         """Hand a part of the body to the application."""
         super().on_body(body)
         self._field_bytes = 0
-
-    def pause_writing(self) -> None:
-        """Note that the client takes an answer more slowly than it is made."""
-        super().pause_writing()
-        self._waits_for_reader(self.transport.get_write_buffer_size())
-
-    def resume_writing(self) -> None:
-        """Note that the client has taken nearly all of it."""
-        super().resume_writing()
-        self._reader_came()
-
-    def _waits_for_reader(self, waiting: int) -> None:
-        """Give the client its time again, if it has taken anything of what was waiting."""
-        self._reader_timer = self.loop.call_later(
-            self.request_timeout, self._look_at_reader, waiting
-        )
-
-    def _look_at_reader(self, waiting: int) -> None:
-        self._reader_timer = None
-        left = self.transport.get_write_buffer_size()
-        if left < waiting:
-            self._waits_for_reader(left)
-        else:
-            log.info("answer not read", client=self.client, bytes=left)
-            self.transport.abort()
-
-    def _reader_came(self) -> None:
-        if self._reader_timer is not None:
-            self._reader_timer.cancel()
-            self._reader_timer = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._served = cycle
@@ -235,8 +309,17 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def limited(request_timeout: float) -> type[Protocol]:
-    """Return the protocol with this limit, in seconds; uvicorn makes one for each connection."""
+def limited(request_timeout: float, sockets: Collection[str] = ()) -> type[Protocol]:
+    """Return the protocol with this limit, in seconds, and WebSockets at these addresses.
+
+    Uvicorn makes one for each connection.
+    """
     return type(
-        "LimitedProtocol", (Protocol,), {"request_timeout": request_timeout, "arrivals": Arrivals()}
+        "LimitedProtocol",
+        (Protocol,),
+        {
+            "request_timeout": request_timeout,
+            "arrivals": Arrivals(),
+            "sockets": frozenset(path.encode() for path in sockets),
+        },
     )

@@ -36,6 +36,7 @@ from gateway.schema.execution.documents import MethodNotAllowed, OperationError
 from gateway.schema.execution.operations import Executor, Result
 from gateway.schema.json_size import JSONSize
 from gateway.schema.root import Schema
+from gateway.schema.streams import TAKER, Taker
 from gateway.schema.trusted_documents import TrustedDocuments
 from gateway.settings import Settings
 
@@ -117,7 +118,7 @@ class GraphQLApp:
         text = self.documents.text_of(ctx, given)
         if len(came_in) > self.max_variables:
             _check_size(variables, self.max_variables)
-        if EVENT_STREAM in headers.get("accept", ""):
+        if EVENT_STREAM in headers.get("accept", "") or TAKER in request.scope:
             stream = await self._stream(request, ctx, text, variables, name)
             if stream is not None:
                 return stream
@@ -161,16 +162,19 @@ class GraphQLApp:
         variables: Mapping[str, Any],
         name: str | None,
     ) -> ASGIApp | None:
-        """Return the stream that answers a request; None if it is answered by JSON.
+        """Return the stream that answers a request, or what its taker says; None: JSON answers it.
 
         Raises as `Executor.execute` does, and what the first message of a stream does.
         """
         headers = request_headers(request.scope)
-        if not takes_stream(headers):
+        taker: Taker | None = request.scope.get(TAKER)
+        if taker is None and not takes_stream(headers):
             return None
         if "subscription" in text:
             subscribed = self.executor.subscribed(ctx, text, variables, name)
             if subscribed is not None:
+                if taker is not None:
+                    return await taker.take(ctx, subscribed)
                 return await opened(request, ctx, subscribed)
         if _takes_json(headers):
             return None

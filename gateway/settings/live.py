@@ -28,7 +28,10 @@ class LiveSettings(BaseModel):
         "projects with subscribers at once. A process sees its own at once.",
     )
     max_streams: int = Field(
-        10_000, ge=0, description="Maximum of streams, one for each subscription, in one process."
+        10_000,
+        ge=0,
+        description="Maximum of streams in one process: one for each subscription, and for each "
+        "WebSocket without one.",
     )
     max_project_streams: int = Field(
         2000, ge=0, description="Maximum of streams of each project in one process."

@@ -8,13 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
 from gateway.app import create_app
 from gateway.logs import identify
 from gateway.settings import load
-from tests.support.apps import MakeClient, opened
+from tests.support.apps import MakeClient, app_of, opened
 from tests.support.databases import Sqlite
 
 pytestmark = pytest.mark.anyio
@@ -40,14 +39,6 @@ async def make_client(sqlite: Sqlite, sqlite_template: str) -> AsyncIterator[Mak
 async def client(make_client: MakeClient) -> httpx.AsyncClient:
     """Return a client with the default settings."""
     return await make_client()
-
-
-def app_of(client: httpx.AsyncClient) -> Starlette:
-    """Return the application that the client talks to."""
-    transport = client._transport  # noqa: SLF001 - httpx has no other way
-    assert isinstance(transport, httpx.ASGITransport)
-    assert isinstance(transport.app, Starlette)
-    return transport.app
 
 
 def graphql_error(response: httpx.Response) -> dict[str, Any]:
@@ -322,7 +313,7 @@ async def test_the_unexpected_is_masked(client: httpx.AsyncClient) -> None:
     assert all(line["exc_info"] for line in logged)
 
 
-async def test_nobody_answers_websockets(client: httpx.AsyncClient) -> None:
+async def test_only_graphql_has_websockets(client: httpx.AsyncClient) -> None:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -331,8 +322,8 @@ async def test_nobody_answers_websockets(client: httpx.AsyncClient) -> None:
     async def receive() -> Any:
         return {"type": "websocket.connect"}
 
-    for path in ("/v2/p/jobs", "/graphql"):
+    for path in ("/v2/p/jobs", "/", "/graphql/assets/x"):
         headers = [(b"host", b"localhost")]
         scope = {"type": "websocket", "path": path, "headers": headers, "query_string": b""}
         await app_of(client)(scope, receive, send)
-    assert [message["type"] for message in sent] == ["websocket.close"] * 2
+    assert [message["type"] for message in sent] == ["websocket.close"] * 3

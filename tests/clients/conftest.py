@@ -68,7 +68,8 @@ def npm(live_gateway: LiveGateway) -> Run:
     shutil.copytree(
         HERE / "npm", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules")
     )
-    shutil.copy(HERE / "dashboard.graphql", folder)
+    for documents in ("dashboard.graphql", "live.graphql"):
+        shutil.copy(HERE / documents, folder)
     shutil.copy(ROOT / "schema.graphql", folder)
     node = building.ensure_node()
     environment = {

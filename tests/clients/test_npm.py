@@ -1,4 +1,4 @@
-"""What web developers use: Relay, graphql-codegen with TypeScript, Apollo Client, urql, audits.
+"""What web developers use: Relay, graphql-codegen, Apollo Client, urql, graphql-ws, graphql-sse.
 
 The scripts in `npm/src` assert what they see; here they are compiled and run.
 """
@@ -39,6 +39,11 @@ def test_codegen_types_the_dashboard(codegen: str) -> None:
 @pytest.mark.parametrize("client", ["typed", "apollo", "urql", "relay"])
 def test_the_client_works(built: Run, client: str) -> None:
     built(f"built/{client}.js")
+
+
+@pytest.mark.parametrize("client", ["sse", "ws", "apollo", "urql", "relay"])
+def test_the_client_follows_what_others_change(built: Run, client: str) -> None:
+    built(f"built/live-{client}.js")
 
 
 def test_every_audit_of_graphql_over_http_is_ok(npm: Run) -> None:

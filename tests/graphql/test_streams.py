@@ -11,8 +11,8 @@ from gateway.app import create_app
 from gateway.context import Context
 from gateway.resolvers import clients
 from gateway.resolvers.clients import ClientDraft
-from gateway.schema.event_streams import Streams
 from gateway.schema.execution.subscribing import Subscriptions
+from gateway.schema.streams import Streams
 from gateway.settings import Settings
 from tests.support.apps import opened
 from tests.support.streams import PATIENCE, Stream, subscribed

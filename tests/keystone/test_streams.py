@@ -1,76 +1,29 @@
 """Streams of callers with tokens: they end with the token, and follow what becomes of it."""
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from starlette.applications import Starlette
 
-from gateway.app import create_app
-from gateway.auth.identity import Identity
-from gateway.auth.keystone import KeystoneAuthenticator, Tokens, Validation
+from gateway.auth.keystone import Validation
 from gateway.context import Context
 from gateway.errors import Unavailable
 from gateway.resolvers import clients
 from gateway.resolvers.clients import ClientDraft
-from gateway.schema import event_streams
-from gateway.settings import Settings, load
-from tests.support.apps import opened
+from gateway.settings import Settings
 from tests.support.streams import Stream, subscribed
+from tests.support.tokens import ALICE, LONG, Keystone, impatient, served
 
 pytestmark = pytest.mark.anyio
 
-ALICE = Identity("1", "alice", "p1", frozenset({"member"}))
 LIVE = "subscription { live(interval: 200) { clients { nodes { clientId } } } }"
 CHANGES = "subscription { changes(coalesce: 0) { cursor isReset } }"
-LONG = 1e9
-
-
-class Keystone:
-    """Says of every token what it was told to, and counts how often it was asked."""
-
-    def __init__(self, verdict: Validation | Exception) -> None:
-        """Begin with this answer."""
-        self.verdict = verdict
-        self.asked = 0
-
-    def __call__(self, _tokens: Tokens, _path: str, _method: str) -> Validation:
-        """Answer."""
-        self.asked += 1
-        if isinstance(self.verdict, Exception):
-            raise self.verdict
-        return self.verdict
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask again at once."""
-    monkeypatch.setattr(event_streams, "LEAST_SECONDS", 0)
-    monkeypatch.setattr(event_streams, "KEYSTONE_SECONDS", 0.05)
-
-
-Served = Callable[..., "AsyncIterator[Starlette]"]
-
-
-@asynccontextmanager
-async def served(
-    settings: Settings, keystone: Keystone, cache_time: int = 300
-) -> AsyncIterator[Starlette]:
-    """Open an application that asks this Keystone."""
-    given = load(
-        auth="keystone",
-        keystone_auth_url="https://keystone.example/v3",
-        keystone_username="gateway",
-        keystone_password="secret",  # noqa: S106 - for tests
-        keystone_token_cache_time=cache_time,
-    )
-    app = create_app(settings)
-    authenticator = KeystoneAuthenticator(given, keystone)
-    app.state.contexts = replace(app.state.contexts, authenticator=authenticator)
-    async with opened(app):
-        yield app
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask Keystone again at once."""
+    impatient(monkeypatch)
 
 
 async def ends_with(stream: Stream) -> str:

@@ -8,9 +8,10 @@ signs in is tested in `compat/test_signin_browser.py`.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -106,6 +107,29 @@ def test_every_example_runs(visit: Visit) -> None:
     for title in visit.tabs():
         visit.open_tab(title)
         assert next(iter(visit.run().values())), title
+
+
+def elsewhere(gateway: Gateway, document: str) -> dict[str, Any]:
+    """Return the data of an operation of another client."""
+    answer = httpx.post(f"{gateway.url}/graphql", json={"query": document}).json()
+    assert "errors" not in answer, answer
+    return dict(answer["data"])
+
+
+def test_a_subscription_shows_what_others_change(visit: Visit, live_gateway: Gateway) -> None:
+    visit.open_tab("Live")
+    before = visit.run()["live"]["jobs"]["totalCount"]
+    # Before all others, by its name.
+    create = 'mutation { createJob(input: {description: "!new", actions: []}) { job { id } } }'
+    made = elsewhere(live_gateway, create)["createJob"]["job"]["id"]
+    response = visit.page.locator(".graphiql-response")
+    expect(response).to_contain_text("!new")
+    assert visit.shown()["live"]["jobs"]["totalCount"] == before + 1
+    elsewhere(live_gateway, f'mutation {{ deleteJob(input: {{id: "{made}"}}) {{ deletedId }} }}')
+    expect(response).not_to_contain_text("!new")
+    # Ended by the same button, it doesn't come back.
+    visit.page.click(RUN)
+    expect(visit.page.get_by_label("Execute query")).to_be_visible()
 
 
 def test_every_query_of_the_docs_runs_when_it_is_pasted(visit: Visit) -> None:

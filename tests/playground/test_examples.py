@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from gateway.errors import Code
+from tests.support.apps import app_of
 from tests.support.examples import (
     DOCUMENT,
     TABS,
@@ -23,6 +24,7 @@ from tests.support.examples import (
     question,
     rows,
 )
+from tests.support.streams import subscribed
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +37,11 @@ def ask(demo_client: httpx.AsyncClient) -> Ask:
     """Return a function that asks the sample data."""
 
     async def ask(query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        if "subscription" in query:
+            async with subscribed(app_of(demo_client), query, variables, project="demo") as stream:
+                event = await stream.event()
+            assert event is not None
+            return dict(event.data)
         body = {"query": query, "variables": variables}
         answer: dict[str, Any] = (await demo_client.post("/graphql", json=body)).json()
         return answer

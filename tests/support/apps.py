@@ -30,3 +30,11 @@ async def opened(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
         httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client,
     ):
         yield client
+
+
+def app_of(client: httpx.AsyncClient) -> Starlette:
+    """Return the application that the client talks to."""
+    transport = client._transport  # noqa: SLF001 - httpx has no other way
+    assert isinstance(transport, httpx.ASGITransport)
+    assert isinstance(transport.app, Starlette)
+    return transport.app

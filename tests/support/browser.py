@@ -151,6 +151,10 @@ class Visit:
             "() => __MONACO.editor.getModels()"
             ".find(m => m.uri.path.endsWith('response.json')).getValue().endsWith('}')"
         )
+        return self.shown()
+
+    def shown(self) -> dict[str, Any]:
+        """Return the answer as the page shows it."""
         answer = json.loads(self.text("response.json"))
         assert "errors" not in answer, answer
         return dict(answer["data"])

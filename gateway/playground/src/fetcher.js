@@ -1,3 +1,5 @@
+import { getOperationAST, parse } from 'graphql';
+import { createClient } from 'graphql-sse';
 import { config, endpoint } from './config.js';
 import { askWho, currentToken, expire } from './identity.js';
 import { session } from './session.js';
@@ -26,7 +28,15 @@ function headersOf(pane = {}) {
  */
 function bodyOf({ query, variables, operationName }) {
   const known = operationName && new RegExp(`\\b${operationName}\\b`).test(query);
-  return JSON.stringify({ query, variables, operationName: known ? operationName : undefined });
+  return { query, variables, operationName: known ? operationName : undefined };
+}
+
+function isSubscription({ query, operationName }) {
+  try {
+    return getOperationAST(parse(query), operationName)?.operation === 'subscription';
+  } catch {
+    return false; // the gateway says what is wrong
+  }
 }
 
 const refusal = (message) => ({ errors: [{ message, extensions: { code: 'UNAUTHENTICATED' } }] });
@@ -39,8 +49,12 @@ export async function fetcher(operation, options = {}) {
     askWho();
     return refusal('Sign in first, or put a token into the Headers pane.');
   }
+  const body = bodyOf(operation);
+  if (isSubscription(body)) {
+    return stream(body, headers, shown);
+  }
   const own = shown === currentToken();
-  const request = { method: 'POST', headers, body: bodyOf(operation), cache: 'no-store' };
+  const request = { method: 'POST', headers, body: JSON.stringify(body), cache: 'no-store' };
   let response;
   try {
     response = await fetch(endpoint, request);
@@ -55,10 +69,49 @@ export async function fetcher(operation, options = {}) {
   if (response.status === 401) {
     expire(shown);
   }
+  return parsed(response, text);
+}
+
+function parsed(response, text) {
   try {
     return JSON.parse(text);
   } catch {
     // A proxy's error page, most likely.
     return { errors: [{ message: `${response.status} ${response.statusText}`.trim(), extensions: { body: text } }] };
   }
+}
+
+/** The answers to a subscription, as they come, for GraphiQL to subscribe to. */
+function stream(body, headers, shown) {
+  headers.delete('Accept');
+  const client = createClient({
+    url: endpoint,
+    headers: Object.fromEntries(headers),
+    // A gateway that is started anew ends streams without a word, and is back in a moment.
+    retryAttempts: 10,
+  });
+  return {
+    subscribe: ({ next, error, complete }) => ({
+      unsubscribe: client.subscribe(body, {
+        next: (result) => {
+          if (result.errors?.some(({ extensions }) => extensions?.code === 'UNAUTHENTICATED')) {
+            expire(shown);
+          }
+          next(result);
+        },
+        error: async (failure) => {
+          if (failure.response) {
+            if (failure.response.status === 401) {
+              expire(shown);
+            }
+            next(parsed(failure.response, await failure.response.text()));
+            complete();
+          } else {
+            error(new Error(`The gateway at ${location.origin}${endpoint} does not answer: ${failure.message}`));
+          }
+        },
+        complete,
+      }),
+    }),
+  };
 }
