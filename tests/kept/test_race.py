@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.keeping import HIT, JOBS
+from tests.support.keeping import HIT, JOBS, MEMORY
 from tests.support.live import free_port, live
 from tests.support.raw_http import Answer
 from tests.support.wire import Wire
@@ -170,6 +170,7 @@ def urls(database_url: str, tmp_path: Path) -> Iterator[Sequence[str]]:
                     port=free_port(),
                     database_url=database_url,
                     log_level="warning",
+                    kept_answers_bytes=str(MEMORY),
                 )
             ).url
             for folder in folders
