@@ -1,6 +1,6 @@
 """Writers and readers of several processes: no answer is older than a write acknowledged before it.
 
-`GATEWAY_TEST_RACE_REQUESTS` is the number of reads, for long runs: a million take half an hour.
+`GATEWAY_TEST_RACE_REQUESTS` is the number of reads, for long runs: a million may take hours.
 """
 
 import asyncio
