@@ -24,6 +24,7 @@ install: $(VENV)/.installed ## Install freezer-gateway into .venv
 .PHONY: serve
 serve: install playground-if-possible ## Load the sample data, and serve it
 	$(GATEWAY) demo
+	@echo "To see it at work, in another terminal: $(GATEWAY) demo --alive"
 	$(GATEWAY) serve
 
 .PHONY: test

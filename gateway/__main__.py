@@ -6,7 +6,6 @@ import signal
 import socket
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -15,12 +14,12 @@ import structlog
 import typer
 import uvicorn
 
-from gateway import __version__, demo, migrations, protocol, settings
+from gateway import __version__, migrations, protocol, settings
 from gateway.app import create_app
 from gateway.auth import policy as rules
 from gateway.auth.threads import WorkerThreads
 from gateway.chains import filling
-from gateway.cli import exporting, moving, schema, switching
+from gateway.cli import demonstration, exporting, moving, schema, switching
 from gateway.cli.mirroring import ImportGroup
 from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
@@ -28,6 +27,7 @@ from gateway.draining import Draining
 from gateway.errors import Unavailable
 from gateway.origins import is_loopback
 from gateway.rest_compat import routes
+from gateway.rest_compat.long_polling import LongPolls
 from gateway.schema.event_streams import Streams
 from gateway.settings import Settings
 
@@ -59,6 +59,7 @@ imports.command(ImportGroup.DEFAULT, help=moving.HELP)(moving.import_catalogue)
 imports.command("switch")(switching.switch)
 imports.command("release")(switching.release)
 app.add_typer(imports, name="import", help=moving.SHORT)
+app.command("demo", help=demonstration.HELP)(demonstration.run_demo)
 app.command("export", help=exporting.HELP)(exporting.export_catalogue)
 
 Documents = Annotated[
@@ -213,24 +214,6 @@ def policy_sample() -> None:
     typer.echo(rules.sample(routes.requests_by_rule()), nl=False)
 
 
-@app.command("demo")
-def load_demo(config: Config = None) -> None:
-    """Load sample data: a believable estate to try the gateway on.
-
-    It has fourteen clients, fifty jobs and a year of backups in the project `demo`, a smaller
-    second project, and the examples of the REST documentation in a third. Existing data stays as
-    it is; running the command again adds nothing.
-    """
-
-    async def load(database: Database) -> demo.Summary:
-        await _ready(database)
-        return await demo.load(database)
-
-    added = run_on_database(load_settings(config), load)
-    counts = ", ".join(f"{count} {kind}" for kind, count in asdict(added).items())
-    typer.echo(f"added {counts}" if added else "the sample data is there already")
-
-
 @app.command("settings")
 def print_settings(
     *,
@@ -265,6 +248,7 @@ class _Server(uvicorn.Server):
         self._drain_time = drain_time
         self._keystone_threads: WorkerThreads = state.keystone_threads
         self._streams: Streams = state.streams
+        self._long_polls: LongPolls = state.long_polls
         self._stops_at = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -278,6 +262,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # A Keystone that hangs would keep its requests until they are cut off: they get a response.
         grace = float(self.config.timeout_graceful_shutdown or 0)
+        self._long_polls.stop()
         self._streams.stop(grace / 2)
         patience = min(KEYSTONE_SECONDS, grace / 2)
         asyncio.get_running_loop().call_later(patience, self._keystone_threads.close)
@@ -294,6 +279,7 @@ class _Server(uvicorn.Server):
             if _CLOSE not in headers:
                 headers.append(_CLOSE)
                 # Their clients are with another gateway before this one stops.
+                self._long_polls.stop()
                 self._streams.stop(self._drain_time)
             if not stops and time.monotonic() >= self._stops_at:
                 log.info("drained", seconds=self._drain_time)

@@ -39,6 +39,7 @@ from gateway.rates.store import BucketStore, Store
 from gateway.resolvers import clients
 from gateway.rest_compat import errors as rest_errors
 from gateway.rest_compat import home, router
+from gateway.rest_compat.long_polling import LongPolls
 from gateway.schema import errors as graphql_errors
 from gateway.schema import graphql_app
 from gateway.schema.event_streams import Streams
@@ -64,7 +65,8 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     readiness = SchemaReadiness(database)
     upkeep = Upkeep(database, settings)
     api = graphql_app(settings, playground.DOCUMENTS)
-    subscriptions = Subscriptions(Watcher(database, settings.change_poll_interval), settings)
+    watcher = Watcher(database, settings.change_poll_interval)
+    subscriptions = Subscriptions(watcher, settings)
     threads = WorkerThreads()
     buckets = _buckets(settings, database)
     authenticator = _authenticator(settings, threads)
@@ -86,7 +88,8 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     app.state.draining = Draining()
     app.state.graphql = api
     app.state.subscriptions = subscriptions
-    app.state.streams = Streams(settings)
+    app.state.streams = streams = Streams(settings)
+    app.state.long_polls = LongPolls(watcher, streams, settings)
     app.state.keystone_threads = threads
     app.state.kept = answers = Answers(database, settings.kept_answers_bytes)
     policy = Policy(settings.policy_file)

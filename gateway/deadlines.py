@@ -41,6 +41,8 @@ class Operation:
     is_held = False
     """True while nothing ends it."""
     is_over = False
+    has_place = False
+    """True while its request is one of those that run: see `overload`."""
     seconds: float | None = None
     """How long it may take, if not as long as most."""
     error: GatewayError | None = None
@@ -111,6 +113,14 @@ class Deadlines:
             if ends < self._looks_at:
                 self._look_at(ends)
         return operation
+
+    def limit_again(self, operation: Operation) -> None:
+        """Begin the time of an operation anew, which has been taken out of `running`."""
+        if self._seconds != inf:
+            ends = operation.ends = monotonic() + self._seconds
+            self.running.add(operation)
+            if ends < self._looks_at:
+                self._look_at(ends)
 
     def limit_write(self, operation: Operation) -> None:
         """Begin the time of an operation that nothing could end until now."""

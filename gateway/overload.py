@@ -9,11 +9,13 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.deadlines import Deadlines
+from gateway.deadlines import OPERATION, Deadlines, Operation
 from gateway.errors import Overloaded
 
 ARRIVALS = "gateway.arrivals"
 """The key of a scope under which the server has the `Arrivals`."""
+GATE = "gateway.gate"
+"""The key of a scope under which a request finds the middleware, to wait without a place."""
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -67,7 +69,8 @@ class OverloadMiddleware:
     arrived whole until its answer begins: clients that send or read slowly take no place.
 
     For as long, a request is an operation with a deadline. That of such a write begins only when it
-    has a place: until then, nothing ends it.
+    has a place: until then, nothing ends it. A request that waits for something to happen steps
+    aside meanwhile.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class OverloadMiddleware:
         """When the first request began of those since the event loop last looked at its sockets."""
         self._is_scheduled = False
         self.slow = 0
-        """Requests that wait for their client: to send a body, or to take an answer."""
+        """Requests that wait for their client, to send a body or to take an answer, or aside."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or raise Overloaded."""
@@ -102,6 +105,7 @@ class OverloadMiddleware:
         if is_write := scope["method"] in WRITES:
             receive = await self._received(receive)
         unanswered = self._admit(scope)
+        scope[GATE] = self
         is_kept = is_write and scope["path"].startswith(self.kept_paths)
         operation = self.deadlines.begin(scope, is_write, is_kept)
         try:
@@ -111,14 +115,13 @@ class OverloadMiddleware:
                 await self._wait()
             if is_kept:
                 self.deadlines.limit_write(operation)
-            has_place = True
+            operation.has_place = True
 
             async def answer(message: Message) -> None:
-                nonlocal has_place
                 operation.is_over = True
-                if has_place and message["type"] == "http.response.body":
+                if operation.has_place and message["type"] == "http.response.body":
                     # From here on, it waits for the client to read.
-                    has_place = False
+                    operation.has_place = False
                     self._leave()
                     self.slow += 1
                 await send(message)
@@ -126,7 +129,7 @@ class OverloadMiddleware:
             try:
                 await self.app(scope, receive, answer)
             finally:
-                if has_place:
+                if operation.has_place:
                     self._leave()
                 else:
                     self.slow -= 1
@@ -137,6 +140,25 @@ class OverloadMiddleware:
         finally:
             operation.is_over = True
             self.deadlines.running.discard(operation)
+
+    def step_aside(self, scope: Scope) -> None:
+        """Let a request wait for something to happen, without a place and without a deadline."""
+        operation: Operation = scope[OPERATION]
+        operation.has_place = False
+        self.deadlines.running.discard(operation)
+        self._leave()
+        self.slow += 1
+
+    async def step_back(self, scope: Scope) -> None:
+        """Return when it has a place again; its deadline has begun anew."""
+        operation: Operation = scope[OPERATION]
+        self.deadlines.limit_again(operation)
+        if self.free > 0 and not self.queue:
+            self.free -= 1
+        else:
+            await self._wait()
+        operation.has_place = True
+        self.slow -= 1
 
     def _admit(self, scope: Scope) -> int:
         """Return how many requests run or wait, this one and those not looked at yet included.

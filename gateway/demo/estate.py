@@ -11,7 +11,7 @@ from uuid import uuid5
 from gateway.catalogue import json_values, schedules
 from gateway.catalogue.tables import Session
 from gateway.catalogue.vocabularies import RunOutcome
-from gateway.demo import rows
+from gateway.demo import agents, rows
 from gateway.demo.rows import IDS, Row, Values
 
 OPERATOR = "backup-operator"
@@ -30,9 +30,6 @@ LEGACY = "legacy"
 
 _GIB = 2**30
 _SPEED = 200 * 2**20  # bytes a second
-_OPENSTACK = {"cinder", "cindernative", "nova", "glance"}
-_BRICK = "cinderbrick_vol_id"
-_RESOURCES = ("nova_inst_id", "cinder_vol_id", "cindernative_vol_id", "glance_image_id", _BRICK)
 _OURS = {"mandatory", "shared", "chain"}
 _MAY_BE_NONE = {"engine_name", "storage", "mode"}
 
@@ -292,41 +289,16 @@ class Estate:
     ) -> Iterator[Row]:
         """Yield the backups of a step's runs, with metadata as the agent sends it."""
         action, chain = _document(step), Chain(**step["chain"])
-        mode, path = action["mode"], action.get("path_to_backup", "")
-        media = "cinderbrick" if _BRICK in action else mode if mode in _OPENSTACK else "fs"
         for run in runs:
             if run.status in {MISSING, LOST}:
                 continue
-            metadata = {
-                "ssh_port": 22,
-                "curr_backup_level": run.level if chain.told else 0,
-                "backup_name": action["backup_name"],
-                "container": action["container"],
-                "compression": action.get("compression", "gzip"),
-                "dry_run": "",
-                "hostname": self._hostname(host["name"]),
-                "storage": action.get("storage", ""),
-                "vol_snap_path": path,
-                "os_auth_version": "",
-                "client_os": host.get("client_os", "linux"),
-                "time_stamp": rows.epoch(run.started),
-                "container_segments": "",
-                "ssh_username": action.get("ssh_username", ""),
-                "path_to_backup": path,
-                "ssh_key": action.get("ssh_key", ""),
-                "proxy": "",
-                "always_level": action.get("always_level", ""),
-                "max_level": action.get("max_level", ""),
-                "backup_media": media,
-                "ssh_host": action.get("ssh_host", ""),
-                "mode": mode,
-                "fs_real_path": path,
-                "action": "backup",
-                "client_version": "19.0.0",
-                "log_file": action["log_file"],
-                "engine_name": action.get("engine_name", ""),
-                **{key: action[key] for key in _RESOURCES if key in action},
-            }
+            metadata = agents.metadata(
+                action,
+                self._hostname(host["name"]),
+                rows.epoch(run.started),
+                run.level if chain.told else 0,
+                host.get("client_os", "linux"),
+            )
             if job["id"] is not None:
                 metadata["job_id"] = job["id"]
             if chain.told and run.status in {"available", "deleting"}:

@@ -14,6 +14,7 @@ from gateway.rest_compat.representations import Resource
 from gateway.rest_compat.requests import V2Request
 
 _VERSION = re.compile(r'"(0|[1-9][0-9]*)"', re.ASCII)
+_WITH_DIGEST = re.compile(r'"([0-9a-f]{32})-([0-9a-f]{32})"')
 _NO_VERSION = -1
 """The expected version of an item that wasn't there: the resolver finds none, or another one."""
 
@@ -37,8 +38,9 @@ def version_tag(version: int) -> str:
 async def question(request: V2Request, resource: Resource) -> Question:
     """Return what a list may be answered by from memory, or by 304.
 
-    Its ETag is of all that the answer depends on, not of the answer's bytes. Raises BadInput for a
-    malformed `If-None-Match`, and a body that breaks off.
+    Its ETag is of all that the answer depends on, not of the answer's bytes. A request that waits
+    is answered as one without a tag: `long_polling` compares them. Raises BadInput for a malformed
+    `If-None-Match`, and a body that breaks off.
     """
     asked = (
         links.address(request, request.ctx.project_id, resource.name),
@@ -50,12 +52,25 @@ async def question(request: V2Request, resource: Resource) -> Question:
         (request.is_privileged, request.ctx.identity.user_id),
     )
     answers: Answers = request.http.app.state.kept
-    given = request.headers.get("if-none-match")
+    given = None
+    if request.wait is None and (given := request.headers.get("if-none-match")) is not None:
+        given = _WITH_DIGEST.sub(r'"\1"', given)
 
     def tag_of(revision: int) -> str:
         return tags.weak((__version__, revision, *asked))
 
     return Question(answers, request.ctx, asked, given, tag_of)
+
+
+def list_tag(tag: str, digest: str) -> str:
+    """Return the ETag of a list for callers who wait: it also tells the answer's bytes."""
+    return f'{tag[:-1]}-{digest}"'
+
+
+def known_digests(known: AbstractSet[str]) -> AbstractSet[str]:
+    """Return the digests of answers that tags tell."""
+    found = (_WITH_DIGEST.fullmatch(tag.removeprefix("W/")) for tag in known)
+    return {match[2] for match in found if match is not None}
 
 
 def known_tags(request: V2Request) -> AbstractSet[str]:

@@ -22,6 +22,7 @@ from gateway.rest_compat.documents import (
     JOBS,
     SESSIONS,
 )
+from gateway.rest_compat.long_polling import LongPolls
 from gateway.rest_compat.representations import Resource
 from gateway.rest_compat.requests import V2Request
 from gateway.rest_compat.responses import JSON, json_response, no_content
@@ -46,6 +47,14 @@ async def find_jobs(request: V2Request) -> Response:
 
 
 async def find(resource: Resource, collection: Collection, request: V2Request) -> Response:
+    """Return a page of a list, for a caller who waits when it isn't the one that they have."""
+    if request.wait is None or not collection.has_revision:
+        return await read(resource, collection, request)
+    polls: LongPolls = request.http.app.state.long_polls
+    return await polls.answer(request, collection.rule, partial(read, resource, collection))
+
+
+async def read(resource: Resource, collection: Collection, request: V2Request) -> Response:
     """Return a page of a list, or 304 for a caller who has it already.
 
     A 304, or an answer that is kept, costs one look-up. Collections without a revision have no

@@ -27,6 +27,7 @@ from gateway.settings import Settings
 TRUE = frozenset({"true", "True", "t", "yes", "y", "1", "on"})
 FALSE = frozenset({"false", "False", "f", "no", "n", "0", "off"})
 
+_WAIT = re.compile(r'wait\s*=\s*"?0*([0-9]+?)"?', re.ASCII)
 _INTEGER = re.compile(r"\s*([+-]?)0*([0-9]+?)\s*", re.ASCII)
 
 
@@ -188,6 +189,20 @@ class V2Request:
     def base_url(self) -> str:
         """The beginning of the gateway's addresses, without a slash at its end."""
         return base_url(self.settings, self.http)
+
+    @cached_property
+    def wait(self) -> int | None:
+        """The seconds that the caller waits for a change (`Prefer: wait=30`), at most `max_wait`.
+
+        None for callers who don't, where nobody may, and for what is no number (RFC 7240).
+        """
+        if "prefer" not in self.headers or not self.settings.max_wait:
+            return None
+        for preference in self.headers["prefer"].lower().split(","):
+            if (wait := _WAIT.fullmatch(preference.partition(";")[0].strip())) is not None:
+                # Nine digits are more than any limit.
+                return min(int(wait[1][:9]), self.settings.max_wait)
+        return None
 
     @property
     def prefers_minimal(self) -> bool:

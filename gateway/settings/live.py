@@ -36,6 +36,13 @@ class LiveSettings(BaseModel):
     max_user_streams: int = Field(
         200, ge=0, description="Maximum of streams of each user of a project in one process."
     )
+    max_wait: int = Field(
+        60,
+        ge=0,
+        le=3600,
+        description="Maximum of seconds that a list of REST waits for a change (`Prefer: wait=…`); "
+        "0 for none. Proxies must allow as much. Those that wait are counted as streams.",
+    )
     stream_heartbeat: float = Field(
         12,
         ge=0.1,

@@ -278,6 +278,35 @@ async def test_who_sends_or_reads_slowly_takes_no_place(make: Callable[..., Requ
     assert requests.app.bodies == [b"[1]"]
 
 
+async def test_who_steps_aside_has_neither_a_place_nor_a_deadline(
+    make: Callable[..., Requests],
+) -> None:
+    requests = make(running=1, waiting=1, deadlines=Deadlines(0.2))
+    waiting = await requests.begin("a")
+    requests.middleware.step_aside(requests.scopes["a"])
+    with pytest.raises(DeadlineExceeded):
+        await (await requests.begin("b"))
+    await requests.begin("c")
+    assert requests.app.begun == ["a", "b", "c"]
+    # Its turn comes as anybody's, and its time begins anew.
+    back = asyncio.create_task(requests.middleware.step_back(requests.scopes["a"]))
+    await settled()
+    assert not back.done()
+    await requests.end("c")
+    assert back.done()
+    with pytest.raises(DeadlineExceeded):
+        await waiting
+    assert requests.free == 1
+    assert requests.middleware.slow == 0
+    gone = await requests.begin("d")
+    requests.middleware.step_aside(requests.scopes["d"])
+    hang_up(requests.scopes["d"])
+    await settled()
+    assert isinstance(gone.exception(), HungUp)
+    assert requests.free == 1
+    assert requests.middleware.slow == 0
+
+
 async def test_each_surface_says_when_to_come_again(make_client: MakeClient) -> None:
     client = await make_client(max_running_requests=1, max_waiting_requests=0, waiting_writes=0)
     mutation = 'mutation { createAction(input: {freezerAction: {action: "info"}}) { __typename } }'

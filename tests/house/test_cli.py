@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from gateway import __version__, logs, migrations
 from gateway.__main__ import app
 from gateway.auth.policy import Policy
+from gateway.cli.demonstration import seconds_of
 from tests.support.databases import OWN_SERVER, Postgres
 from tests.support.live import PATIENCE, live
 
@@ -47,7 +48,7 @@ def test_version() -> None:
         (["serve"], ["--host", "--port", "--insecure-no-auth", "--config", "GATEWAY_CONFIG"]),
         (["db"], ["upgrade", "downgrade", "check"]),
         (["schema"], ["print"]),
-        (["demo"], ["--config"]),
+        (["demo"], ["--config", "--alive", "--speed", "--url", "--project", "--seed", "--for"]),
     ],
 )
 def test_help(arguments: list[str], words: list[str]) -> None:
@@ -235,6 +236,46 @@ def test_sample_data() -> None:
     assert added.exit_code == 0
     assert added.stdout.startswith("added ")
     assert run("demo").stdout == "the sample data is there already\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--speed", "2"], "--speed goes with --alive"),
+        (["--for", "2m"], "--for goes with --alive"),
+        (["--alive", "--speed", "0"], "--speed must be above 0, and at most 1000000, not 0"),
+        (["--alive", "--speed", "nan"], "--speed must be above 0, and at most 1000000, not nan"),
+        (["--alive", "--url", "gateway"], "--url must be an address such as"),
+        (["--alive", "--url", "http://a:b"], "--url: http://a:b: Invalid port"),
+    ],
+)
+def test_an_estate_that_is_wrongly_described(arguments: list[str], told: str) -> None:
+    result = run("demo", *arguments)
+    assert result.exit_code == 2
+    (line,) = lines(result)
+    assert told in line
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("0.5s", 0.5), ("1h2m3s", 3723)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "5d", "-1", "m"])
+def test_what_is_no_duration(text: str) -> None:
+    result = run("demo", "--alive", f"--for={text}")
+    assert result.exit_code == 2
+    assert "is no duration" in result.stderr
+
+
+def test_an_estate_without_a_gateway() -> None:
+    result = run("demo", "--alive", "--url", "http://127.0.0.1:1")
+    assert result.exit_code == 1
+    assert "http://127.0.0.1:1 doesn't answer" in lines(result)[0]
+    assert "freezer-gateway serve" in lines(result)[1]
 
 
 def test_serving(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """HTTP/1.1 byte by byte: requests as they are sent, and answers as they arrive."""
 
+import select
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -82,6 +83,10 @@ class Connection:
             # The gateway knows the length of all that it sends.
             body = self._stream.read(int(headers["content-length"]))
         return Answer(int(status), headers, body)
+
+    def is_answered(self) -> bool:
+        """Return True if anything has come that hasn't been read."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def is_closed(self) -> bool:
         """Return True if the server closes the connection, False if it sends anything before."""
