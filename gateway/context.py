@@ -15,6 +15,8 @@ from gateway.rates.buckets import Account, RateLimiter
 from gateway.settings import DEFAULT_LIMIT, MAX_LIMIT, SILENT_AFTER, Dialect
 from gateway.upkeep.heartbeats import Heartbeats
 
+ACROSS = "_all_projects"
+"""The end of the names of rules by which other projects are read."""
 _KEY_HEADER = idempotency.HEADER.lower()
 
 ItemKey = tuple[str, str]
@@ -75,8 +77,12 @@ class Context:
     """The seconds without a poll after which a client is silent."""
     crossing: Crossing | None = None
     """None where the project is that of the request."""
-    reads_elsewhere: bool = False
-    """True once an item of another project is to be read: its revision is not this project's."""
+    reads_across: bool = False
+    """True once other projects are read, all of them or one by a global id.
+
+    Their revisions are not this project's: so such an answer is never kept, and a live query reads
+    it again and again. What all projects see of others, central clients, is no such reading.
+    """
 
     def take_key(self, headers: Headers) -> None:
         """Take the idempotency key of a request that may have one."""
@@ -109,6 +115,8 @@ class Context:
 
     def authorize(self, rule: str) -> None:
         """Pass, or raise Forbidden. The first line of every resolver calls it."""
+        if rule.endswith(ACROSS):
+            self.reads_across = True
         crossing = self.crossing
         if crossing is not None and rule in crossing.covered:
             self.policy.check(crossing.rule, self.identity, crossing.project_id)
@@ -120,6 +128,7 @@ class Context:
 
         There, a rule on all projects stands in place of those that are `covered`, and of no other.
         """
+        self.reads_across = True
         crossing = Crossing(self.project_id, rule, frozenset(covered))
         return replace(self, project_id=project_id, crossing=crossing)
 

@@ -46,9 +46,7 @@ def in_other_project(ctx: Context, view: View, project_id: str) -> bool:
     if project_id == ctx.project_id or ctx.identity.is_local:
         return False
     rule = view.collection.all_projects.rule
-    is_readable = ctx.policy.allows(rule, ctx.identity, ctx.project_id)
-    ctx.reads_elsewhere |= is_readable
-    return is_readable
+    return ctx.policy.allows(rule, ctx.identity, ctx.project_id)
 
 
 def reader(ctx: Context, view: View, project_id: str) -> Context | None:

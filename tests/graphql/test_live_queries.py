@@ -24,6 +24,8 @@ from gateway.schema.execution.live_queries import LiveQuery
 from gateway.schema.execution.subscribing import Subscriptions
 from gateway.settings import Settings, load
 from tests.support.apps import MakeContext, opened
+from tests.support.global_ids import global_id
+from tests.support.keeping import keeping
 from tests.support.queries import metadata
 from tests.support.streams import PATIENCE, subscribed
 
@@ -222,6 +224,27 @@ async def test_all_projects_are_looked_at_again_and_again(
         assert names(await stream.data()) == []
         await clients.create(make_ctx("p2"), ClientDraft("elsewhere"))
         assert names(await stream.data()) == ["elsewhere"]
+
+
+async def test_items_of_other_projects_are_looked_at_again_and_again(
+    database_url: str, make_ctx: MakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their revisions aren't the project's, and nobody says in the query whose they are."""
+    monkeypatch.setattr(live_queries, "ACROSS_SECONDS", 0.01)
+    job = await jobs.create(make_ctx("p2"), JobDraft([], job_id="job", description="old"))
+    by_id = f'node(id: "{global_id("Job", "p2", "job")}") {{ ... on Job {{ description }} }}'
+    query = f"subscription {{ live(interval: 200) {{ {by_id} }} }}"
+    async with keeping(database_url, roles=True) as client:
+        app = client._transport.app  # type: ignore[attr-defined]  # noqa: SLF001
+        async with (
+            subscribed(app, query, x_auth_token="root@p1:admin") as admin,  # noqa: S106
+            subscribed(app, query, x_auth_token="bob@p1:member") as member,  # noqa: S106
+        ):
+            assert await admin.data() == {"live": {"node": {"description": "old"}}}
+            assert await member.data() == {"live": {"node": None}}
+            await jobs.update(make_ctx("p2"), job.id, {"description": "new"})
+            assert await admin.data() == {"live": {"node": {"description": "new"}}}
+            assert {group.is_timed for group in groups(app)} == {True, False}
 
 
 @pytest.mark.parametrize("interval", ["199", "3600001", "0", "-1"])

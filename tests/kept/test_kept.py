@@ -235,6 +235,48 @@ async def test_what_else_can_change_is_never_kept(make: MakeKeeping, query: str)
     assert len(state(client).kept) == 0
 
 
+OTHERS = {
+    "node": "{ node(id: $backup) { id } }",
+    "nodes": "{ nodes(ids: [$backup]) { id } }",
+    "deletionImpact": "{ deletionImpact(ids: [$backup]) { lostCount lost { id } } }",
+    "restorePlan": "{ restorePlan(series: $series, at: $moment) { at } }",
+}
+"""Fields that show items of another project by their global ids to those who may see them."""
+
+
+@pytest.mark.parametrize("name", OTHERS)
+async def test_what_is_read_of_another_project_is_never_kept(make: MakeKeeping, name: str) -> None:
+    client = await make(roles=True)
+
+    async def ask(token: str, query: str) -> httpx.Response:
+        headers = {"X-Auth-Token": token}
+        answer = await client.post("/graphql", json={"query": query}, headers=headers)
+        assert "errors" not in answer.json(), answer.text
+        return answer
+
+    backup = {"backup_name": "b", "hostname": "h", "container": "c", "time_stamp": 1_700_000_000}
+    headers = {"X-Auth-Token": "bob@p2:member"}
+    made = await client.post("/v2/p2/backups", json=backup, headers=headers)
+    assert made.status_code == 201, made.text
+    query = "{ backups { nodes { id series { id } } } }"
+    (shown,) = (await ask("bob@p2:member", query)).json()["data"]["backups"]["nodes"]
+    query = OTHERS[name].replace("$backup", f'"{shown["id"]}"')
+    query = query.replace("$series", f'"{shown["series"]["id"]}"')
+    query = query.replace("$moment", '"2026-01-01T00:00:00Z"')
+    for token, expected, sees in (
+        ("root@p1:admin", (BYPASS, BYPASS), True),
+        # Who sees nothing of it gets the same answer as long as the project is the same.
+        (MEMBER, (MISS, HIT), False),
+        ("bob@p2:member", (MISS, HIT), True),
+    ):
+        answers = [await ask(token, query) for _ in range(2)]
+        assert tuple(answer.headers[STATUS] for answer in answers) == expected
+        # A plan shows no id of a series that can't be restored.
+        seen = '"at"' if name == "restorePlan" else shown["id"]
+        assert [seen in answer.text for answer in answers] == [sees, sees]
+        assert ["ETag" in answer.headers for answer in answers] == [expected[1] == HIT] * 2
+
+
 async def test_errors_and_changes_are_never_kept(make: MakeKeeping) -> None:
     client = await make()
     change = 'mutation { registerClient(input: {clientId: "c"}) { client { clientId } } }'

@@ -1,25 +1,31 @@
-"""Writers and readers of two gateways: no answer is older than what was acknowledged before it.
+"""Writers and readers of several processes: no answer is older than a write acknowledged before it.
 
-`GATEWAY_TEST_RACE_REQUESTS` is the number of reads, for long runs; a million take some hours.
+`GATEWAY_TEST_RACE_REQUESTS` is the number of reads, for long runs: a million may take hours.
 """
 
 import asyncio
+import json
 import os
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import httpx
 import pytest
 
-from tests.support.keeping import HIT, JOBS, STATUS, keeping
+from tests.support.keeping import HIT, JOBS, MEMORY
+from tests.support.live import free_port, live
+from tests.support.raw_http import Answer
+from tests.support.wire import Wire
 
 pytestmark = pytest.mark.anyio
 
 READS = int(os.environ.get("GATEWAY_TEST_RACE_REQUESTS", "2000"))
-READERS, WRITERS = 12, 3
+PROCESSES, READERS, WRITERS = 2, 12, 3
 ITEMS = 6
 MOST_BETWEEN = 60
 """How many reads a writer waits for at most, so that some find nothing changed."""
@@ -41,10 +47,23 @@ class Told:
 
 
 @dataclass
-class Race:
-    """Two gateways, and what is known of the items that are written through both."""
+class Caller:
+    """A program with a connection to each gateway, which sends each request to any of them."""
 
-    gateways: Sequence[httpx.AsyncClient]
+    wires: Sequence[Wire]
+
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Send a request of the project p1."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        content = b"" if body is None else json.dumps(body).encode()
+        wire = random.choice(self.wires)  # noqa: S311 - no secret
+        return await wire.ask(method, path, {"X-Project-Id": "p1"} | given, content)
+
+
+@dataclass
+class Race:
+    """What is known of the items that are written, and how it goes."""
+
     jobs: Told = field(default_factory=Told)
     clients: Told = field(default_factory=Told)
     statuses: Counter[str] = field(default_factory=Counter)
@@ -53,81 +72,70 @@ class Race:
     left: int = READS
     is_over: bool = False
 
-    @property
-    def gateway(self) -> httpx.AsyncClient:
-        """One of them, whichever."""
-        return random.choice(self.gateways)  # noqa: S311 - no secret
-
-    async def write(self, number: int) -> None:
+    async def write(self, caller: Caller, number: int) -> None:
         """Write items that no other writer writes, in turn, until the reads are over."""
         turn = 0
         while not self.is_over:
             for _ in range(random.randrange(MOST_BETWEEN) // WRITERS):  # noqa: S311 - no secret
                 await self.reads.acquire()
             turn += 1
-            name = f"{number}-{turn % ITEMS}"
             if turn % 4:
-                await self._tell(self.jobs, f"j{name}", self._job)
+                await self._write(caller, self.jobs, f"j{number}-{turn % ITEMS}", a_job)
             else:
-                await self._tell(self.clients, f"c{number}", self._client)
+                await self._write(caller, self.clients, f"c{number}", a_client)
 
-    async def _tell(self, told: Told, name: str, write: Any) -> None:
+    async def _write(self, caller: Caller, told: Told, name: str, request: Any) -> None:
         told.sent[name] += 1
-        answer: httpx.Response = await write(name, told.sent[name])
-        assert answer.status_code in {200, 201}, answer.text
+        answer = await caller.ask(*request(name, told.sent[name]))
+        assert answer.status in {200, 201}, answer
         told.acknowledged[name] = told.sent[name]
 
-    async def _job(self, name: str, version: int) -> httpx.Response:
-        change = {"description": f"{version}"}
-        if version == 1:
-            job = {"job_id": name, "job_actions": [{"freezer_action": {}}], **change}
-            return await self.gateway.post("/v2/p1/jobs", json=job)
-        return await self.gateway.patch(f"/v2/p1/jobs/{name}", json=change)
-
-    async def _client(self, name: str, version: int) -> httpx.Response:
-        # Central clients of another project's, which all see.
-        draft = {"client_id": name, "is_central": True, "description": f"{version}"}
-        return await self.gateway.post("/v2/p2/clients", json=draft)
-
-    async def read(self, number: int) -> None:
+    async def read(self, caller: Caller, number: int) -> None:
         """Ask again and again, mostly with the tag of the last answer; check each."""
-        ask = (self._graphql, self._graphql_by_get, self._rest)[number % 3]
         of_clients = number % 2 == 0
+        request = asked(number % 3, of_clients=of_clients)
         told = self.clients if of_clients else self.jobs
-        known: dict[str, tuple[str, Mapping[str, int]]] = {}
+        tag = ""
+        found: Mapping[str, int] = {}
         while self.left > 0:
             self.left -= 1
             floor = dict(told.acknowledged)
-            tag, found = known.get("", (None, {}))
-            sends_tag = tag is not None and random.random() < 0.5  # noqa: S311 - no secret
-            headers = {"X-Project-Id": "p1"} | ({"If-None-Match": tag} if sends_tag else {})
-            answer = await ask(headers, of_clients=of_clients)
-            self.statuses[answer.headers[STATUS]] += 1
-            if answer.status_code == 304:
+            sends_tag = tag and random.random() < 0.5  # noqa: S311 - no secret
+            answer = await caller.ask(*request, **({"If_None_Match": tag} if sends_tag else {}))
+            assert answer.status in {200, 304}, answer
+            self.statuses[answer.headers["cache-status"]] += 1
+            if answer.status == 304:
                 # What the reader has is what is.
-                assert answer.headers["ETag"] == tag
+                assert answer.headers["etag"] == tag
             else:
-                assert answer.status_code == 200, answer.text
-                found = versions(answer.json())
-                known[""] = (answer.headers["ETag"], found)
+                tag, found = answer.headers["etag"], versions(json.loads(answer.body))
             told.check(floor, found)
             self.reads.release()
-            # On SQLite nothing else lets the others have their turns.
-            await asyncio.sleep(0)
 
-    async def _graphql(self, headers: Mapping[str, str], *, of_clients: bool) -> httpx.Response:
-        query = CLIENTS if of_clients else JOBS
-        return await self.gateway.post("/graphql", json={"query": query}, headers=headers)
 
-    async def _graphql_by_get(
-        self, headers: Mapping[str, str], *, of_clients: bool
-    ) -> httpx.Response:
-        query = CLIENTS if of_clients else JOBS
-        return await self.gateway.get("/graphql", params={"query": query}, headers=headers)
+def a_job(name: str, version: int) -> tuple[str, str, Any]:
+    """Return the request that writes a version of a job."""
+    change: dict[str, Any] = {"description": f"{version}"}
+    if version == 1:
+        change |= {"job_id": name, "job_actions": [{"freezer_action": {}}]}
+        return "POST", "/v2/p1/jobs", change
+    return "PATCH", f"/v2/p1/jobs/{name}", change
 
-    async def _rest(self, headers: Mapping[str, str], *, of_clients: bool) -> httpx.Response:
-        kind = "clients" if of_clients else "jobs"
-        return await self.gateway.get(f"/v2/p1/{kind}", headers=headers)
+
+def a_client(name: str, version: int) -> tuple[str, str, Any]:
+    """Return the request that writes a version of a central client of another project."""
+    draft = {"client_id": name, "is_central": True, "description": f"{version}"}
+    return "POST", "/v2/p2/clients", draft
+
+
+def asked(way: int, *, of_clients: bool) -> tuple[Any, ...]:
+    """Return the request for all items of a kind, in one of three ways."""
+    query = CLIENTS if of_clients else JOBS
+    return (
+        ("POST", "/graphql", {"query": query}),
+        ("GET", f"/graphql?query={quote(query)}"),
+        ("GET", "/v2/p1/clients" if of_clients else "/v2/p1/jobs"),
+    )[way]
 
 
 def versions(body: Mapping[str, Any]) -> Mapping[str, int]:
@@ -147,17 +155,45 @@ def versions(body: Mapping[str, Any]) -> Mapping[str, int]:
     return found
 
 
-async def test_no_answer_is_older_than_an_acknowledged_write(database_url: str) -> None:
-    async with keeping(database_url) as one, keeping(database_url) as two:
-        race = Race((one, two))
-        writers = [asyncio.create_task(race.write(number)) for number in range(WRITERS)]
+@pytest.fixture
+def urls(database_url: str, tmp_path: Path) -> Iterator[Sequence[str]]:
+    """Return the URLs of gateways that serve one database."""
+    with ExitStack() as stack:
+        folders = [tmp_path / str(number) for number in range(PROCESSES)]
+        for folder in folders:
+            folder.mkdir()
+        yield [
+            stack.enter_context(
+                live(
+                    folder,
+                    sample_data=False,
+                    port=free_port(),
+                    database_url=database_url,
+                    log_level="warning",
+                    kept_answers_bytes=str(MEMORY),
+                )
+            ).url
+            for folder in folders
+        ]
+
+
+async def test_no_answer_is_older_than_an_acknowledged_write(urls: Sequence[str]) -> None:
+    race = Race()
+    callers = [Caller([Wire(url) for url in urls]) for _ in range(READERS + WRITERS)]
+    reading, writing = callers[:READERS], callers[READERS:]
+    try:
+        writers = [asyncio.create_task(race.write(one, at)) for at, one in enumerate(writing)]
         try:
-            await asyncio.gather(*(race.read(number) for number in range(READERS)))
+            await asyncio.gather(*(race.read(one, at) for at, one in enumerate(reading)))
         finally:
             race.is_over = True
             for _ in range(WRITERS * MOST_BETWEEN):
                 race.reads.release()
             await asyncio.gather(*writers)
+    finally:
+        for caller in callers:
+            for wire in caller.wires:
+                wire.close()
     assert sum(race.statuses.values()) == READS
     # All three ways were raced.
     statuses = {status.removesuffix("; stored") for status in race.statuses}

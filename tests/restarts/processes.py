@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from tests.support.live import PATIENCE, PROGRAM
+from tests.support.live import PATIENCE, PROGRAM, free_port
 
 Event = dict[str, str]
 
@@ -23,12 +22,6 @@ def wait_until(condition: Callable[[], bool], failure: Callable[[], str]) -> Non
     while not condition():
         assert time.monotonic() < patient_until, failure()
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Gateway:

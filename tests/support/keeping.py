@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from gateway.app import create_app
-from gateway.auth.identity import Headers, Identity
+from gateway.auth.identity import Headers, Identity, Validity
 from gateway.errors import Unauthenticated
 from gateway.settings import load
 from tests.support.apps import opened
@@ -32,6 +32,10 @@ class Roles:
 
     def forget(self, headers: Headers) -> None:
         """Forget nothing."""
+
+    def validity(self, headers: Headers) -> Validity:  # noqa: ARG002
+        """Tell that there is no end of it."""
+        return Validity()
 
 
 @asynccontextmanager

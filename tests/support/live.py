@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -32,6 +33,12 @@ PROGRAM = (sys.executable, "-m", "gateway")
 def command(*arguments: str) -> list[str]:
     """Return the command line of the gateway with these arguments."""
     return [*PROGRAM, *arguments]
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 @contextmanager

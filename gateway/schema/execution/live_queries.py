@@ -2,11 +2,12 @@
 
 An answer is asked for again when the project's revision is another one, and then at most once in
 an interval; where it depends on the clock, when a run is due, and each minute; where it is about
-all projects, which have no common revision, every few seconds.
+other projects, which have no common revision, every few seconds.
 """
 
 import asyncio
 import time
+from dataclasses import replace
 from math import inf
 
 import sqlalchemy as sa
@@ -20,7 +21,6 @@ from gateway.schema.execution.shared_subscriptions import (
     Group,
     Groups,
     Message,
-    ObservedContext,
     Runner,
     Subscribed,
     is_passing,
@@ -29,7 +29,7 @@ from gateway.schema.execution.shared_subscriptions import (
 from gateway.schema.subscriptions import MAX_MILLISECONDS, MIN_INTERVAL
 
 ACROSS_SECONDS = 5
-"""The time after which all projects are read again, at least."""
+"""The time after which other projects are read again, at least."""
 CLOCK_SECONDS = 60
 """The time after which an answer that depends on the clock is asked for again, at most."""
 FAILURE_SECONDS = 1
@@ -105,7 +105,8 @@ class LiveQuery(Group):
 
         Raises Unavailable, and RateLimited.
         """
-        ctx = ObservedContext.of(self.caller())
+        # Each execution tells anew.
+        ctx = replace(self.caller(), reads_across=False)
         await ctx.charge(self.subscribed.cost)
         execution = Execution(ctx, self.subscribed.values)
         answer = await self.runner.run(self.subscribed.plan, execution)

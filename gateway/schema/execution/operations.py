@@ -135,7 +135,7 @@ class Executor:
         if errors:
             show_all(errors, execution.committed)
         # Fields that answer by global ids know only now whose these are.
-        lasts = lasts and not ctx.reads_elsewhere
+        lasts = lasts and not ctx.reads_across
         return Result(data, errors, cost=cost, lasts=None if errors else lasts)
 
     def subscribed(

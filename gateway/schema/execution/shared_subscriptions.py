@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context as Variables
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
@@ -30,9 +30,6 @@ from gateway.schema.execution.subscription_fields import ChangesPlan, LivePlan
 from gateway.settings import Settings
 
 log = structlog.get_logger(__name__)
-
-ACROSS = "_all_projects"
-"""The end of the names of rules by which all projects are read."""
 
 
 @dataclass(frozen=True)
@@ -69,23 +66,6 @@ class Message(NamedTuple):
 
     data: bytes
     cursor: str | None = None
-
-
-@dataclass
-class ObservedContext(Context):
-    """A context that notices if all projects are read."""
-
-    reads_across: bool = False
-
-    @classmethod
-    def of(cls, ctx: Context) -> "ObservedContext":
-        """Return the same context, observed."""
-        return cls(**{field.name: getattr(ctx, field.name) for field in fields(Context)})
-
-    def authorize(self, rule: str) -> None:
-        """Pass, or raise Forbidden; take note of the rule."""
-        self.reads_across |= rule.endswith(ACROSS)
-        super().authorize(rule)
 
 
 class Runner:

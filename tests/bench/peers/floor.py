@@ -16,10 +16,10 @@ from tests.bench import graphql
 from tests.bench.machine import on_core
 from tests.bench.peers import Peer
 from tests.bench.stage import Stage
-from tests.bench.workload import Item, Request
+from tests.bench.workload import Item, Request, deep
 from tests.compat.keystone import free_port
 
-KEYS = ("Q1", "Q2")
+KEYS = ("Q1", "Q2", "Q4")
 
 
 @contextmanager
@@ -39,6 +39,7 @@ def running(stage: Stage) -> Iterator[Peer]:
     environment = os.environ | {
         "FLOOR_DATABASE": stage.database,
         "FLOOR_PROJECT": stage.catalogue.project_id,
+        "FLOOR_AFTER": stage.catalogue.identifier("backup", deep(stage.catalogue)),
     }
     process = subprocess.Popen(command, env=environment)
     try:
