@@ -42,7 +42,10 @@ def advance(state: State, entry: Entry, media: Media, removing: int = NEVER) -> 
         step = _unknown(state, entry, Reason.REMOVED_MEANWHILE)
     else:
         step = _derived(state, entry, media)
-    return step._replace(state=after_removal(step.state, removed_by(entry)))
+    until = removed_by(entry)
+    if until <= step.state.removed:
+        return step
+    return step._replace(state=after_removal(step.state, until))
 
 
 def _is_in_doubt(state: State, entry: Entry, removing: int) -> bool:
