@@ -19,7 +19,6 @@ from gateway.chains.keeping import is_level_told
 from gateway.chains.places import Place
 from gateway.chains.rules import advance, expired
 from gateway.chains.states import State
-from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
 
 MAX_ROWS = 2000

@@ -127,9 +127,7 @@ class Import:
         self.reader = reader = await opened_reader(self.catalogue, self.database)
         for table in TABLES:
             self.progress.begin(table, self.books.expected[table].total())
-            rows = (
-                self.catalogue.backups() if table == "backups" else self.catalogue.pages(table)
-            )
+            rows = self.catalogue.backups() if table == "backups" else self.catalogue.pages(table)
             async for page in ahead(reader.translated(table, rows)):
                 await self.write(table, page)
             if table == "jobs" and self.mirror is None:

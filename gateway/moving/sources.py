@@ -49,7 +49,9 @@ class Source(ABC):
         """Return the rows of a query, whose parameters are written `%s`. Raises Unavailable."""
 
     @abstractmethod
-    def stream(self, query: str, arguments: Sequence[Any], size: int) -> Iterator[Sequence[SourceRow]]:
+    def stream(
+        self, query: str, arguments: Sequence[Any], size: int
+    ) -> Iterator[Sequence[SourceRow]]:
         """Yield the rows of a query, so many at a time; no other may run before its last row.
 
         Raises Unavailable.
@@ -182,7 +184,9 @@ class MySQL(Source):
         except (pymysql.MySQLError, OSError) as error:
             raise unavailable(error) from error
 
-    def stream(self, query: str, arguments: Sequence[Any], size: int) -> Iterator[Sequence[SourceRow]]:
+    def stream(
+        self, query: str, arguments: Sequence[Any], size: int
+    ) -> Iterator[Sequence[SourceRow]]:
         """Yield the rows of a query, so many at a time. Raises Unavailable."""
         cursor = self._streaming = self.connection.cursor(SSCursor)
         try:
@@ -245,7 +249,9 @@ class SQLite(Source):
         except sqlite3.Error as error:
             raise unavailable(error) from error
 
-    def stream(self, query: str, arguments: Sequence[Any], size: int) -> Iterator[Sequence[SourceRow]]:
+    def stream(
+        self, query: str, arguments: Sequence[Any], size: int
+    ) -> Iterator[Sequence[SourceRow]]:
         """Yield the rows of a query, so many at a time. Raises Unavailable."""
         try:
             cursor = self.connection.execute(query.replace("%s", "?"), tuple(arguments))

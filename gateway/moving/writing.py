@@ -204,6 +204,8 @@ class Batch:
 
     def having(self, *entries: Entry) -> Sequence[Item]:
         """Return the rows that get one of these entries."""
+        if not self.is_staged:
+            return list(self.items.values()) if Entry.INSERTED in entries else []
         return [item for key, item in self.items.items() if self.entries[key] in entries]
 
 
@@ -329,7 +331,7 @@ async def _write(transaction: Transaction, batch: Batch, database: Database) -> 
 async def _enter(transaction: Transaction, batch: Batch, *, is_sqlite: bool) -> None:
     """Lock the series of backups that are to be written, and have them derived.
 
-    What is derived of the new ones' backups, if all backups of the batch are new, is added to these.
+    If all backups of the batch are new, what is derived of the new series is added to these.
     """
     series: dict[Key, list[Item]] = {}
     left = set()

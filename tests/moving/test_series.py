@@ -58,7 +58,9 @@ async def test_it_is_the_same_whenever_it_is_derived(
     fill(tables)
     await move(page_size=page_size)
     before = await derived(database)
-    verdicts = {row[list(columns(Backup).keys()).index("restorability")] for row in before["Backup"]}
+    verdicts = {
+        row[list(columns(Backup).keys()).index("restorability")] for row in before["Backup"]
+    }
     assert verdicts == {"RESTORABLE", "EXPIRED", "FAILED", "UNKNOWN"}
     async with database.write("p1") as transaction:
         await transaction.rows(sa.update(source(Series)).values(is_stale=sa.true()))
@@ -85,9 +87,7 @@ async def test_a_new_series_is_whole_without_a_second_pass(
 def test_the_backups_of_a_job_are_read_together(tables: FreezerTables) -> None:
     fill(tables)
     source_ = open_source(tables.url)
-    pages = [
-        [row["job_id"] for row in page] for page in Catalogue(source_, page_size=8).backups()
-    ]
+    pages = [[row["job_id"] for row in page] for page in Catalogue(source_, page_size=8).backups()]
     source_.close()
     assert sum(map(len, pages)) == 36
     with_job = [{job for job in page if job} for page in pages]
