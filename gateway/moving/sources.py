@@ -195,6 +195,8 @@ class MySQL(Source):
                 yield rows
         except (pymysql.MySQLError, OSError) as error:
             raise unavailable(error) from error
+        if not self.connection.open:
+            raise Unavailable("the connection to freezer-api's database was closed")
 
     def is_read_only(self) -> bool:
         """Return True if the server is `read_only`: then only its administrators write."""
