@@ -36,7 +36,7 @@ class Given(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What is derived of a series as a whole."""
+    """The facts that are derived of a series as a whole."""
 
     newest_time: int
     restorability: str

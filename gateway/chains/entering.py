@@ -54,7 +54,7 @@ class Entering(NamedTuple):
     newest_time: int
     """The newest time of one of them."""
     standing: Standing | None = None
-    """What is derived of it if it has no others; None: it is derived later."""
+    """How it stands if it has no others; None: it is derived later."""
 
 
 async def enter_many(
