@@ -16,9 +16,11 @@ _TELLING = ("backup_name", "container", "path_to_backup")
 
 
 class BackingUp(NamedTuple):
-    """An action that backs up: what tells which backups are its, and their policy."""
+    """An action that backs up: the values of `_TELLING`, and the policy of its backups."""
 
-    document: Mapping[str, Any]
+    backup_name: Any
+    container: Any
+    path_to_backup: Any
     policy: Policy
 
 
@@ -43,15 +45,18 @@ class Known:
     _policies: dict[Policy, Policy] = field(default_factory=dict)
     """Each once, of which many actions have the same."""
     _texts: dict[str, str] = field(default_factory=dict)
-    """The ids of projects and clients, each once as well."""
+    """The ids of projects and clients, and the containers, each once as well."""
 
     def add_action(self, project_id: str, action_id: str, document: Mapping[str, Any]) -> None:
         """Note an action that is there."""
         found = None
         if document.get("action") == "backup":
             policy = policies.of_action(document)
-            told = {key: document[key] for key in _TELLING if key in document}
-            found = BackingUp(told, self._policies.setdefault(policy, policy))
+            name, container, path = (document.get(key) for key in _TELLING)
+            if isinstance(container, str):
+                container = self._once(container)
+            policy = self._policies.setdefault(policy, policy)
+            found = BackingUp(name, container, path, policy)
         self.actions[self._once(project_id), action_id] = found
 
     def add_job(
@@ -93,8 +98,10 @@ class Known:
         client_id, told = self.jobs.get((project_id, job_id or ""), (None, None))
         if told is None or isinstance(told, Policy):
             return client_id, told
-        chosen = policies.choose([one.document for one in told], metadata)
-        return client_id, next((one.policy for one in told if one.document is chosen), None)
+        documents = [dict(zip(_TELLING, one[:-1], strict=True)) for one in told]
+        chosen = policies.choose(documents, metadata)
+        found = zip(documents, told, strict=True)
+        return client_id, next((one.policy for document, one in found if document is chosen), None)
 
 
 def duplicates(standing: Iterable[Sequence[Any]]) -> dict[str, str]:

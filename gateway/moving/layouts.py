@@ -105,7 +105,7 @@ class Catalogue:
 
     source: Source
     projects: Collection[str] = ()
-    page_size: int = 5000
+    page_size: int = 2500
     columns: Mapping[str, frozenset[str]] = field(init=False)
     revision: str = field(init=False)
 

@@ -1,6 +1,6 @@
 """Move a catalogue from MariaDB into PostgreSQL, and back: `python -m tests.bench.moving`.
 
-It prints what each command took, and the row of docs/moving.md.
+It prints what each command took, and then all of it as a row of a table.
 """
 
 import argparse

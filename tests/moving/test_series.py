@@ -92,3 +92,22 @@ def test_the_backups_of_a_job_are_read_together(tables: FreezerTables) -> None:
     assert sum(map(len, pages)) == 36
     with_job = [{job for job in page if job} for page in pages]
     assert sorted(job for page in with_job for job in page) == ["j1", "j2", "j3"]
+
+
+async def test_of_several_actions_that_back_up_the_one_that_made_a_backup_tells_its_policy(
+    tables: FreezerTables, move: Move, database: Database
+) -> None:
+    for name, level in (("etc", 2), ("var", 5)):
+        told = f'{{"action": "backup", "incremental": true, "max_level": {level}}}'
+        tables.action(name, backup_name=name, backup_metadata=told)
+    tables.job("j1", "etc", "var")
+    for name in ("etc", "var", "home"):
+        tables.backup(name, METADATA | {"backup_name": name}, job_id="j1")
+    await move()
+    own = columns(Backup)
+    rows = await database.rows(sa.select(own.id, own.policy))
+    assert {row.id: row.policy for row in rows} == {
+        "etc": '{"incremental":true,"max_level":2}',
+        "var": '{"incremental":true,"max_level":5}',
+        "home": None,
+    }
