@@ -31,7 +31,7 @@ class ImportGroup(TyperGroup):
     DEFAULT = "catalogue"
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Name the command that is meant where none is named."""
+        """Return the arguments, with the command that is meant where none is named."""
         named = bool(args) and args[0] in self.commands and args[0] != self.DEFAULT
         return super().parse_args(ctx, args if named else [self.DEFAULT, *args])
 
@@ -43,7 +43,7 @@ class ImportGroup(TyperGroup):
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What is followed: the source, its projects, and the file of the report."""
+    """A source that is followed: its address, its projects, and the file of the report."""
 
     source: str
     projects: Sequence[str]
@@ -59,7 +59,7 @@ class Followed:
 def follow(
     chosen: Settings, followed: Followed, every: float, ready: Ready, summary: Summary
 ) -> None:
-    """Import a catalogue, and mirror it until it is switched to; exit if that can't be."""
+    """Import a catalogue, and mirror it until it is switched to. Raises Exit if that can't be."""
 
     async def run(database: Database) -> None:
         await ready(database)

@@ -152,7 +152,7 @@ class Transaction:
         Raises the driver's errors.
         """
         self.changed, self.changes.are_known = True, False
-        self.changed_central |= staged.of is source(Client)
+        self.changed_central |= staged.of == source(Client)
         if is_sqlite:
             many = [staged.for_sqlite(values) for values in many]
         await self._connection.copy(staged.of.name, staged.names, many)
@@ -212,7 +212,7 @@ class Transaction:
         self.changed = True
         table = getattr(statement, "table", None)
         # Only the database knows which clients a statement changes.
-        self.changed_central |= table is source(Client)
+        self.changed_central |= table == source(Client)
         name = getattr(table, "name", "")
         if name in SETTINGS_TABLES:
             self.tell(ChangeKind.SETTINGS, self.project_id, "")

@@ -1,4 +1,4 @@
-"""What has changed in freezer-api's tables: by the times of rows, and by ranges that are compared.
+"""Changes in freezer-api's tables, by the times of rows, and by ranges that are compared.
 
 freezer-api stamps a row with its own clock, by the second, before it commits. So a pass looks some
 seconds back; and what no stamp tells is found by comparing one range of ids after another.

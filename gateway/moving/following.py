@@ -63,7 +63,7 @@ class Unseen:
 
 @dataclass(frozen=True)
 class Passed:
-    """What a pass has done."""
+    """The work of a pass."""
 
     written: int
     """The number of rows that were inserted, updated or deleted."""

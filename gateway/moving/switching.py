@@ -23,7 +23,7 @@ from gateway.moving.verifying import Compared, Difference, Verification
 ASK_SECONDS = 5
 """How long freezer-api may take to answer, until it is taken for stopped."""
 _NOBODY = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
-"""What load balancers answer in place of a service that is stopped."""
+"""The statuses by which load balancers answer in place of a service that is stopped."""
 
 _CLIENTS, _SEEN = columns(Client), columns(ClientHeartbeat)
 _ARRIVALS = (

@@ -1,5 +1,6 @@
 """Every statement is compiled once, by whatever request it is run, on both surfaces."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from gateway.db.database import MAX_STATEMENTS
 from gateway.resolvers import actions, clients, jobs
 from gateway.rest_compat.routes import ROUTES
+from gateway.upkeep import timer
 from tests.support.apps import MakeContext
 from tests.support.databases import Server
 from tests.support.graphql_calls import MUTATIONS, QUERIES, Tries, selection, told
@@ -55,6 +57,12 @@ async def send_graphql(place: World) -> None:
     for name, field in sorted(MUTATIONS.items(), key=lambda item: item[0].startswith("delete")):
         for one in told(name).calls(name, field):
             await place.graphql(ALICE, f"mutation {{{one} {selection(field.type, 1)}}}")
+
+
+@pytest.fixture(autouse=True)
+def no_upkeep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the upkeep from compiling its own statements, at whatever time they are due."""
+    monkeypatch.setattr(timer.Task, "repeat", lambda _task: asyncio.Event().wait())
 
 
 @pytest.mark.parametrize("send", [send_rest, send_graphql])

@@ -508,7 +508,7 @@ async def test_a_report_costs_no_statement_more(
         await job.client.patch(job.path, json=body)
     # The session, the job, its change, and the project's revision.
     assert len(recorder.matching("jobs")) == 3
-    assert len(recorder.matching("revisions")) == 1
+    assert len(recorder.matching("INTO revisions")) == 1
     assert not recorder.matching("clients")
 
 

@@ -24,6 +24,7 @@ from tests.support.apps import MakeClient
 from tests.support.extremes import EXTREMES, Inputs, Items, Object, same
 from tests.support.graphql_calls import SCHEMA, selection
 from tests.support.leaf_places import Build, Leaves, taken
+from tests.support.streams import subscribed
 from tests.support.tenants import LIMITS
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +57,7 @@ FIELDS = {
 }
 """Every field that takes arguments."""
 assert SCHEMA.query_type is not None
+ROOTS = {SCHEMA.query_type, SCHEMA.mutation_type, SCHEMA.subscription_type}
 LISTS: dict[str, str] = {
     get_named_type(get_named_type(field.type).fields["nodes"].type).name: name
     for name, field in SCHEMA.query_type.fields.items()
@@ -144,18 +146,44 @@ class World:
         headers = {"X-Project-Id": self.project, "Content-Type": "application/json"}
         response = await self.client.post("/graphql", content=body.encode(), headers=headers)
         assert response.status_code in {200, 400}, (body[:2000], response.text)
-        errors = response.json().get("errors", [])
-        for error in errors:
-            code = error["extensions"]["code"]
-            assert code not in {"INTERNAL", "UNAVAILABLE"}, (body[:2000], error)
-            well_told(error["message"])
-        return not errors
+        return is_taken(body, response.json())
+
+    async def subscription(self, body: str) -> bool:
+        """Send a subscription, and read its first event, as `graphql` does."""
+        app = self.client._transport.app  # type: ignore[attr-defined]  # noqa: SLF001
+        async with subscribed(app, body.encode(), project=self.project) as stream:
+            assert await stream.started() in {200, 400}, body[:2000]
+            if stream.headers["content-type"].startswith("text/event-stream"):
+                event = await stream.event(comments=True)
+                return event is None or event.data is None or is_taken(body, event.data)
+            return is_taken(body, json.loads(await stream.rest()))
+
+    async def operation(self, field: str, body: str) -> bool:
+        """Send an operation with this field; return True if nothing of it is refused."""
+        send = self.subscription if field.startswith("Subscription.") else self.graphql
+        return await send(body)
 
     async def read(self) -> None:
         """Read everything by both surfaces."""
         assert await self.graphql(json.dumps({"query": EVERYTHING}))
         for kind in KINDS:
             (await self.rest("GET", f"/{kind}s")).raise_for_status()
+
+
+def is_taken(body: str, result: Any) -> bool:
+    """Return True if a result has no errors; those that it has are well told, and not internal."""
+    errors = result.get("errors", [])
+    for error in errors:
+        code = error["extensions"]["code"]
+        assert code not in {"INTERNAL", "UNAVAILABLE"}, (body[:2000], error)
+        well_told(error["message"])
+    return not errors
+
+
+def kind_of(type_: GraphQLObjectType) -> str:
+    """Return the kind of operations that call a type's fields."""
+    kinds = {SCHEMA.mutation_type: "mutation", SCHEMA.subscription_type: "subscription"}
+    return kinds.get(type_, "query")
 
 
 def well_told(message: str) -> None:
@@ -190,10 +218,9 @@ def calls(draw: st.DrawFn, field: str) -> str:
     inputs = Inputs(draw, [*(f"@{kind}@" for kind in KINDS), "j1", "a1", "s1", "host"], DOCUMENTS)
     definition = type_.fields[name]
     call = f"{name}{inputs.arguments(definition.args)} {selection(definition.type, 1)}"
-    if type_ not in {SCHEMA.query_type, SCHEMA.mutation_type}:
+    if type_ not in ROOTS:
         call = in_list(type_.name, call)
-    kind = "mutation" if type_ is SCHEMA.mutation_type else "query"
-    return inputs.request(kind, f"{{ {call} }}")
+    return inputs.request(kind_of(type_), f"{{ {call} }}")
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -202,7 +229,7 @@ async def test_graphql_takes_or_refuses(client: httpx.AsyncClient, field: str) -
         world = await World.create(client)
         body = re.sub(r"@(\w+)@", lambda found: world.global_ids[found[1]], template)  # noqa: B023
         # The second time by the plan of the first.
-        taken = [await world.graphql(body), await world.graphql(body)]
+        taken = [await world.operation(field, body) for _ in range(2)]
         if field.startswith("Mutation.") and any(taken):
             await world.read()
 
@@ -216,8 +243,10 @@ async def send_in_batches(
     shown = selection(definition.type, 1)
     if "first" in definition.args:
         shown = "{ totalCount nodes { id } }"
-    for start in range(0, len(calls), 40):
-        batch = calls[start : start + 40]
+    # A subscription has one root field.
+    size = 1 if type_ is SCHEMA.subscription_type else 40
+    for start in range(0, len(calls), size):
+        batch = calls[start : start + size]
         aliased, declared, variables = [], [], []
         for at, (leaf, build, value) in enumerate(batch):
             arguments = build(same(f"$v{at}") if as_variables else value).graphql[1:-1]
@@ -225,13 +254,13 @@ async def send_in_batches(
             declared.append(f"$v{at}: {leaf}")
             variables.append(f'"v{at}": {value.json}')
         call = " ".join(aliased)
-        if type_ not in {SCHEMA.query_type, SCHEMA.mutation_type}:
+        if type_ not in ROOTS:
             call = in_list(type_.name, call)
-        kind = "mutation" if type_ is SCHEMA.mutation_type else "query"
         names = f"({', '.join(declared)})" if as_variables else ""
-        query = f"{kind}{names} {{ {call} }}"
+        query = f"{kind_of(type_)}{names} {{ {call} }}"
         given = ", ".join(variables) if as_variables else ""
-        await world.graphql(f'{{"query": {json.dumps(query)}, "variables": {{{given}}}}}')
+        body = f'{{"query": {json.dumps(query)}, "variables": {{{given}}}}}'
+        await world.operation(field, body)
 
 
 @pytest.mark.parametrize("field", FIELDS)

@@ -96,9 +96,9 @@ class Turns:
             monkeypatch.setattr(Transaction, name, self._taking(getattr(Transaction, name)))
 
     def _taking(self, method: Any) -> Any:
-        async def run(transaction: Transaction, *given: Any) -> Any:
+        async def run(transaction: Transaction, *given: Any, **options: Any) -> Any:
             await self.take()
-            return await method(transaction, *given)
+            return await method(transaction, *given, **options)
 
         return run
 

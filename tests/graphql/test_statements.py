@@ -136,7 +136,8 @@ async def test_a_job_with_many_actions_is_written_by_as_many_statements(
         with recorder:
             await jobs.create(make_ctx(project), jobs.JobDraft(drafts, "j"))
         counts.add(len(recorder))
-    assert counts == {6}
+    # SQLite needs a statement more for the change log.
+    assert counts == {7 if make_ctx("p1").db.is_sqlite else 6}
 
 
 async def test_the_log_says_how_many_statements_a_request_took(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,7 +156,8 @@ class Visit:
         return dict(answer["data"])
 
     def headers_of_a_run(self) -> dict[str, str]:
-        """Press the button; return the headers that the browser sent."""
+        """Press the button, once nothing runs; return the headers that the browser sent."""
+        expect(self.page.locator(RUN)).to_have_attribute("aria-label", re.compile("^Execute"))
         with self.page.expect_request(lambda request: request.method == "POST") as sent:
             self.page.click(RUN)
         return dict(sent.value.headers)

@@ -113,20 +113,23 @@ def parsed(text: str) -> Event:
 @asynccontextmanager
 async def subscribed(
     app: Starlette,
-    query: str,
+    query: str | bytes,
     variables: Mapping[str, Any] | None = None,
     *,
     project: str = "p1",
     method: str = "POST",
     **headers: str,
 ) -> AsyncIterator[Stream]:
-    """Open the stream of an operation, of an application that has been started."""
+    """Open the stream of an operation, of an application that has been started.
+
+    In place of a query, the whole body may be given.
+    """
     stream = Stream()
     given = {"accept": "text/event-stream", "content-type": "application/json"}
     given |= {"host": "127.0.0.1", "x-project-id": project}
     given |= {name.replace("_", "-"): value for name, value in headers.items()}
     sent = {"query": query, "variables": variables or {}}
-    body = json.dumps(sent).encode()
+    body = query if isinstance(query, bytes) else json.dumps(sent).encode()
     in_url = urlencode({"query": query, "variables": json.dumps(variables or {})}).encode()
     came = [{"type": "http.request", "body": body, "more_body": False}]
     stream.scope |= {
