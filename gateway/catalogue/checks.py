@@ -146,7 +146,8 @@ def _limits(table: type[SQLModel]) -> Mapping[str, int]:
 
 def is_storable(text: str) -> bool:
     """Return True if both databases can hold the text: no NUL, no lone surrogates."""
-    return not _UNSTORABLE.search(text)
+    # Nearly all are, and this is ten times as fast.
+    return "\0" not in text if text.isascii() else not _UNSTORABLE.search(text)
 
 
 def storable(text: str) -> str:

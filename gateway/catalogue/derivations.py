@@ -58,6 +58,6 @@ def _folded(names: list[str | None]) -> str | None:
     None for names of ASCII alone: databases themselves fold these, and they are nearly all.
     """
     given = [name for name in names if name]
-    if all(name.isascii() for name in given):
+    if "".join(given).isascii():
         return None
     return _SEPARATOR.join(map(fold, given))

@@ -199,7 +199,9 @@ def _text(document: Document, key: str) -> str | None:
 
 def _integer(document: Document, key: str) -> int | None:
     """Return the integer of this key, or None if it is absent or no integer of 64 bits."""
-    value = _number(document.get(key))
+    value = document.get(key)
+    if type(value) is not int:
+        value = _number(value)
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if -INT64 <= value < INT64 else None

@@ -5,24 +5,59 @@ which nothing is remembered but their backups, and not too many of these; others
 `keeping.derive_all`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.catalogue.tables import NO_TIME
 from gateway.chains import locking
 from gateway.chains.batches import Batch
-from gateway.chains.computing import Computed, entry_of, supersede_computed
+from gateway.chains.computing import Computed, derived_columns, entry_of, supersede_computed
 from gateway.chains.derivation import SeriesRow
 from gateway.chains.keeping import is_level_told
+from gateway.chains.places import Place
 from gateway.chains.rules import advance, expired
 from gateway.chains.states import State
-from gateway.db.rows import Row
 from gateway.db.transactions import Transaction
 
 MAX_ROWS = 2000
 """The backups, at most, that are derived at once."""
+
+
+class Given(NamedTuple):
+    """A backup that is to be written, as far as its series depends on it."""
+
+    calendar_time: int
+    id: str
+    status: str
+    level: int | None
+    policy: str | None
+
+
+class Standing(NamedTuple):
+    """The facts that are derived of a series as a whole."""
+
+    newest_time: int
+    restorability: str
+    is_told: bool
+    removed_time: int
+
+
+def derive_new(
+    place: Place, backups: Sequence[Given]
+) -> tuple[Standing, Mapping[str, Mapping[str, Any]]] | None:
+    """Return what is derived of a series that has these backups alone, and of each, by its id.
+
+    None for series that this isn't for.
+    """
+    if place.media == "cindernative" or len(backups) > MAX_ROWS:
+        return None
+    standing, computed = _fold(place, sorted(backups))
+    return standing, {
+        one.row.id: derived_columns(expired(one.verdict, standing.removed_time), one.state)
+        for one in computed
+    }
 
 
 async def derive(
@@ -44,17 +79,15 @@ async def derive(
     series: list[Sequence[Any]] = []
     for key, group in groups:
         own = simple[key]
-        own.is_told = any(is_level_told(row.level) for row in group)
-        computed = _fold(own, group)
+        standing, computed = _fold(own.place, group, own.removed_time)
         backups += [
             (one.row.id, *values.values())
             for one in computed
-            if (values := one.changes(own.removed_time)) is not None
+            if (values := one.changes(standing.removed_time)) is not None
         ]
-        newest = max(computed, key=_age)
-        restorability = expired(newest.verdict, own.removed_time).restorability.value
+        told = int(standing.is_told)
         series.append(
-            (key, newest.row.calendar_time, restorability, int(own.is_told), own.removed_time)
+            (key, standing.newest_time, standing.restorability, told, standing.removed_time)
         )
     await batch.derive(backups)
     await batch.stand(series)
@@ -66,18 +99,26 @@ def _is_simple(series: SeriesRow) -> bool:
     return series.is_stale and not remembers and series.place.media != "cindernative"
 
 
-def _fold(series: SeriesRow, rows: Sequence[Row]) -> Sequence[Computed]:
-    """Return what is derived of the backups of a series, in the order of their times."""
-    media = series.place.rules(is_told=series.is_told)
+def _fold(
+    place: Place, rows: Sequence[Any], removed: int = NO_TIME
+) -> tuple[Standing, Sequence[Computed]]:
+    """Return what is derived of a series, and of its backups, in the order of their times.
+
+    `removed` is the time up to which chains are known to have been removed.
+    """
+    is_told = any(is_level_told(row.level) for row in rows)
+    media = place.rules(is_told=is_told)
     state, computed = State(), list[Computed]()
     for row in rows:
         step = advance(state, entry_of(row), media)
         state = step.state
-        series.removed_time = max(series.removed_time, state.removed)
+        removed = max(removed, state.removed)
         if step.supersedes is not None:
             supersede_computed(step, computed, media)
         computed.append(Computed(row, step.verdict, state))
-    return computed
+    newest = max(computed, key=_age)
+    restorability = expired(newest.verdict, removed).restorability.value
+    return Standing(newest.row.calendar_time, restorability, is_told, removed), computed
 
 
 def _age(one: Computed) -> tuple[int, int, str]:

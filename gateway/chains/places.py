@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -158,13 +159,19 @@ def place_of(row: Any, metadata: Document) -> Place:
     hostname, backup_name = row.hostname or "", row.backup_name
     storage, container = row.storage or "swift", row.container or ""
     if media == "cindernative" and resource:
-        return Place(media, "cinder", "", "", "", "", "", resource)
+        return _place(media, "cinder", "", "", "", "", "", resource)
     if media == "cinder" and resource:
         # Its folder has neither the host's nor the backup's name.
         engine, hostname, backup_name = "", "", ""
     target = _server(metadata) if storage == "ssh" else ""
     engine = _FOLDERS.get(engine, engine)
-    return Place(media, storage, target, container, engine, hostname, backup_name, resource)
+    return _place(media, storage, target, container, engine, hostname, backup_name, resource)
+
+
+@lru_cache(maxsize=1024)
+def _place(*parts: str) -> Place:
+    """Return the place of these parts: the backups of a series often come one after another."""
+    return Place(*parts)
 
 
 def _server(metadata: Document) -> str:

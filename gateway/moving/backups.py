@@ -1,6 +1,5 @@
 """The translation of backups, with their places in series: there are very many of them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +9,7 @@ from gateway.catalogue.tables import Backup
 from gateway.catalogue.vocabularies import BackupStatus
 from gateway.chains import policies
 from gateway.chains.places import place_of
+from gateway.chains.policies import Policy
 from gateway.moving.books import Outcome, Reason
 from gateway.moving.known import Known
 from gateway.moving.translation import MAX_BYTES, Item, Reading
@@ -41,7 +41,7 @@ class Backups:
         if not columns["backup_name"]:
             reading.remark(Outcome.KEPT, Reason.NO_VALUE, "it has no 'backup_name'")
         job_id = columns.get("job_id") or reading.text("job_id") or None
-        client_id, told = self.known.jobs.get((project_id, job_id or ""), (None, ()))
+        client_id, known = self.known.client_and_policy(project_id, job_id, metadata)
         columns["job_id"] = job_id
         # An export tells of both; freezer-api knows of neither.
         columns["client_id"] = columns.get("client_id") or row.get("client_id") or client_id
@@ -52,16 +52,13 @@ class Backups:
         values["backup_metadata"] = text
         place = place_of(SimpleNamespace(**columns), metadata)
         values["series"] = place.id
-        values["policy"] = self._policy(place.media, metadata, told)
+        values["policy"] = self._policy(place.media, metadata, known)
         values["derived_version"] = 0
         values |= derivations.derived(Backup, values)
         return Item("backups", project_id, values["id"], values, place=place)
 
-    def _policy(
-        self, media: str, metadata: dict[str, Any], told: Sequence[dict[str, Any]]
-    ) -> str | None:
+    def _policy(self, media: str, metadata: dict[str, Any], known: Policy | None) -> str | None:
         """Return the policy that a backup was made by, as it is stored."""
-        known = self.known.policy(told, metadata)
         # All that a policy is made of; as texts, since JSON's true is no 1.
         key = media, id(known), repr([metadata.get(name) for name in _LEVELS])
         if key not in self._policies:

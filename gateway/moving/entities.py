@@ -215,8 +215,7 @@ def job(
     if session_id and (project_id, session_id) not in known.sessions:
         message = f"its session '{session_id}' isn't in the project"
         reading.remark(Outcome.KEPT, Reason.NO_SESSION, message)
-    told = [known.actions[project_id, one] for one in linked]
-    known.jobs[project_id, own_id] = client_id, [one for one in told if one is not None]
+    known.add_job(project_id, own_id, client_id, linked)
     derived = derivations.derived(Job, values)
     return Item("jobs", project_id, own_id, values | derived, links=linked)
 

@@ -241,6 +241,10 @@ class FileCatalogue:
             if page:
                 yield page
 
+    def backups(self) -> Iterator[Sequence[SourceValues]]:
+        """Yield the backups in the order of the file, as `pages` does."""
+        return self.pages("backups")
+
     def reports(self) -> int:
         """Return 0: there are none in a file."""
         return 0

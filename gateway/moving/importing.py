@@ -5,6 +5,7 @@ what is missing or has changed: so it goes on where it was stopped, whatever hap
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ _CENTRAL = sa.select(_CLIENTS.id, _CLIENTS.project_id).where(_CLIENTS.is_central
 
 BATCHES = {"jobs": 500}
 """The rows of a transaction, where they are fewer than a page: triggers write the runs of jobs."""
+
+GROWTH = 500
+"""The new rows of a table after which the database looks at it."""
 
 Key = tuple[str, str | None]
 """A table and a project."""
@@ -110,6 +114,10 @@ class Import:
     books: Books = field(default_factory=Books)
     reader: "Reader" = field(init=False)
     """The reader that `run` has read with."""
+    _grown: Counter[str] = field(default_factory=Counter)
+    """The rows that were inserted, by table."""
+    _seen: Counter[str] = field(default_factory=Counter)
+    """Their number when the database looked at the table last."""
 
     async def run(self) -> Books:
         """Do it, and return the books. Raises Unavailable, and OSError for the files."""
@@ -119,8 +127,12 @@ class Import:
         self.reader = reader = await opened_reader(self.catalogue, self.database)
         for table in TABLES:
             self.progress.begin(table, self.books.expected[table].total())
-            async for page in ahead(reader.pages(table)):
+            rows = self.catalogue.backups() if table == "backups" else self.catalogue.pages(table)
+            async for page in ahead(reader.translated(table, rows)):
                 await self.write(table, page)
+            if table == "jobs" and self.mirror is None:
+                # Nothing refers to them any more.
+                reader.known.actions.clear()
         if not self.is_trial:
             await self.derive()
         return self.books
@@ -140,7 +152,7 @@ class Import:
 
     async def write(self, table: str, page: Page) -> None:
         """Write a page, and then enter it in the books. Raises Unavailable, and OSError."""
-        entries: dict[tuple[str, str, str], Entry] = {}
+        counts: Counter[tuple[str, str, Entry]] = Counter()
         for kind in ("inline_actions", table):
             items = [item for item in page.items if item.table == kind]
             size = BATCHES.get(kind, len(items)) or 1
@@ -154,22 +166,38 @@ class Import:
                     mirror=self.mirror,
                     left=None if self.may_leave is None else self.may_leave.get(kind, ()),
                 )
-                entries |= {(kind, *key): entry for key, entry in written.items()}
+                for item in batch:
+                    self._enter(page, item, written[item.project_id, item.id], counts)
+                if not self.is_trial:
+                    await self._look_at(kind, sum(e is Entry.INSERTED for e in written.values()))
         for (kind, project_id), count in page.counts.items():
             self.books.read[kind, project_id] += count
         for (kind, project_id), count in page.refused.items():
             self.books.note(kind, project_id, Entry.REFUSED, count)
-        for item in page.items:
-            entry = entries[item.table, item.project_id, item.id]
-            self.books.note(item.table, item.project_id, entry)
-            self.books.trusts += item.values.get("trust_id") is not None
-            if item.links:
-                self.books.note("job_actions", item.project_id, entry, len(item.links))
-            if entry is Entry.LEFT:
-                page.remarks.append(_left(item))
-                self.left.setdefault(item.table, set()).add((item.project_id, item.id))
+        for (kind, project_id, entry), count in counts.items():
+            self.books.note(kind, project_id, entry, count)
         self.report.add(page.remarks)
         self.progress.advance(page.read)
+
+    async def _look_at(self, kind: str, inserted: int) -> None:
+        """Have the database look at a table again whenever what is imported of it has doubled."""
+        self._grown[kind] += inserted
+        if self._grown[kind] >= max(GROWTH, 2 * self._seen[kind]):
+            self._seen[kind] = self._grown[kind]
+            await writing.gather_statistics(self.database, kind)
+
+    def _enter(
+        self, page: Page, item: Item, entry: Entry, counts: Counter[tuple[str, str, Entry]]
+    ) -> None:
+        """Count what became of a row, and report one that was left."""
+        counts[item.table, item.project_id, entry] += 1
+        if item.table == "jobs":
+            self.books.trusts += item.values["trust_id"] is not None
+            if item.links:
+                counts["job_actions", item.project_id, entry] += len(item.links)
+        if entry is Entry.LEFT:
+            page.remarks.append(_left(item))
+            self.left.setdefault(item.table, set()).add((item.project_id, item.id))
 
     async def derive(self) -> None:
         """Derive what follows from the rows: the chains of backups, and the next runs of jobs.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.chains import policies
 from gateway.chains.policies import Policy
@@ -11,17 +11,22 @@ from gateway.moving.translation import moment
 Key = tuple[str, str]
 """A project and an id in it."""
 
-_OF_POLICY = (
-    *("backup_name", "container", "path_to_backup"),
-    *("incremental", "max_level", "always_level", "restart_always_level"),
-    *("remove_older_than", "remove_before_date", "remove_from_date"),
-)
-"""The keys of an action that tell the policy of its backups, and which backups are its."""
+_TELLING = ("backup_name", "container", "path_to_backup")
+"""The keys of an action that tell which backups are its."""
+
+
+class BackingUp(NamedTuple):
+    """An action that backs up: the values of `_TELLING`, and the policy of its backups."""
+
+    backup_name: Any
+    container: Any
+    path_to_backup: Any
+    policy: Policy
 
 
 @dataclass
 class Known:
-    """Clients, sessions, actions and jobs, of which there are far fewer than backups."""
+    """Clients, sessions, actions and jobs, of which there are fewer than backups, but not few."""
 
     central: Mapping[str, str]
     """The projects of the central clients that the gateway has already, by their ids."""
@@ -31,17 +36,40 @@ class Known:
     central_ids: dict[str, str] = field(default_factory=dict)
     """The projects of the central clients that have been read, by their ids."""
     sessions: set[Key] = field(default_factory=set)
-    actions: dict[Key, dict[str, Any] | None] = field(default_factory=dict)
-    """The keys that tell of its policy, of an action that backs up; None for another."""
-    jobs: dict[Key, tuple[str | None, Sequence[dict[str, Any]]]] = field(default_factory=dict)
-    """The client of each job, and what its actions that back up tell of their policies."""
-    _policies: dict[int, Policy] = field(default_factory=dict)
+    actions: dict[Key, BackingUp | None] = field(default_factory=dict)
+    """Those that back up; None for others."""
+    jobs: dict[Key, tuple[str | None, Policy | Sequence[BackingUp] | None]] = field(
+        default_factory=dict
+    )
+    """The client of each job, and the policy of its action that backs up; all of several."""
+    _policies: dict[Policy, Policy] = field(default_factory=dict)
+    """Each once, of which many actions have the same."""
+    _texts: dict[str, str] = field(default_factory=dict)
+    """The ids of projects and clients, and the containers, each once as well."""
 
     def add_action(self, project_id: str, action_id: str, document: Mapping[str, Any]) -> None:
         """Note an action that is there."""
-        backs_up = document.get("action") == "backup"
-        told = {key: document[key] for key in _OF_POLICY if key in document}
-        self.actions[project_id, action_id] = told if backs_up else None
+        found = None
+        if document.get("action") == "backup":
+            policy = policies.of_action(document)
+            name, container, path = (document.get(key) for key in _TELLING)
+            if isinstance(container, str):
+                container = self._once(container)
+            policy = self._policies.setdefault(policy, policy)
+            found = BackingUp(name, container, path, policy)
+        self.actions[self._once(project_id), action_id] = found
+
+    def add_job(
+        self, project_id: str, job_id: str, client_id: str | None, linked: Sequence[str]
+    ) -> None:
+        """Note a job that is there, with its client and its actions, which are."""
+        told = [one for action in linked if (one := self.actions[project_id, action]) is not None]
+        client_id = None if client_id is None else self._once(client_id)
+        policy = told[0].policy if len(told) == 1 else told or None
+        self.jobs[self._once(project_id), job_id] = client_id, policy
+
+    def _once(self, text: str) -> str:
+        return self._texts.setdefault(text, text)
 
     def forget(self, table: str, key: Key) -> None:
         """Forget an item that is there no more."""
@@ -59,20 +87,21 @@ class Known:
     def renew(self, central: Mapping[str, str], losers: Mapping[str, str]) -> None:
         """Begin a pass, with these central clients here, and these duplicates there."""
         self.central, self.losers = central, losers
-        # By objects that may be gone by now.
-        self._policies.clear()
 
-    def policy(
-        self, actions: Sequence[dict[str, Any]], metadata: Mapping[str, Any]
-    ) -> Policy | None:
-        """Return the policy of the one of a job's actions that made a backup; None: none tells."""
-        chosen = policies.choose(actions, metadata)
-        if chosen is None:
-            return None
-        found = self._policies.get(id(chosen))
-        if found is None:
-            found = self._policies[id(chosen)] = policies.of_action(chosen)
-        return found
+    def client_and_policy(
+        self, project_id: str, job_id: str | None, metadata: Mapping[str, Any]
+    ) -> tuple[str | None, Policy | None]:
+        """Return the client of a job, and the policy of its action that made a backup.
+
+        None for what nothing tells. Equal policies are one object.
+        """
+        client_id, told = self.jobs.get((project_id, job_id or ""), (None, None))
+        if told is None or isinstance(told, Policy):
+            return client_id, told
+        documents = [dict(zip(_TELLING, one[:-1], strict=True)) for one in told]
+        chosen = policies.choose(documents, metadata)
+        found = zip(documents, told, strict=True)
+        return client_id, next((one.policy for document, one in found if document is chosen), None)
 
 
 def duplicates(standing: Iterable[Sequence[Any]]) -> dict[str, str]:

@@ -57,6 +57,9 @@ TABLES: Mapping[str, Sequence[str]] = {
 _FORMER = {"path_to_backup": "src_file"}
 """The names that columns had before."""
 
+MAX_PAGES = 2
+"""The pages that the backups of a job may fill to be read together."""
+
 Key = tuple[str, str]
 """A table and a project."""
 
@@ -73,6 +76,12 @@ class Rows(Protocol):
 
     def pages(self, table: str) -> Iterator[Sequence[SourceValues]]:
         """Yield the rows of a table in pages."""
+
+    def backups(self) -> Iterator[Sequence[SourceValues]]:
+        """Yield the backups in pages, those of a job together as far as that is possible.
+
+        So series come whole, and what is derived of them is written with them.
+        """
 
     def reports(self) -> int:
         """Return the number of action reports, which nothing reads."""
@@ -96,7 +105,7 @@ class Catalogue:
 
     source: Source
     projects: Collection[str] = ()
-    page_size: int = 5000
+    page_size: int = 2500
     columns: Mapping[str, frozenset[str]] = field(init=False)
     revision: str = field(init=False)
 
@@ -138,6 +147,31 @@ class Catalogue:
         """
         shown = [self._shown(table, name) for name in TABLES[table]]
         return self._pages(table, TABLES[table], shown, where=where, values=values)
+
+    def backups(self) -> Iterator[Sequence[SourceValues]]:
+        """Yield the backups in pages, those of a job together unless there are very many.
+
+        freezer-api has no index by job: its database sorts them once, and nothing else can be read
+        before the last page. Raises Unavailable.
+        """
+        names = TABLES["backups"]
+        shown = [self._shown("backups", name) for name in names]
+        job = names.index("job_id")
+        condition, arguments = self._among()
+        query = f"SELECT {', '.join(shown)} FROM backups {condition} ORDER BY {shown[job]}, id"  # noqa: S608 - names of ours
+        held: list[Sequence[Any]] = []
+        for rows in self.source.stream(query, arguments, self.page_size):
+            held += rows
+            end, last = len(held), held[-1][job]
+            while last and end and held[end - 1][job] == last:
+                end -= 1
+            if not end and len(held) >= MAX_PAGES * self.page_size:
+                end = len(held)
+            if end:
+                yield [dict(zip(names, row, strict=True)) for row in held[:end]]
+                del held[:end]
+        if held:
+            yield [dict(zip(names, row, strict=True)) for row in held]
 
     def gone(
         self, table: str, where: str = "", values: Sequence[Any] = ()

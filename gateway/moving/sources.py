@@ -2,7 +2,7 @@
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ import pymysql
 import sqlalchemy as sa
 from oslo_config import cfg
 from pymysql.constants import FIELD_TYPE
+from pymysql.cursors import SSCursor
 from sqlalchemy.exc import ArgumentError
 
 from gateway.errors import BadInput, Unavailable
@@ -46,6 +47,15 @@ class Source(ABC):
     @abstractmethod
     def rows(self, query: str, arguments: Sequence[Any] = ()) -> Sequence[SourceRow]:
         """Return the rows of a query, whose parameters are written `%s`. Raises Unavailable."""
+
+    @abstractmethod
+    def stream(
+        self, query: str, arguments: Sequence[Any], size: int
+    ) -> Iterator[Sequence[SourceRow]]:
+        """Yield the rows of a query, so many at a time; no other may run before its last row.
+
+        Raises Unavailable.
+        """
 
     @abstractmethod
     def is_read_only(self) -> bool:
@@ -120,11 +130,14 @@ class MySQL(Source):
     OPENING: ClassVar[Sequence[str]] = (
         # A consistent read needs this level; servers may be set to a lower one.
         "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        # While the gateway's database is slow, nobody reads what is streamed.
+        f"SET SESSION net_write_timeout = {PATIENCE_SECONDS}",
         "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
     )
     NOW = "UTC_TIMESTAMP()"
 
     def __init__(self, url: sa.URL) -> None:
+        self._streaming: SSCursor | None = None
         if not url.database:
             raise BadInput("SOURCE names no database: mysql://user:password@host/freezer")
         options = {
@@ -171,6 +184,20 @@ class MySQL(Source):
         except (pymysql.MySQLError, OSError) as error:
             raise unavailable(error) from error
 
+    def stream(
+        self, query: str, arguments: Sequence[Any], size: int
+    ) -> Iterator[Sequence[SourceRow]]:
+        """Yield the rows of a query, so many at a time. Raises Unavailable."""
+        cursor = self._streaming = self.connection.cursor(SSCursor)
+        try:
+            cursor.execute(query, tuple(arguments) or None)
+            while rows := cursor.fetchmany(size):
+                yield rows
+        except (pymysql.MySQLError, OSError) as error:
+            raise unavailable(error) from error
+        if not self.connection.open:
+            raise Unavailable("the connection to freezer-api's database was closed")
+
     def is_read_only(self) -> bool:
         """Return True if the server is `read_only`: then only its administrators write."""
         return bool(self.rows("SELECT @@global.read_only")[0][0])
@@ -178,6 +205,10 @@ class MySQL(Source):
     def close(self) -> None:
         """Close the connection."""
         self.connection.close()
+        result = self._streaming and self._streaming._result  # noqa: SLF001
+        if result is not None:
+            # Else the driver would try to read the rest.
+            result.unbuffered_active = False
 
 
 class SQLite(Source):
@@ -217,6 +248,17 @@ class SQLite(Source):
         """Return the rows of a query. Raises Unavailable."""
         try:
             return self.connection.execute(query.replace("%s", "?"), tuple(arguments)).fetchall()
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
+
+    def stream(
+        self, query: str, arguments: Sequence[Any], size: int
+    ) -> Iterator[Sequence[SourceRow]]:
+        """Yield the rows of a query, so many at a time. Raises Unavailable."""
+        try:
+            cursor = self.connection.execute(query.replace("%s", "?"), tuple(arguments))
+            while rows := cursor.fetchmany(size):
+                yield rows
         except sqlite3.Error as error:
             raise unavailable(error) from error
 

@@ -71,7 +71,7 @@ class Reading:
             raise Refused(Reason.NO_PROJECT, "the row belongs to no project: nobody could see it")
         own_id = row["client_id"] if self.table == "clients" else row["id"]
         for name, value in (("project_id", project_id), ("id", own_id)):
-            if not value or not is_storable(value) or len(value.encode()) > MAX_BYTES:
+            if not (value and is_storable(value) and is_short(value)):
                 raise Refused(Reason.UNUSABLE_ID, f"'{name}' can't be the name of anything")
         created = moment(row["created_at"]) or EPOCH
         return {
@@ -96,9 +96,9 @@ class Reading:
 
     def short(self, name: str, value: str) -> str:
         """Return a text as it fits into an index."""
-        # The shortest that could be too long.
-        if len(value) * 4 <= MAX_BYTES or len(encoded := value.encode()) <= MAX_BYTES:
+        if is_short(value):
             return value
+        encoded = value.encode()
         message = f"'{name}' has {len(encoded)} bytes: lists show the first {MAX_BYTES}"
         self.remark(Outcome.ALTERED, Reason.TOO_LONG, message)
         return encoded[:MAX_BYTES].decode(errors="ignore")
@@ -149,6 +149,12 @@ class Reading:
     def refused(self, error: Refused) -> None:
         """Remark that nothing can be made of the row."""
         self.remark(Outcome.REFUSED, error.reason, error.message)
+
+
+def is_short(text: str) -> bool:
+    """Return True for a text that fits into an index."""
+    # The shortest that could be too long has characters of four bytes.
+    return len(text) * 4 <= MAX_BYTES or len(text.encode()) <= MAX_BYTES
 
 
 def moment(value: object) -> datetime | None:

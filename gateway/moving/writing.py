@@ -16,7 +16,8 @@ from sqlmodel import SQLModel
 
 from gateway.catalogue import due
 from gateway.catalogue.column_types import JSONText
-from gateway.catalogue.history import OF_JOB
+from gateway.catalogue.history import OF_JOB, Run
+from gateway.catalogue.series_tables import Series
 from gateway.catalogue.tables import (
     Action,
     Backup,
@@ -25,10 +26,12 @@ from gateway.catalogue.tables import (
     JobAction,
     Session,
     columns,
+    default_of,
     source,
 )
-from gateway.chains import entering
-from gateway.chains.places import Place
+from gateway.chains import bulk, entering
+from gateway.chains.bulk import Given
+from gateway.chains.entering import Entering
 from gateway.db.database import Database
 from gateway.db.staging import Staging
 from gateway.db.transactions import Transaction
@@ -49,6 +52,7 @@ _DERIVED_LATER = {
     Client: frozenset({"time_zone"}),
 }
 """The columns that others write: deriving, the upkeep, the database's triggers, users."""
+_UNDERIVED = {name: default_of(Backup, name) for name in _DERIVED_LATER[Backup]}
 _PROJECTED = ("project_id", "id", "version")
 COMPARED: Mapping[type[SQLModel], Sequence[str]] = {
     Client: (
@@ -87,6 +91,11 @@ class Kind:
         self.names = tuple(column.key for column in own if column.key not in later)
         self.record: Callable[[Mapping[str, Any]], Sequence[Any]] = itemgetter(*self.names)
         self.staging = Staging(table, self.names)
+        # New backups are written with what is derived of them.
+        self.whole = Staging(table, own.keys()) if table is Backup else self.staging
+        self.whole_record: Callable[[Mapping[str, Any]], Sequence[Any]] = itemgetter(
+            *self.whole.names
+        )
         staged = self.staging.table.c
         join = sa.and_(own.project_id == staged.project_id, own.id == staged.id)
         differs = sa.or_(
@@ -155,6 +164,12 @@ KINDS: Mapping[str, Kind] = {
 }
 """By the names of freezer-api's tables."""
 
+_GROWING = {name: (source(kind.table),) for name, kind in KINDS.items()} | {
+    "jobs": (source(Job), source(JobAction), source(Run)),
+    "backups": (source(Backup), source(Series)),
+}
+"""The tables that grow with each of freezer-api's."""
+_GIVEN = itemgetter(*Given._fields)
 _LINKS = columns(JobAction)
 _JOBS = KINDS["jobs"].staging.table.c
 _SELECT_LINKS = (
@@ -189,6 +204,8 @@ class Batch:
 
     def having(self, *entries: Entry) -> Sequence[Item]:
         """Return the rows that get one of these entries."""
+        if not self.is_staged:
+            return list(self.items.values()) if Entry.INSERTED in entries else []
         return [item for key, item in self.items.items() if self.entries[key] in entries]
 
 
@@ -222,6 +239,17 @@ async def write(  # noqa: PLR0913 - the rules of an import
             continue
         return batch.entries
     raise Unavailable("other writers leave no time for the import")
+
+
+async def gather_statistics(database: Database, table: str) -> None:
+    """Let PostgreSQL look at a table that has grown, and at those that are written with it.
+
+    Else it plans as for tables of a few rows: the triggers of jobs, and the checks of their links,
+    then read all of a project for each job. Raises Unavailable.
+    """
+    if not database.is_sqlite:
+        async with database.write() as transaction:
+            await transaction.gather_statistics(*_GROWING[table])
 
 
 async def _compare(
@@ -282,8 +310,8 @@ async def _write(transaction: Transaction, batch: Batch, database: Database) -> 
     if kind.table is Backup:
         await _enter(transaction, batch, is_sqlite=is_sqlite)
     if not batch.is_staged:
-        records = [kind.record(item.values) for item in new]
-        await transaction.append(kind.staging, records, is_sqlite=is_sqlite)
+        records = [kind.whole_record(item.values) for item in new]
+        await transaction.append(kind.whole, records, is_sqlite=is_sqlite)
     elif new:
         inserted = await transaction.rows(kind.insert[is_sqlite])
         if len(inserted) != len(new):
@@ -301,18 +329,40 @@ async def _write(transaction: Transaction, batch: Batch, database: Database) -> 
 
 
 async def _enter(transaction: Transaction, batch: Batch, *, is_sqlite: bool) -> None:
-    """Lock the series of backups that are to be written, and have them derived."""
-    entered: dict[Key, tuple[Place, int]] = {}
+    """Lock the series of backups that are to be written, and have them derived.
+
+    If all backups of the batch are new, what is derived of the new series is added to these.
+    """
+    series: dict[Key, list[Item]] = {}
     left = set()
     for item in batch.having(Entry.INSERTED, Entry.UPDATED):
-        key, time = (item.project_id, item.values["series"]), item.values["calendar_time"]
-        if item.place is not None and (key not in entered or entered[key][1] < time):
-            entered[key] = item.place, time
+        own = item.values["series"]
+        series.setdefault((item.project_id, own), []).append(item)
         old = batch.series.get((item.project_id, item.id))
-        if old is not None and old != item.values["series"]:
+        if old is not None and old != own:
             left.add((item.project_id, old))
-    ordered = dict(sorted(entered.items(), key=lambda one: one[0]))
-    await entering.enter_many(transaction, ordered, sorted(left), is_sqlite=is_sqlite)
+    entered: dict[Key, Entering] = {}
+    derived: dict[Key, Mapping[str, Mapping[str, Any]]] = {}
+    for key, items in sorted(series.items(), key=itemgetter(0)):
+        entered[key], derived[key] = _derived(items, is_new=not batch.is_staged)
+    new = await entering.enter_many(transaction, entered, sorted(left), is_sqlite=is_sqlite)
+    for key, items in series.items():
+        values = derived[key] if key in new else {}
+        for item in items:
+            item.values.update(values.get(item.id, _UNDERIVED))
+
+
+def _derived(
+    items: Sequence[Item], *, is_new: bool
+) -> tuple[Entering, Mapping[str, Mapping[str, Any]]]:
+    """Return how a series is entered by these backups, and what is derived of each if it is new."""
+    given = [Given(*_GIVEN(item.values)) for item in items]
+    place, newest_time = items[0].place, max(given).calendar_time
+    assert place is not None  # noqa: S101 - backups have one
+    found = bulk.derive_new(place, given) if is_new else None
+    if found is None:
+        return Entering(place, newest_time), {}
+    return Entering(place, newest_time, found[0]), found[1]
 
 
 async def _link(transaction: Transaction, new: Sequence[Item], changed: Sequence[Item]) -> None:

@@ -1,6 +1,7 @@
 """freezer-api's catalogue moves in from MariaDB, at each revision, however often it is killed."""
 
 import asyncio
+import gc
 import json
 import os
 import random
@@ -17,6 +18,7 @@ import pytest
 
 from gateway import migrations
 from gateway.db.database import Database
+from gateway.errors import Unavailable
 from gateway.moving import switching
 from gateway.moving.books import Report
 from gateway.moving.following import Mirror, Unseen
@@ -118,6 +120,19 @@ def test_an_upgraded_catalogue_moves_in_as_the_one_before(server: MariaDB, tmp_p
     )
     both = [column(tmp_path / name, query) for name in ("older.db", "newer.db")]
     assert [json.loads(text) for text in both[0]] == [json.loads(text) for text in both[1]]
+
+
+def test_backups_that_are_left_unread_keep_nobody_waiting(server: MariaDB) -> None:
+    made = at_revision(server)
+    fill(made, 300)
+    source = open_source(made.url)
+    pages = Catalogue(source, page_size=10).backups()
+    next(pages)
+    source.close()
+    with pytest.raises(Unavailable):
+        next(pages)
+    del pages, source
+    gc.collect()
 
 
 def test_an_import_that_is_killed_goes_on(server: MariaDB, tmp_path: Path) -> None:
