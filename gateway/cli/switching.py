@@ -120,7 +120,7 @@ async def _switched(
                     typer.echo(line)
             fail(f"not switched: {error.message}", code=1)
     for line in (
-        *moving.summary(done.books, mirror.report, is_trial=False),
+        *moving.summary(done.counts, mirror.report, is_trial=False),
         *verifying.table(done.compared),
         f"switched: {len(done.projects):,} projects may be written to here",
     ):

@@ -19,9 +19,10 @@ from gateway.db.database import Database
 from gateway.errors import LostRace
 from gateway.moving import entities, known, writing
 from gateway.moving.backups import Backups
-from gateway.moving.books import Books, Entry, Outcome, Reason, Remark, Report, dumped
+from gateway.moving.counts import RowCounts, RowResult
 from gateway.moving.known import Known
 from gateway.moving.layouts import TABLES, Rows, SourceValues
+from gateway.moving.reports import Outcome, Reason, Remark, Report, dumped
 from gateway.moving.translation import Item, Reading, Refused
 from gateway.upkeep.due_times import DueTimesUpkeep
 
@@ -107,29 +108,29 @@ class Import:
     """The rows, by table, that are left if they are newer here; None for all."""
     left: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     """The rows that were left, by table."""
-    books: Books = field(default_factory=Books)
+    counts: RowCounts = field(default_factory=RowCounts)
     reader: "Reader" = field(init=False)
     """The reader that `run` has read with."""
 
-    async def run(self) -> Books:
-        """Do it, and return the books. Raises Unavailable, and OSError for the files."""
+    async def run(self) -> RowCounts:
+        """Do it, and return the counts. Raises Unavailable, and OSError for the files."""
         await asyncio.to_thread(self._count)
         if self.deleted_to is not None:
             await asyncio.to_thread(self._write_deleted, self.deleted_to)
         self.reader = reader = await opened_reader(self.catalogue, self.database)
         for table in TABLES:
-            self.progress.begin(table, self.books.expected[table].total())
+            self.progress.begin(table, self.counts.expected[table].total())
             async for page in ahead(reader.pages(table)):
                 await self.write(table, page)
         if not self.is_trial:
             await self.derive()
-        return self.books
+        return self.counts
 
     def _count(self) -> None:
         for table in TABLES:
-            self.books.expected[table] = self.catalogue.count(table)
-            self.books.deleted[table] = self.catalogue.count(table, deleted=True).total()
-        self.books.reports = self.catalogue.reports()
+            self.counts.expected[table] = self.catalogue.count(table)
+            self.counts.deleted[table] = self.catalogue.count(table, deleted=True).total()
+        self.counts.reports = self.catalogue.reports()
 
     def _write_deleted(self, path: Path) -> None:
         """Write the rows that were deleted to a file, as lines of JSON."""
@@ -139,8 +140,8 @@ class Import:
                     file.writelines(dumped({"table": table, "row": row}) + b"\n" for row in rows)
 
     async def write(self, table: str, page: Page) -> None:
-        """Write a page, and then enter it in the books. Raises Unavailable, and OSError."""
-        entries: dict[tuple[str, str, str], Entry] = {}
+        """Write a page, and then count it. Raises Unavailable, and OSError."""
+        results: dict[tuple[str, str, str], RowResult] = {}
         for kind in ("inline_actions", table):
             items = [item for item in page.items if item.table == kind]
             size = BATCHES.get(kind, len(items)) or 1
@@ -154,18 +155,18 @@ class Import:
                     mirror=self.mirror,
                     left=None if self.may_leave is None else self.may_leave.get(kind, ()),
                 )
-                entries |= {(kind, *key): entry for key, entry in written.items()}
+                results |= {(kind, *key): result for key, result in written.items()}
         for (kind, project_id), count in page.counts.items():
-            self.books.read[kind, project_id] += count
+            self.counts.read[kind, project_id] += count
         for (kind, project_id), count in page.refused.items():
-            self.books.note(kind, project_id, Entry.REFUSED, count)
+            self.counts.add(kind, project_id, RowResult.REFUSED, count)
         for item in page.items:
-            entry = entries[item.table, item.project_id, item.id]
-            self.books.note(item.table, item.project_id, entry)
-            self.books.trusts += item.values.get("trust_id") is not None
+            result = results[item.table, item.project_id, item.id]
+            self.counts.add(item.table, item.project_id, result)
+            self.counts.trusts += item.values.get("trust_id") is not None
             if item.links:
-                self.books.note("job_actions", item.project_id, entry, len(item.links))
-            if entry is Entry.LEFT:
+                self.counts.add("job_actions", item.project_id, result, len(item.links))
+            if result is RowResult.LEFT:
                 page.remarks.append(_left(item))
                 self.left.setdefault(item.table, set()).add((item.project_id, item.id))
         self.report.add(page.remarks)

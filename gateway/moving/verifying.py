@@ -12,10 +12,10 @@ from typing import Any
 
 from gateway.db.database import Database
 from gateway.moving import chunks, reading
-from gateway.moving.books import Outcome
 from gateway.moving.chunks import Chunks
 from gateway.moving.importing import Progress, ahead, opened_reader
 from gateway.moving.layouts import TABLES, Rows
+from gateway.moving.reports import Outcome
 
 MAX_CHUNKS = 10
 """The chunks of a table, at most, of which items are shown."""

@@ -18,9 +18,9 @@ import pytest
 from gateway import migrations
 from gateway.db.database import Database
 from gateway.moving import switching
-from gateway.moving.books import Report
 from gateway.moving.following import Mirror, Unseen
 from gateway.moving.layouts import REVISIONS, Catalogue
+from gateway.moving.reports import Report
 from gateway.moving.sources import open_source
 from gateway.moving.switching import Refused
 from gateway.moving.verifying import Verification
