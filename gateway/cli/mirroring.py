@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import progress
+from gateway.cli import progress, trustees
 from gateway.cli.options import fail, run_on_database
 from gateway.db.database import Database
 from gateway.moving import following, sources
@@ -66,7 +66,9 @@ def follow(
         with progress.shown() as shown:
             mirror = followed.mirror(chosen, database, shown)
             counts = await mirror.begin()
-            for line in (*summary(counts, mirror.report, is_trial=False), _held(mirror)):
+            advice = await trustees.advice(chosen, counts, mirror.keystone_user)
+            lines = summary(counts, mirror.report, is_trial=False)
+            for line in (*lines, *advice, _held(mirror)):
                 typer.echo(line)
             if faults := list(counts.faults()):
                 fail("\n".join(["the counts don't add up:", *faults]), code=1)

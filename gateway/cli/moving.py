@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from gateway import migrations
-from gateway.cli import mirroring, progress
+from gateway.cli import mirroring, progress, trustees
 from gateway.cli.import_options import (
     DryRun,
     Every,
@@ -143,21 +143,22 @@ def _import(  # noqa: PLR0913 - the command's options
     *,
     is_trial: bool,
 ) -> None:
-    async def run(database: Database) -> RowCounts:
+    async def run(database: Database) -> tuple[RowCounts, Sequence[str]]:
         await ready(database)
         with progress.shown() as shown:
             zone = chosen.host_time_zone or None
             work = Import(catalogue, database, report, shown, is_trial, zone, with_deleted)
-            return await work.run()
+            counts = await work.run()
+        keystone_user = None if opened is None else opened.keystone_user
+        return counts, await trustees.advice(chosen, counts, keystone_user)
 
-    counts = run_on_database(chosen, run)
+    counts, advice = run_on_database(chosen, run)
     for line in summary(counts, report, is_trial=is_trial):
         typer.echo(line)
     if with_deleted is not None:
         typer.echo(f"the rows that were deleted are in {with_deleted}")
-    if opened is not None:
-        for line in _advice(opened, chosen, counts):
-            typer.echo(line)
+    for line in advice:
+        typer.echo(line)
     if faults := list(counts.faults()):
         fail("\n".join(["the counts don't add up:", *faults]), code=1)
 
@@ -191,21 +192,3 @@ def summary(
         yield f"nothing was written: {written:,} rows would be"
     elif not written:
         yield f"nothing has changed: all of it was {side} already"
-
-
-def _advice(source: Source, chosen: Settings, counts: RowCounts) -> Sequence[str]:
-    """Return what is to be said of the trusts by which central clients work."""
-    if not counts.trusts:
-        return ()
-    told = (
-        f"{counts.trusts:,} jobs work by a trust of Keystone, whose trustee is the user of "
-        "freezer-api: the gateway must log in to Keystone as the same one"
-    )
-    if chosen.auth != "keystone":
-        return (f"{told}; it doesn't log in to Keystone yet",)
-    own = f"{chosen.keystone_username} ({chosen.keystone_user_domain_name})"
-    if source.keystone_user is None:
-        return (f"{told}; it logs in as {own}",)
-    if source.keystone_user == own:
-        return (f"{told}, and does: as {own}",)
-    return (f"{told}, {source.keystone_user}, and not as {own}",)

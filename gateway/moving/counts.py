@@ -33,8 +33,8 @@ class RowCounts:
     """The number of action reports, which aren't read either."""
     side: str = "freezer-api"
     """The side that is read."""
-    trusts: int = 0
-    """The number of jobs that have one."""
+    trusts: Counter[str] = field(default_factory=Counter)
+    """The number of jobs by their trusts in Keystone, of those that have one."""
     read: Counter[tuple[str, str | None]] = field(default_factory=Counter)
     results: dict[tuple[str, str | None], Counter[RowResult]] = field(default_factory=dict)
 

@@ -94,6 +94,8 @@ class Mirror:
     marked: set[str] = field(default_factory=set)
     """The projects that take no other writer."""
     address: str = ""
+    keystone_user: str | None = None
+    """The user as which freezer-api logs in to Keystone, where that is known."""
     _since: str = ""
     _reader: Reader | None = None
     _ranges: Ranges = field(default_factory=Ranges)
@@ -115,7 +117,7 @@ class Mirror:
         async with _opened(self.open_source) as source:
             now = await asyncio.to_thread(source.now)
             catalogue = Catalogue(source, self.projects, self.page_size)
-            self.address = source.address
+            self.address, self.keystone_user = source.address, source.keystone_user
             by_table = [
                 await asyncio.to_thread(catalogue.count, table, deleted=deleted)
                 for table in TABLES

@@ -163,7 +163,8 @@ class Import:
         for item in page.items:
             result = results[item.table, item.project_id, item.id]
             self.counts.add(item.table, item.project_id, result)
-            self.counts.trusts += item.values.get("trust_id") is not None
+            if trust := item.values.get("trust_id"):
+                self.counts.trusts[trust] += 1
             if item.links:
                 self.counts.add("job_actions", item.project_id, result, len(item.links))
             if result is RowResult.LEFT:
