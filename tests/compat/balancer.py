@@ -1,4 +1,4 @@
-"""HAProxy at freezer-api's address: while nobody answers there, requests wait for who comes next."""
+"""HAProxy at freezer-api's address: while nobody answers, requests wait for who comes next."""
 
 import os
 import shutil

@@ -21,7 +21,7 @@ from .freezer_databases import FreezerDatabase, at_revision
 from .gateways import prepared, variables
 from .keystone import Keystone
 
-PATIENCE = 90
+PATIENCE = 300
 """How many seconds something may take to happen."""
 MEMBERS = {"alpha": "alice", "beta": "bob", "gamma": "gina"}
 """The projects that move, each with a member."""

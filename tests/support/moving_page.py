@@ -14,11 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "moving.md"
 SOURCE = "mysql://reader:secret@db.example.org/freezer"
 TARGET = "mysql://freezer:secret@db.example.org/freezer_back"
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
-STOPPED = "http://10.0.0.7:9090"
-"""freezer-api's address, where nobody answers any more."""
-_RUN = re.compile(
-    r"freezer-gateway (import switch |import (?!.*--follow)(?!.*--url)|export )mysql://"
-)
+_RUN = re.compile(r"freezer-gateway (import (?!switch)(?!.*--follow)(?!.*--url)|export )mysql://")
 
 
 @dataclass(frozen=True)
@@ -85,8 +81,6 @@ def _run(text: str, sides: Mapping[str, FreezerTables], folder: Path) -> str:
     arguments = text.removeprefix("freezer-gateway ").split()
     for url, tables in sides.items():
         arguments = [tables.url if argument == url else argument for argument in arguments]
-    nobody = "http://127.0.0.1:1"
-    arguments = [nobody if argument == STOPPED else argument for argument in arguments]
     settings = {
         "GATEWAY_DATABASE_URL": f"sqlite:///{folder}/gateway.db",
         "GATEWAY_LOG_LEVEL": "warning",
