@@ -40,11 +40,11 @@ test-install: $(VENV)/.installed-dev ## Test the wheel in an empty environment
 	$(BIN)/pytest tests/install $(ARGS)
 
 .PHONY: test-compat
-test-compat: $(VENV)/.installed-dev playground chromium host-tools ## Test with Keystone, Freezer's programs and Horizon, cached in .cache/compat
+test-compat: $(VENV)/.installed-dev playground chromium host-tools haproxy ## Test with Keystone, Freezer's programs and Horizon, cached in .cache/compat
 	$(BIN)/python -m tests.compat $(ARGS)
 
 .PHONY: compatibility
-compatibility: $(VENV)/.installed-dev playground chromium host-tools ## Run test-compat, and write the costs to docs/compatibility.md
+compatibility: $(VENV)/.installed-dev playground chromium host-tools haproxy ## Run test-compat, and write the costs to docs/compatibility.md
 	$(BIN)/python -m tests.compat --write
 
 .PHONY: freezer-api-costs

@@ -1,6 +1,6 @@
 """Keystone trusts: with them a central client acts for the users whose jobs it runs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +82,20 @@ class Trustee:
             else:
                 return
         log.warning("trust not deleted", trust_id=trust_id, error=type(refusal).__name__)
+
+    def held(self) -> Collection[str]:
+        """Return the ids of the trusts that are given to the gateway's own user. Blocks.
+
+        Raises Unavailable where Keystone doesn't tell all of them.
+        """
+        try:
+            own_id = self._keystone.get_user_id()
+            found = self._request("GET", f"?trustee_user_id={own_id}", None).json()
+        except exceptions.ClientException as error:
+            raise unavailable(error) from None
+        if found.get("truncated"):
+            raise Unavailable("Keystone tells only some of the trusts")
+        return frozenset(trust["id"] for trust in found["trusts"])
 
     def _own_id(self, token: str) -> str:
         try:

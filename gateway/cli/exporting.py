@@ -12,8 +12,9 @@ from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
 from gateway.errors import GatewayError
 from gateway.moving import files, targets
-from gateway.moving.books import Books, Report
+from gateway.moving.counts import RowCounts
 from gateway.moving.exporting import Others, Return
+from gateway.moving.reports import Report
 from gateway.settings import Settings
 
 REPORT = Path("freezer-export.jsonl")
@@ -121,7 +122,7 @@ def _give_back(  # noqa: PLR0913 - the command's options
     except GatewayError as error:
         fail(error.message)
 
-    async def run(database: Database) -> tuple[Books, int]:
+    async def run(database: Database) -> tuple[RowCounts, int]:
         await ready(database)
         with progress.shown() as shown:
             work = Return(database, target, report, shown, projects, others, is_trial)
@@ -129,13 +130,13 @@ def _give_back(  # noqa: PLR0913 - the command's options
 
     typer.echo(f"to {target.name}", err=True)
     try:
-        books, only_there = run_on_database(chosen, run)
+        counts, only_there = run_on_database(chosen, run)
     finally:
         target.close()
-    for line in summary(books, report, is_trial=is_trial, side="there"):
+    for line in summary(counts, report, is_trial=is_trial, side="there"):
         typer.echo(line)
     if only_there:
         fate = "marked as deleted" if others is Others.DELETE else "kept"
         typer.echo(f"{only_there:,} rows that only freezer-api has are {fate}")
-    if faults := list(books.faults()):
-        fail("\n".join(["the books don't add up:", *faults]), code=1)
+    if faults := list(counts.faults()):
+        fail("\n".join(["the counts don't add up:", *faults]), code=1)

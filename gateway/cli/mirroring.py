@@ -10,12 +10,12 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import progress
+from gateway.cli import progress, trustees
 from gateway.cli.options import fail, run_on_database
 from gateway.db.database import Database
 from gateway.moving import following, sources
-from gateway.moving.books import Report
 from gateway.moving.following import Mirror, Passed
+from gateway.moving.reports import Report
 from gateway.settings import Settings
 
 IDLE_SECONDS = 60
@@ -65,11 +65,13 @@ def follow(
         await ready(database)
         with progress.shown() as shown:
             mirror = followed.mirror(chosen, database, shown)
-            books = await mirror.begin()
-            for line in (*summary(books, mirror.report, is_trial=False), _held(mirror)):
+            counts = await mirror.begin()
+            advice = await trustees.advice(chosen, counts, mirror.keystone_user)
+            lines = summary(counts, mirror.report, is_trial=False)
+            for line in (*lines, *advice, _held(mirror)):
                 typer.echo(line)
-            if faults := list(books.faults()):
-                fail("\n".join(["the books don't add up:", *faults]), code=1)
+            if faults := list(counts.faults()):
+                fail("\n".join(["the counts don't add up:", *faults]), code=1)
             shown.begin("mirror", None)
             await following.forever(mirror, every, _Shown(shown))
         typer.echo("the projects were freed: the mirror has ended")

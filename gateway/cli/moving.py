@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from gateway import migrations
-from gateway.cli import mirroring, progress
+from gateway.cli import mirroring, progress, trustees
 from gateway.cli.import_options import (
     DryRun,
     Every,
@@ -25,10 +25,11 @@ from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
 from gateway.errors import GatewayError
 from gateway.moving import files, sources
-from gateway.moving.books import Books, Entry, Report
+from gateway.moving.counts import RowCounts, RowResult
 from gateway.moving.files import FileCatalogue
 from gateway.moving.importing import Import
 from gateway.moving.layouts import Catalogue, Rows
+from gateway.moving.reports import Report
 from gateway.moving.sources import Source
 from gateway.settings import Settings
 
@@ -142,23 +143,24 @@ def _import(  # noqa: PLR0913 - the command's options
     *,
     is_trial: bool,
 ) -> None:
-    async def run(database: Database) -> Books:
+    async def run(database: Database) -> tuple[RowCounts, Sequence[str]]:
         await ready(database)
         with progress.shown() as shown:
             zone = chosen.host_time_zone or None
             work = Import(catalogue, database, report, shown, is_trial, zone, with_deleted)
-            return await work.run()
+            counts = await work.run()
+        keystone_user = None if opened is None else opened.keystone_user
+        return counts, await trustees.advice(chosen, counts, keystone_user)
 
-    books = run_on_database(chosen, run)
-    for line in summary(books, report, is_trial=is_trial):
+    counts, advice = run_on_database(chosen, run)
+    for line in summary(counts, report, is_trial=is_trial):
         typer.echo(line)
     if with_deleted is not None:
         typer.echo(f"the rows that were deleted are in {with_deleted}")
-    if opened is not None:
-        for line in _advice(opened, chosen, books):
-            typer.echo(line)
-    if faults := list(books.faults()):
-        fail("\n".join(["the books don't add up:", *faults]), code=1)
+    for line in advice:
+        typer.echo(line)
+    if faults := list(counts.faults()):
+        fail("\n".join(["the counts don't add up:", *faults]), code=1)
 
 
 async def ready(database: Database) -> None:
@@ -168,41 +170,25 @@ async def ready(database: Database) -> None:
         fail(str(state), code=1)
 
 
-def summary(books: Books, report: Report, *, is_trial: bool, side: str = "here") -> Iterator[str]:
+def summary(
+    counts: RowCounts, report: Report, *, is_trial: bool, side: str = "here"
+) -> Iterator[str]:
     """Yield the lines that tell what became of the rows; `side` is the one that is written."""
-    columns = ("read", *Entry)
+    columns = ("read", *RowResult)
     yield f"{'':<16}" + "".join(f"{name:>11}" for name in columns)
-    for table, read, entries in books.tables():
-        counts = (read, *(entries[entry] for entry in Entry))
-        yield f"{table:<16}" + "".join(f"{count:>11,}" for count in counts)
-    if deleted := books.deleted.total():
+    for table, read, results in counts.tables():
+        numbers = (read, *(results[result] for result in RowResult))
+        yield f"{table:<16}" + "".join(f"{number:>11,}" for number in numbers)
+    if deleted := counts.deleted.total():
         yield f"{deleted:,} rows that were deleted in freezer-api are not among them"
-    if books.reports:
-        yield f"{books.reports:,} action reports, which nothing reads, are not among them either"
+    if counts.reports:
+        yield f"{counts.reports:,} action reports, which nothing reads, are not among them either"
     for (outcome, reason), count in sorted(report.counts.items()):
         yield f"{outcome.value}: {count:,} {reason.value}"
     if report.counts:
         yield f"the report is in {report.path}"
-    written = books.total(Entry.INSERTED) + books.total(Entry.UPDATED)
+    written = counts.total(RowResult.INSERTED) + counts.total(RowResult.UPDATED)
     if is_trial:
         yield f"nothing was written: {written:,} rows would be"
     elif not written:
         yield f"nothing has changed: all of it was {side} already"
-
-
-def _advice(source: Source, chosen: Settings, books: Books) -> Sequence[str]:
-    """Return what is to be said of the trusts by which central clients work."""
-    if not books.trusts:
-        return ()
-    told = (
-        f"{books.trusts:,} jobs work by a trust of Keystone, whose trustee is the user of "
-        "freezer-api: the gateway must log in to Keystone as the same one"
-    )
-    if chosen.auth != "keystone":
-        return (f"{told}; it doesn't log in to Keystone yet",)
-    own = f"{chosen.keystone_username} ({chosen.keystone_user_domain_name})"
-    if source.keystone_user is None:
-        return (f"{told}; it logs in as {own}",)
-    if source.keystone_user == own:
-        return (f"{told}, and does: as {own}",)
-    return (f"{told}, {source.keystone_user}, and not as {own}",)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway.auth import endpoints
-from gateway.cli import moving, progress
+from gateway.cli import moving, progress, trustees
 from gateway.cli.mirroring import Followed
 from gateway.cli.options import Config, fail, load_settings, run_on_database
 from gateway.db.database import Database
@@ -120,7 +120,8 @@ async def _switched(
                     typer.echo(line)
             fail(f"not switched: {error.message}", code=1)
     for line in (
-        *moving.summary(done.books, mirror.report, is_trial=False),
+        *moving.summary(done.counts, mirror.report, is_trial=False),
+        *await trustees.advice(chosen, done.counts, mirror.keystone_user),
         *verifying.table(done.compared),
         f"switched: {len(done.projects):,} projects may be written to here",
     ):

@@ -103,9 +103,7 @@ async def _compare(  # noqa: PLR0913, PLR0917 - all that it takes
     if asked.url is None:
         return is_same
     projects = asked.projects or sorted({one.project_id for one in compared if one.project_id})
-    answered = await _answers(
-        database, chosen, asked, application, projects, number, frozenset(work.refused_ids)
-    )
+    answered = await _answers(database, chosen, asked, application, projects, number, work)
     for line in _kinds(answered):
         typer.echo(line)
     return is_same and answered.is_same
@@ -156,7 +154,7 @@ async def _answers(  # noqa: PLR0913, PLR0917 - all that it takes
     application: Application,
     projects: Sequence[str],
     number: int | None,
-    refused: frozenset[tuple[str, str, str]],
+    verified: Verification,
 ) -> Answers:
     """Compare the answers of both services. Raises Unavailable."""
     # A line for each request would hide the rest.
@@ -172,7 +170,12 @@ async def _answers(  # noqa: PLR0913, PLR0917 - all that it takes
             Side(own, tokens, "the gateway", pages_by_marker=True),
         )
         with progress.shown() as shown:
-            work = Answers(*sides, shown, refused=refused)
+            work = Answers(
+                *sides,
+                shown,
+                refused=frozenset(verified.refused_ids),
+                duplicates=frozenset(verified.duplicates),
+            )
             for project_id in projects:
                 for collection in IDS:
                     ids = await reading.some_ids(database, collection, project_id, number)
@@ -205,6 +208,7 @@ def _kinds(work: Answers) -> Iterator[str]:
     why = {kind.name: kind.why for kind in answers.KINDS} | {
         answers.FAILS_THERE: "freezer-api can't read the row",
         answers.REFUSED: "the import refuses the row",
+        answers.DUPLICATE: "freezer-api has several clients of the id, and one of them is here",
     }
     for kind, count in sorted(work.kinds.items()):
         if kind != answers.OTHER:

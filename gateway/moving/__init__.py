@@ -2,6 +2,7 @@
 
 `sources` opens the database, `layouts` knows freezer-api's tables at each revision, `documents` and
 `translation` make the gateway's rows of its rows, `writing` puts them into the catalogue, and
-`importing` does all of it in order, keeping the `books`. `following` goes on with what `changes`
-finds, of projects that `mirrors` keeps others from, until the switch of `switching`.
+`importing` does all of it in order, and tells of it by `counts` and `reports`. `following` goes on
+with what `changes` finds, of projects that `mirrors` keeps others from, until the switch of
+`switching`.
 """

@@ -7,6 +7,7 @@ kind: those are in `KINDS`. Any other is one of the gateway's, or an item that i
 import asyncio
 import json
 import math
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ AT_ONCE = 8
 MAX_SHOWN = 20
 """The differences, at most, that are shown."""
 OK, NOT_FOUND, SERVER_ERROR = 200, 404, 500
+AWAY = frozenset({502, 503, 504})
+"""What is answered in place of a service, rather than by it."""
 
 Path = tuple[str, ...]
 Differing = tuple[Path, Any, Any]
@@ -59,6 +62,11 @@ class Kind:
     """True of a path and the values there and here of such a difference."""
 
 
+def _is_unusable(text: str) -> bool:
+    """Return True for a text with NUL, or with half a surrogate pair."""
+    return any(one == "\0" or "\ud800" <= one <= "\udfff" for one in text)
+
+
 _RETRIES = {"max_retries": 5, "max_retries_interval": 6, "hold_off": 30}
 _TIMES = ("time_start", "time_end", "time_started", "time_ended")
 
@@ -79,16 +87,18 @@ KINDS: Sequence[Kind] = (
         "not-a-number",
         "NaN and infinities are no JSON",
         lambda _, there, here: (
-            isinstance(there, float) and not math.isfinite(there) and here is None
+            (isinstance(there, float) and not math.isfinite(there) and here is None)
+            or (isinstance(there, int) and abs(there) > sys.float_info.max and here == str(there))
         ),
     ),
     Kind(
         "unusable-text",
         "NUL and half a surrogate pair break readers",
-        lambda _, there, here: (
-            isinstance(there, str)
-            and isinstance(here, str)
-            and any(one == "\0" or "\ud800" <= one <= "\udfff" for one in there)
+        lambda path, there, here: (
+            (isinstance(there, str) and isinstance(here, str) and _is_unusable(there))
+            # A key of an object.
+            or (here is MISSING and _is_unusable(path[-1]))
+            or (there is MISSING and "\ufffd" in path[-1])
         ),
     ),
     Kind(
@@ -105,7 +115,7 @@ KINDS: Sequence[Kind] = (
         "states",
         "a session has the states of its jobs, each with a status and a result",
         lambda path, there, here: (
-            (path == ("jobs",) and there in (MISSING, None) and here == {})
+            (path == ("jobs",) and not isinstance(there, dict) and here == {})
             or (path[:1] == ("jobs",) and there is MISSING and here == "")
         ),
     ),
@@ -119,13 +129,24 @@ KINDS: Sequence[Kind] = (
             and here == list(CAPABILITIES[path[-1]])
         ),
     ),
+    Kind(
+        "credentials",
+        "a job's trust is shown to its trustor, and to those who work by it",
+        lambda path, _, here: path == ("user_credentials",) and here is MISSING,
+    ),
 )
 """The kinds of differences that are meant, of documents that both sides have."""
 FAILS_THERE = "fails-there"
 """freezer-api answers 5xx of a row that it can't read."""
 REFUSED = "refused"
 """The import has refused the row, and has reported it."""
+DUPLICATE = "duplicate"
+"""freezer-api has several clients of this id, one of which is here: the import has reported it."""
 OTHER = "other"
+
+
+class _Failed(Unavailable):
+    """A list that isn't answered, as one of its rows can't be read."""
 
 
 @dataclass(slots=True)
@@ -162,22 +183,53 @@ class Side:
             return response.status_code, None
 
     async def listed(self, project_id: str, kind: str) -> AsyncIterator[Sequence[Any]]:
-        """Yield the pages of a list. Raises Unavailable, also for another answer."""
+        """Yield the pages of a list, with None in place of a row at which the service fails.
+
+        Raises Unavailable, also for another answer.
+        """
         done, marker = 0, ""
         while True:
-            where = {"marker": marker} if self.pages_by_marker else {"offset": str(done)}
-            if not done:
-                where = {}
-            status, found = await self.get(project_id, kind, limit=str(PAGE), **where)
-            if status != OK or not isinstance(found, dict):
-                raise Unavailable(f"{self.name} answers {status} to the list of {kind}")
-            documents = found[kind]
+            if self.pages_by_marker:
+                documents = await self._page(project_id, kind, PAGE, marker=marker)
+                marker = id_of(kind, documents[-1]) if documents else ""
+            else:
+                documents = await self._readable(project_id, kind, done, PAGE)
+                if len(documents) == PAGE and not any(documents):
+                    raise Unavailable(f"{self.name} answers no page of the list of {kind}")
             if documents:
                 yield documents
-                marker = id_of(kind, documents[-1])
             done += len(documents)
             if len(documents) < PAGE:
                 return
+
+    async def _page(
+        self, project_id: str, kind: str, limit: int, **where: str
+    ) -> Sequence[dict[str, Any]]:
+        """Return a page of a list. Raises _Failed, and Unavailable for another answer."""
+        given = {name: value for name, value in where.items() if value}
+        status, found = await self.get(project_id, kind, limit=str(limit), **given)
+        if status == OK and isinstance(found, dict):
+            documents: Sequence[dict[str, Any]] = found[kind]
+            return documents
+        message = f"{self.name} answers {status} to the list of {kind}"
+        is_of_a_row = status >= SERVER_ERROR and status not in AWAY
+        raise _Failed(message) if is_of_a_row else Unavailable(message)
+
+    async def _readable(self, project_id: str, kind: str, start: int, limit: int) -> Sequence[Any]:
+        """Return a page by its offset, with None in place of a row at which the service fails.
+
+        Such a row spoils the whole page, and is found by halving it. Raises Unavailable.
+        """
+        try:
+            return await self._page(project_id, kind, limit, offset=str(start) if start else "")
+        except _Failed:
+            if limit == 1:
+                return [None]
+        half = limit // 2
+        first = await self._readable(project_id, kind, start, half)
+        if len(first) < half:
+            return first
+        return [*first, *await self._readable(project_id, kind, start + half, limit - half)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +259,8 @@ class Answers:
     """Some of the differences that aren't meant."""
     refused: frozenset[tuple[str, str, str]] = frozenset()
     """The collection, project and id of each row that the import refuses."""
+    duplicates: frozenset[str] = frozenset()
+    """The ids of clients of which the import has taken one of several."""
 
     @property
     def is_same(self) -> bool:
@@ -242,6 +296,9 @@ class Answers:
         seen = set()
         async for page in self.there.listed(project_id, collection):
             for document in page:
+                if document is None:
+                    self._note(FAILS_THERE, (collection, project_id, ""), (), None, None)
+                    continue
                 own_id = id_of(collection, document)
                 seen.add(own_id)
                 key = collection, project_id, own_id
@@ -269,6 +326,8 @@ class Answers:
         self.compared[key[0]] += 1
         if there[0] >= SERVER_ERROR and here[0] in {OK, NOT_FOUND}:
             self._note(FAILS_THERE, key, (), there[0], here[0])
+        elif there[0] == OK == here[0] and self._is_duplicate(key, there[1], here[1]):
+            self._note(DUPLICATE, key, (), there[1], here[1])
         elif there[0] == OK == here[0]:
             for path, one, other in differing(there[1], here[1]):
                 self._note(kind_of(path, one, other), key, path, one, other)
@@ -276,6 +335,13 @@ class Answers:
             self._note(REFUSED, key, (), there[0], here[0])
         elif there[0] != here[0] or there[0] != NOT_FOUND:
             self._note(OTHER, key, (), there[0], here[0])
+
+    def _is_duplicate(self, key: tuple[str, str, str], there: Any, here: Any) -> bool:
+        """Return True for a client of several that isn't shown as the one that was taken."""
+        if key[0] != "clients" or there == here:
+            return False
+        # Or freezer-api shows another project's central client in place of the project's own.
+        return key[2] in self.duplicates or here["project_id"] == key[1] != there["project_id"]
 
     def _note(
         self, kind: str, key: tuple[str, str, str], path: Path, there: Any, here: Any

@@ -10,8 +10,8 @@ from gateway.catalogue.vocabularies import BackupStatus
 from gateway.chains import policies
 from gateway.chains.places import place_of
 from gateway.chains.policies import Policy
-from gateway.moving.books import Outcome, Reason
 from gateway.moving.known import Known
+from gateway.moving.reports import Outcome, Reason
 from gateway.moving.translation import MAX_BYTES, Item, Reading
 
 _IDS = ("job_id", "client_id", "backup_uuid")

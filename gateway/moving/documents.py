@@ -16,7 +16,7 @@ from gateway.catalogue import json_values
 from gateway.catalogue.checks import is_storable, storable
 from gateway.catalogue.json_values import MAX_DEPTH
 from gateway.errors import BadInput
-from gateway.moving.books import Reason
+from gateway.moving.reports import Reason
 
 Fault = tuple[Reason, str]
 """The reason of a remark, and its message."""

@@ -15,10 +15,10 @@ from gateway.catalogue.vocabularies import (
     JobResult,
 )
 from gateway.moving import documents
-from gateway.moving.books import Outcome, Reason
 from gateway.moving.documents import Unreadable
 from gateway.moving.known import Known
 from gateway.moving.layouts import SourceValues
+from gateway.moving.reports import Outcome, Reason
 from gateway.moving.translation import Item, Reading, Refused
 
 MAX_RETRIES, RETRY_SECONDS, HOLD_OFF_SECONDS = 5, 6, 30

@@ -22,10 +22,11 @@ from gateway.db.database import Database
 from gateway.db.rows import Row
 from gateway.errors import BadInput
 from gateway.moving import reading, returning
-from gateway.moving.books import Books, Entry, Outcome, Reason, Remark, Report
+from gateway.moving.counts import RowCounts, RowResult
 from gateway.moving.importing import Progress
 from gateway.moving.layouts import TABLES
 from gateway.moving.reading import PAGE, Linked
+from gateway.moving.reports import Outcome, Reason, Remark, Report
 from gateway.moving.returning import Limits
 from gateway.moving.storing import Fate, Returned, Store
 from gateway.moving.targets import NotTaken, Target
@@ -76,14 +77,14 @@ class Return:
     others: Others = Others.REFUSE
     is_trial: bool = False
     """True to write nothing but the report."""
-    books: Books = field(default_factory=partial(Books, side="the gateway"))
+    counts: RowCounts = field(default_factory=partial(RowCounts, side="the gateway"))
     only_there: Counter[str] = field(default_factory=Counter)
     """The rows that only freezer-api has, by table."""
     _refused: set[Key] = field(default_factory=set)
     """The actions that freezer-api's database doesn't take."""
 
-    async def run(self) -> Books:
-        """Do it, and return the books.
+    async def run(self) -> RowCounts:
+        """Do it, and return the counts.
 
         Raises BadInput for a database with rows of its own, Unavailable, and OSError for the
         report.
@@ -92,15 +93,15 @@ class Return:
         store = Store(self.target, limits, is_trial=self.is_trial)
         for table in TABLES:
             counts = await reading.counts(self.database, table, self.projects)
-            self.books.expected[table] = counts
+            self.counts.expected[table] = counts
         await self._see_others()
         for table in TABLES:
-            self.progress.begin(table, self.books.expected[table].total())
-            for project_id in self.books.expected[table]:
+            self.progress.begin(table, self.counts.expected[table].total())
+            for project_id in self.counts.expected[table]:
                 await self._write(store, limits, table, str(project_id))
         if self.others is Others.DELETE and not self.is_trial:
             await self._each_other(partial(self._delete, store))
-        return self.books
+        return self.counts
 
     async def _see_others(self) -> None:
         """Count the rows that only freezer-api has. Raises BadInput if they forbid the export."""
@@ -190,15 +191,15 @@ class Return:
         fates: Sequence[Fate],
         linked: Linked,
     ) -> None:
-        """Enter a page in the books and in the report."""
+        """Count a page, and report what has a fault."""
         remarks: list[Remark] = []
         for row, one, fate in zip(rows, made, fates, strict=True):
             key = table, row.project_id
-            self.books.read[key] += 1
-            self.books.note(*key, fate.entry)
+            self.counts.read[key] += 1
+            self.counts.add(*key, fate.result)
             if fate.reason is not None:
-                outcome = Outcome(fate.entry.value)
-                told = one.values if fate.entry is Entry.REFUSED else None
+                outcome = Outcome(fate.result.value)
+                told = one.values if fate.result is RowResult.REFUSED else None
                 remarks.append(Remark(*key, row.id, outcome, fate.reason, fate.message, told))
             if table == "actions":
                 remarks += self._note_action(row, one, fate)
@@ -207,7 +208,7 @@ class Return:
         self.report.add(remarks)
 
     def _note_action(self, row: Row, one: Returned, fate: Fate) -> Sequence[Remark]:
-        if fate.entry is Entry.REFUSED:
+        if fate.result is RowResult.REFUSED:
             self._refused.add((row.project_id, row.id))
             return ()
         keys = returning.unlike(row, one.values)
@@ -230,10 +231,10 @@ class Return:
         self, row: Row, one: Returned, fate: Fate, linked: Sequence[str]
     ) -> Sequence[Remark]:
         key = "job_actions", row.project_id
-        self.books.read[key] += len(linked)
-        self.books.note(*key, fate.entry, len(one.links))
+        self.counts.read[key] += len(linked)
+        self.counts.add(*key, fate.result, len(one.links))
         lost = [action_id for action_id in linked if (row.project_id, action_id) in self._refused]
-        self.books.note(*key, Entry.REFUSED, len(lost))
+        self.counts.add(*key, RowResult.REFUSED, len(lost))
         message = "its action isn't taken by freezer-api's database"
         return [
             Remark(*key, f"{row.id}:{action_id}", Outcome.REFUSED, Reason.NO_ACTION, message)

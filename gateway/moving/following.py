@@ -17,10 +17,11 @@ from gateway.catalogue.checks import is_storable
 from gateway.db.database import Database
 from gateway.errors import BadInput, LostRace, Unavailable
 from gateway.moving import changes, mirrors, removing
-from gateway.moving.books import Books, Entry, Outcome, Reason, Remark, Report
 from gateway.moving.changes import Ranges
+from gateway.moving.counts import RowCounts, RowResult
 from gateway.moving.importing import Import, Page, Progress, Reader, ahead, opened_reader
 from gateway.moving.layouts import TABLES, Catalogue, SourceValues
+from gateway.moving.reports import Outcome, Reason, Remark, Report
 from gateway.moving.sources import Source
 from gateway.moving.translation import moment
 
@@ -93,6 +94,8 @@ class Mirror:
     marked: set[str] = field(default_factory=set)
     """The projects that take no other writer."""
     address: str = ""
+    keystone_user: str | None = None
+    """The user as which freezer-api logs in to Keystone, where that is known."""
     _since: str = ""
     _reader: Reader | None = None
     _ranges: Ranges = field(default_factory=Ranges)
@@ -104,8 +107,8 @@ class Mirror:
         """Report each fault once."""
         self.report = NewRemarks(self.report)
 
-    async def begin(self) -> Books:
-        """Keep other writers out, import everything, and return the books of it.
+    async def begin(self) -> RowCounts:
+        """Keep other writers out, import everything, and return the counts of it.
 
         Raises Unavailable, BadInput for a project that mirrors another source, and OSError for the
         report.
@@ -114,23 +117,23 @@ class Mirror:
         async with _opened(self.open_source) as source:
             now = await asyncio.to_thread(source.now)
             catalogue = Catalogue(source, self.projects, self.page_size)
-            self.address = source.address
-            counts = [
+            self.address, self.keystone_user = source.address, source.keystone_user
+            by_table = [
                 await asyncio.to_thread(catalogue.count, table, deleted=deleted)
                 for table in TABLES
                 for deleted in (False, True)
             ]
-            found = {project for count in counts for project in count if project}
+            found = {project for count in by_table for project in count if project}
             await self._mark({project for project in found if is_storable(project)})
             work = self.importing(catalogue, self.progress)
-            books = await work.run()
+            counts = await work.run()
             self._reader, left = work.reader, work.left
             for table in reversed([*TABLES]):
                 for rows in catalogue.gone(table):
                     left.setdefault(table, set()).update(await self._remove(catalogue, table, rows))
             self._left = left
             self._since = changes.since(now)
-        return books
+        return counts
 
     async def follow(self) -> Passed | None:
         """Do a pass, and return what it has done; None if the projects were freed meanwhile.
@@ -186,9 +189,9 @@ class Mirror:
         )
 
     def _written(self, work: Import) -> int:
-        books = work.books
-        entries = sum(books.total(entry) for entry in (Entry.INSERTED, Entry.UPDATED))
-        return entries + self._changed.total()
+        counts = work.counts
+        written = counts.total(RowResult.INSERTED) + counts.total(RowResult.UPDATED)
+        return written + self._changed.total()
 
     async def _mark(self, projects: set[str]) -> None:
         if new := projects - self.marked:
@@ -232,10 +235,10 @@ class Mirror:
                 keys.pop((row[1], row[2]), None)
         times = {key: moment(row["deleted_at"] or row["updated_at"]) for key, row in keys.items()}
         left = None if self._left is None else self._left.get(table, ())
-        entries = await removing.remove(self.database, table, times, self.address, left)
-        self._changed[table] += sum(entry is Entry.UPDATED for entry in entries.values())
+        results = await removing.remove(self.database, table, times, self.address, left)
+        self._changed[table] += sum(result is RowResult.UPDATED for result in results.values())
         message = "it was deleted there, and changed here since: it stays"
-        stay = [key for key, entry in entries.items() if entry is Entry.LEFT]
+        stay = [key for key, result in results.items() if result is RowResult.LEFT]
         self.report.add(
             [Remark(table, *key, Outcome.LEFT, Reason.CHANGED_HERE, message) for key in stay]
         )

@@ -20,9 +20,10 @@ from gateway.db.database import Database
 from gateway.errors import LostRace
 from gateway.moving import entities, known, writing
 from gateway.moving.backups import Backups
-from gateway.moving.books import Books, Entry, Outcome, Reason, Remark, Report, dumped
+from gateway.moving.counts import RowCounts, RowResult
 from gateway.moving.known import Known
 from gateway.moving.layouts import TABLES, Rows, SourceValues
+from gateway.moving.reports import Outcome, Reason, Remark, Report, dumped
 from gateway.moving.translation import Item, Reading, Refused
 from gateway.upkeep.due_times import DueTimesUpkeep
 
@@ -111,7 +112,7 @@ class Import:
     """The rows, by table, that are left if they are newer here; None for all."""
     left: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     """The rows that were left, by table."""
-    books: Books = field(default_factory=Books)
+    counts: RowCounts = field(default_factory=RowCounts)
     reader: "Reader" = field(init=False)
     """The reader that `run` has read with."""
     _grown: Counter[str] = field(default_factory=Counter)
@@ -119,14 +120,14 @@ class Import:
     _seen: Counter[str] = field(default_factory=Counter)
     """Their number when the database looked at the table last."""
 
-    async def run(self) -> Books:
-        """Do it, and return the books. Raises Unavailable, and OSError for the files."""
+    async def run(self) -> RowCounts:
+        """Do it, and return the counts. Raises Unavailable, and OSError for the files."""
         await asyncio.to_thread(self._count)
         if self.deleted_to is not None:
             await asyncio.to_thread(self._write_deleted, self.deleted_to)
         self.reader = reader = await opened_reader(self.catalogue, self.database)
         for table in TABLES:
-            self.progress.begin(table, self.books.expected[table].total())
+            self.progress.begin(table, self.counts.expected[table].total())
             rows = self.catalogue.backups() if table == "backups" else self.catalogue.pages(table)
             async for page in ahead(reader.translated(table, rows)):
                 await self.write(table, page)
@@ -135,13 +136,13 @@ class Import:
                 reader.known.actions.clear()
         if not self.is_trial:
             await self.derive()
-        return self.books
+        return self.counts
 
     def _count(self) -> None:
         for table in TABLES:
-            self.books.expected[table] = self.catalogue.count(table)
-            self.books.deleted[table] = self.catalogue.count(table, deleted=True).total()
-        self.books.reports = self.catalogue.reports()
+            self.counts.expected[table] = self.catalogue.count(table)
+            self.counts.deleted[table] = self.catalogue.count(table, deleted=True).total()
+        self.counts.reports = self.catalogue.reports()
 
     def _write_deleted(self, path: Path) -> None:
         """Write the rows that were deleted to a file, as lines of JSON."""
@@ -151,8 +152,8 @@ class Import:
                     file.writelines(dumped({"table": table, "row": row}) + b"\n" for row in rows)
 
     async def write(self, table: str, page: Page) -> None:
-        """Write a page, and then enter it in the books. Raises Unavailable, and OSError."""
-        counts: Counter[tuple[str, str, Entry]] = Counter()
+        """Write a page, and then count it. Raises Unavailable, and OSError."""
+        found: Counter[tuple[str, str, RowResult]] = Counter()
         for kind in ("inline_actions", table):
             items = [item for item in page.items if item.table == kind]
             size = BATCHES.get(kind, len(items)) or 1
@@ -167,15 +168,17 @@ class Import:
                     left=None if self.may_leave is None else self.may_leave.get(kind, ()),
                 )
                 for item in batch:
-                    self._enter(page, item, written[item.project_id, item.id], counts)
+                    self._count_result(page, item, written[item.project_id, item.id], found)
                 if not self.is_trial:
-                    await self._look_at(kind, sum(e is Entry.INSERTED for e in written.values()))
+                    await self._look_at(
+                        kind, sum(one is RowResult.INSERTED for one in written.values())
+                    )
         for (kind, project_id), count in page.counts.items():
-            self.books.read[kind, project_id] += count
+            self.counts.read[kind, project_id] += count
         for (kind, project_id), count in page.refused.items():
-            self.books.note(kind, project_id, Entry.REFUSED, count)
-        for (kind, project_id, entry), count in counts.items():
-            self.books.note(kind, project_id, entry, count)
+            self.counts.add(kind, project_id, RowResult.REFUSED, count)
+        for (kind, project_id, result), count in found.items():
+            self.counts.add(kind, project_id, result, count)
         self.report.add(page.remarks)
         self.progress.advance(page.read)
 
@@ -186,16 +189,17 @@ class Import:
             self._seen[kind] = self._grown[kind]
             await writing.gather_statistics(self.database, kind)
 
-    def _enter(
-        self, page: Page, item: Item, entry: Entry, counts: Counter[tuple[str, str, Entry]]
+    def _count_result(
+        self, page: Page, item: Item, result: RowResult, found: Counter[tuple[str, str, RowResult]]
     ) -> None:
         """Count what became of a row, and report one that was left."""
-        counts[item.table, item.project_id, entry] += 1
+        found[item.table, item.project_id, result] += 1
         if item.table == "jobs":
-            self.books.trusts += item.values["trust_id"] is not None
+            if trust := item.values["trust_id"]:
+                self.counts.trusts[trust] += 1
             if item.links:
-                counts["job_actions", item.project_id, entry] += len(item.links)
-        if entry is Entry.LEFT:
+                found["job_actions", item.project_id, result] += len(item.links)
+        if result is RowResult.LEFT:
             page.remarks.append(_left(item))
             self.left.setdefault(item.table, set()).add((item.project_id, item.id))
 

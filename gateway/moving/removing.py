@@ -12,7 +12,7 @@ from gateway.catalogue.tables import Action, Backup, Client, Job, Session, colum
 from gateway.chains import keeping, locking
 from gateway.db.database import Database
 from gateway.errors import LostRace, Unavailable
-from gateway.moving.books import Entry
+from gateway.moving.counts import RowResult
 from gateway.moving.writing import MAX_ATTEMPTS, listed
 
 BATCH = 500
@@ -58,14 +58,14 @@ async def remove(
     keys: Mapping[Key, datetime | None],
     mirror: str,
     left: Collection[Key] | None,
-) -> Mapping[Key, Entry]:
+) -> Mapping[Key, RowResult]:
     """Delete those of these items that are here, but for those that were changed here since.
 
     The items have the time at which they were deleted there, if it is known. `left` is as in
     `writing.write`. Returns what became of each that was here. Raises Unavailable, and BadInput for
     a mirror that was ended.
     """
-    entries: dict[Key, Entry] = {}
+    results: dict[Key, RowResult] = {}
     by_project: dict[str, list[str]] = {}
     for project_id, own_id in keys:
         by_project.setdefault(project_id, []).append(own_id)
@@ -78,12 +78,12 @@ async def remove(
             when = keys[key]
             is_newer = when is not None and row.updated_at > when
             stays = is_newer and (left is None or key in left)
-            entries[key] = Entry.LEFT if stays else Entry.UPDATED
+            results[key] = RowResult.LEFT if stays else RowResult.UPDATED
             if not stays:
                 doomed.append(row.id)
         for at in range(0, len(doomed), BATCH):
             await _delete(database, table, project_id, doomed[at : at + BATCH], mirror)
-    return entries
+    return results
 
 
 async def _delete(

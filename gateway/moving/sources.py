@@ -82,8 +82,9 @@ def open_source(text: str) -> Source:
     url = parsed(text, "SOURCE must be mysql://…, sqlite:///… or the path of a freezer-api.conf")
     source = SQLite(url) if url.get_backend_name() == "sqlite" else MySQL(url)
     source.name = url.render_as_string(hide_password=True)
-    host = url.set(username=None, password=None, query={})
-    source.address = host.set(drivername=url.get_backend_name()).render_as_string()
+    backend = url.get_backend_name()
+    address = sa.URL.create(backend, host=url.host, port=url.port, database=url.database)
+    source.address = address.render_as_string()
     source.keystone_user = keystone_user
     return source
 

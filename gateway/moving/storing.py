@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.moving import returning
-from gateway.moving.books import Entry, Reason
+from gateway.moving.counts import RowResult
 from gateway.moving.layouts import TABLES, SourceValues
+from gateway.moving.reports import Reason
 from gateway.moving.returning import Limits
 from gateway.moving.targets import NotTaken, Target
 
@@ -46,7 +47,7 @@ class Returned:
 class Fate:
     """The fate of a row, and the reason for one that is refused or left."""
 
-    entry: Entry
+    result: RowResult
     reason: Reason | None = None
     message: str = ""
 
@@ -80,7 +81,7 @@ class Store:
             limit = self.limits.get((table, name))
             if limit is not None and limit.forbids(value):
                 message = f"'{name}' is longer than freezer-api's column"
-                return Fate(Entry.REFUSED, Reason.TOO_LONG, message)
+                return Fate(RowResult.REFUSED, Reason.TOO_LONG, message)
         return None
 
     def _stored(self, table: str, ids: Sequence[str]) -> Mapping[str, SourceValues]:
@@ -109,23 +110,27 @@ class Store:
 
     def _write(self, table: str, rows: Sequence[Returned], fates: list[Fate]) -> None:
         """Write what is new or changed; what the database doesn't take becomes refused."""
-        due = [at for at, fate in enumerate(fates) if fate.entry in {Entry.INSERTED, Entry.UPDATED}]
+        due = [
+            at
+            for at, fate in enumerate(fates)
+            if fate.result in {RowResult.INSERTED, RowResult.UPDATED}
+        ]
         if not due:
             return
         try:
-            self._write_some(table, [(rows[at], fates[at].entry) for at in due])
+            self._write_some(table, [(rows[at], fates[at].result) for at in due])
         except NotTaken:
             # One by one, to find out which.
             for at in due:
                 try:
-                    self._write_some(table, [(rows[at], fates[at].entry)])
+                    self._write_some(table, [(rows[at], fates[at].result)])
                 except NotTaken as error:
-                    fates[at] = Fate(Entry.REFUSED, Reason.NOT_TAKEN, str(error))
+                    fates[at] = Fate(RowResult.REFUSED, Reason.NOT_TAKEN, str(error))
 
-    def _write_some(self, table: str, rows: Sequence[tuple[Returned, Entry]]) -> None:
+    def _write_some(self, table: str, rows: Sequence[tuple[Returned, RowResult]]) -> None:
         names = NAMES[table]
-        new = [row for row, entry in rows if entry is Entry.INSERTED]
-        changed = [row for row, entry in rows if entry is Entry.UPDATED]
+        new = [row for row, result in rows if result is RowResult.INSERTED]
+        changed = [row for row, result in rows if result is RowResult.UPDATED]
         marks = ", ".join(["%s"] * (len(names) + 1))
         set_ = ", ".join(f"{name} = %s" for name in names)
         insert = f"INSERT INTO {table} ({', '.join(names)}, deleted) VALUES ({marks})"  # noqa: S608 - names of ours
@@ -180,10 +185,10 @@ def _compare(
 ) -> Fate:
     """Return what is to be done of a row, by what is there."""
     if there is None:
-        return Fate(Entry.INSERTED)
+        return Fate(RowResult.INSERTED)
     if there["project_id"] != row.values["project_id"]:
         message = f"the project '{there['project_id']}' has a row of this id: there, ids are unique"
-        return Fate(Entry.REFUSED, Reason.ID_TAKEN, message)
+        return Fate(RowResult.REFUSED, Reason.ID_TAKEN, message)
     own_trust = None if row.trust is None else row.trust[1:3]
     is_same = (
         not there["deleted"]
@@ -192,11 +197,11 @@ def _compare(
         and trust == own_trust
     )
     if is_same:
-        return Fate(Entry.UNCHANGED)
+        return Fate(RowResult.UNCHANGED)
     if not there["deleted"] and _changed_at(there) > _changed_at(row.values):
         message = "it was changed there after the last change here, and stays as it is there"
-        return Fate(Entry.LEFT, Reason.CHANGED_THERE, message)
-    return Fate(Entry.UPDATED)
+        return Fate(RowResult.LEFT, Reason.CHANGED_THERE, message)
+    return Fate(RowResult.UPDATED)
 
 
 def _changed_at(values: Mapping[str, Any]) -> str:

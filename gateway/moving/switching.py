@@ -14,7 +14,7 @@ from gateway.catalogue.tables import Client, columns, source
 from gateway.db.database import Database
 from gateway.errors import BadInput
 from gateway.moving import mirrors
-from gateway.moving.books import Books
+from gateway.moving.counts import RowCounts
 from gateway.moving.following import Mirror
 from gateway.moving.layouts import Catalogue
 from gateway.moving.sources import Source
@@ -57,7 +57,7 @@ class Refused(Exception):
 class Switched:
     """A switch that has been made."""
 
-    books: Books
+    counts: RowCounts
     projects: Collection[str]
     compared: Sequence[Compared]
     at: int
@@ -115,7 +115,7 @@ async def _switch(
     mirror: Mirror, check: Callable[[Source], str], *, despite_differences: bool
 ) -> Switched:
     _check(mirror, check)
-    books = await mirror.begin()
+    counts = await mirror.begin()
     compared, differences = await _compare(mirror)
     if not despite_differences and any(not one.is_same for one in compared):
         raise Refused("both sides differ", compared, differences)
@@ -127,7 +127,7 @@ async def _switch(
     _check(mirror, check)
     projects = sorted(mirror.marked)
     await mirrors.free(mirror.database, projects)
-    return Switched(books, projects, compared, int(time.time()))
+    return Switched(counts, projects, compared, int(time.time()))
 
 
 def _check(mirror: Mirror, check: Callable[[Source], str]) -> None:

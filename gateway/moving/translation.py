@@ -15,9 +15,9 @@ from gateway.catalogue.tables import INT64, JOB_NAME_CHARACTERS
 from gateway.chains.places import Place
 from gateway.errors import BadInput
 from gateway.moving import documents
-from gateway.moving.books import Outcome, Reason, Remark
 from gateway.moving.documents import Unreadable
 from gateway.moving.layouts import SourceValues
+from gateway.moving.reports import Outcome, Reason, Remark
 
 MAX_BYTES = JOB_NAME_CHARACTERS * 4
 """The longest text of an indexed column: as long as any of freezer-api's columns."""

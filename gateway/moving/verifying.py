@@ -12,10 +12,10 @@ from typing import Any
 
 from gateway.db.database import Database
 from gateway.moving import chunks, reading
-from gateway.moving.books import Outcome
 from gateway.moving.chunks import Chunks
 from gateway.moving.importing import Progress, ahead, opened_reader
 from gateway.moving.layouts import TABLES, Rows
+from gateway.moving.reports import Outcome, Reason
 
 MAX_CHUNKS = 10
 """The chunks of a table, at most, of which items are shown."""
@@ -75,6 +75,8 @@ class Verification:
     refused: Counter[tuple[str, str | None]] = field(default_factory=Counter)
     refused_ids: set[Key] = field(default_factory=set)
     """The table, project and id of each row that is refused."""
+    duplicates: set[str] = field(default_factory=set)
+    """The ids of clients of which there are several, in a project or as central ones."""
 
     async def run(self) -> Sequence[Compared]:
         """Compare both sides, and return it by project and table. Raises Unavailable."""
@@ -89,6 +91,11 @@ class Verification:
                     (one.table, one.project_id or "", one.id)
                     for one in page.remarks
                     if one.outcome is Outcome.REFUSED
+                }
+                self.duplicates |= {
+                    one.id
+                    for one in page.remarks
+                    if one.reason in {Reason.DUPLICATE, Reason.CENTRAL_TAKEN}
                 }
                 self.progress.advance(page.read)
         for table in TABLES:

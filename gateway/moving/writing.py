@@ -36,7 +36,7 @@ from gateway.db.database import Database
 from gateway.db.staging import Staging
 from gateway.db.transactions import Transaction
 from gateway.errors import Conflict, LostRace, Unavailable
-from gateway.moving.books import Entry
+from gateway.moving.counts import RowResult
 from gateway.moving.translation import Item
 
 MAX_ATTEMPTS = 20
@@ -196,17 +196,17 @@ class Batch:
 
     kind: Kind
     items: Mapping[Key, Item]
-    entries: dict[Key, Entry]
+    results: dict[Key, RowResult]
     series: Mapping[Key, str | None]
     """The series that stored backups are in."""
     is_staged: bool = True
     """False if none of the rows is stored: then they are not staged to be compared."""
 
-    def having(self, *entries: Entry) -> Sequence[Item]:
-        """Return the rows that get one of these entries."""
+    def having(self, *results: RowResult) -> Sequence[Item]:
+        """Return the rows that get one of these results."""
         if not self.is_staged:
-            return list(self.items.values()) if Entry.INSERTED in entries else []
-        return [item for key, item in self.items.items() if self.entries[key] in entries]
+            return list(self.items.values()) if RowResult.INSERTED in results else []
+        return [item for key, item in self.items.items() if self.results[key] in results]
 
 
 async def write(  # noqa: PLR0913 - the rules of an import
@@ -217,7 +217,7 @@ async def write(  # noqa: PLR0913 - the rules of an import
     is_trial: bool = False,
     mirror: str | None = None,
     left: Collection[Key] | None = None,
-) -> Mapping[Key, Entry]:
+) -> Mapping[Key, RowResult]:
     """Write rows of one of freezer-api's tables, and return what became of each.
 
     A trial writes none; a mirror names its source. Of the rows that are newer here, only those of
@@ -230,14 +230,14 @@ async def write(  # noqa: PLR0913 - the rules of an import
         try:
             async with database.write(*projects, mirror=mirror) as transaction:
                 batch = await _compare(transaction, KINDS[table], items, database, left)
-                changed = batch.having(Entry.INSERTED, Entry.UPDATED)
+                changed = batch.having(RowResult.INSERTED, RowResult.UPDATED)
                 if changed and not is_trial:
                     await _write(transaction, batch, database)
                     transaction.unchanged = set(projects) - {item.project_id for item in changed}
         except (LostRace, Conflict):
             # Others have written the same rows.
             continue
-        return batch.entries
+        return batch.results
     raise Unavailable("other writers leave no time for the import")
 
 
@@ -261,9 +261,9 @@ async def _compare(
 ) -> Batch:
     """Find out what is to be done of each row. Raises the driver's errors."""
     by_key = {(item.project_id, item.id): item for item in items}
-    entries = dict.fromkeys(by_key, Entry.INSERTED)
+    results = dict.fromkeys(by_key, RowResult.INSERTED)
     if not await _any_is_there(transaction, kind, by_key, is_sqlite=database.is_sqlite):
-        return Batch(kind, by_key, entries, {}, is_staged=False)
+        return Batch(kind, by_key, results, {}, is_staged=False)
     records = [kind.record(item.values) for item in items]
     await transaction.stage(kind.staging, records, is_sqlite=database.is_sqlite)
     stored = await transaction.rows(kind.compare)
@@ -271,14 +271,14 @@ async def _compare(
     for row in stored:
         key = row.project_id, row.id
         if not row.differs and key not in relisted:
-            entries[key] = Entry.UNCHANGED
+            results[key] = RowResult.UNCHANGED
         else:
             stays = row.is_newer and (left is None or key in left)
-            entries[key] = Entry.LEFT if stays else Entry.UPDATED
+            results[key] = RowResult.LEFT if stays else RowResult.UPDATED
     series = {}
     if kind.table is Backup:
         series = {(row.project_id, row.id): row.series for row in stored}
-    return Batch(kind, by_key, entries, series)
+    return Batch(kind, by_key, results, series)
 
 
 async def _any_is_there(
@@ -306,7 +306,7 @@ async def _relisted(transaction: Transaction, jobs: Mapping[Key, Item]) -> set[K
 async def _write(transaction: Transaction, batch: Batch, database: Database) -> None:
     """Write what is new or changed. Raises LostRace, and the driver's errors."""
     kind, is_sqlite = batch.kind, database.is_sqlite
-    new, changed = batch.having(Entry.INSERTED), batch.having(Entry.UPDATED)
+    new, changed = batch.having(RowResult.INSERTED), batch.having(RowResult.UPDATED)
     if kind.table is Backup:
         await _enter(transaction, batch, is_sqlite=is_sqlite)
     if not batch.is_staged:
@@ -335,7 +335,7 @@ async def _enter(transaction: Transaction, batch: Batch, *, is_sqlite: bool) -> 
     """
     series: dict[Key, list[Item]] = {}
     left = set()
-    for item in batch.having(Entry.INSERTED, Entry.UPDATED):
+    for item in batch.having(RowResult.INSERTED, RowResult.UPDATED):
         own = item.values["series"]
         series.setdefault((item.project_id, own), []).append(item)
         old = batch.series.get((item.project_id, item.id))

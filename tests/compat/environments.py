@@ -19,7 +19,7 @@ REQUIREMENTS = {
     "keystone": ("keystone==30.0.0", "gunicorn>=27,<28"),
     "freezerclient": ("python-freezerclient==6.5.0", "python-openstackclient>=7,<11"),
     "freezer": ("freezer==19.0.0",),
-    "freezer-api": ("freezer-api==19.0.0", "gunicorn>=27,<28"),
+    "freezer-api": ("freezer-api==19.0.0", "gunicorn>=27,<28", "pymysql>=1.1,<2"),
     "horizon": ("freezer-web-ui==19.0.0", "horizon==27.0.0", "gunicorn>=27,<28"),
     "tempest": ("freezer-tempest-plugin==3.5.0", "tempest>=43"),
 }

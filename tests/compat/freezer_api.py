@@ -1,4 +1,4 @@
-"""freezer-api 19 on SQLite, in place of a gateway: what the programs' operations cost there."""
+"""freezer-api 19, in place of a gateway, or to move in from."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ PATIENCE = 60
 
 CONFIGURATION = """
 [database]
-connection = sqlite:///{folder}/freezer-api.sqlite3
+connection = {database}
 [paste_deploy]
 config_file = {environment}/etc/freezer/freezer-paste.ini
 [keystone_authtoken]
@@ -37,12 +37,15 @@ enforce_scope = false
 
 
 @contextmanager
-def serving(keystone: Keystone, folder: Path) -> Iterator[LiveGateway]:
-    """Run a freezer-api with an empty database; Keystone's catalogue leads to it."""
+def serving(keystone: Keystone, folder: Path, database: str | None = None) -> Iterator[LiveGateway]:
+    """Run a freezer-api; Keystone's catalogue leads to it.
+
+    Its database is the one of the URL, or a new SQLite file.
+    """
     file = folder / "freezer-api.conf"
     file.write_text(
         CONFIGURATION.format(
-            folder=folder,
+            database=database or f"sqlite:///{folder}/freezer-api.sqlite3",
             environment=installed("freezer-api"),
             auth_url=keystone.auth_url,
             password=PASSWORD,

@@ -16,9 +16,8 @@ import pymysql
 
 from tests.bench import mariadb
 from tests.bench.mariadb import MariaDB
-from tests.bench.peers.freezer_api import REQUIREMENTS
 
-from .environments import made_of
+from .environments import program
 
 SYNC = Path(__file__).parent / "servers" / "freezer_api_sync.py"
 MADE = "2026-01-01 00:00:00"
@@ -67,15 +66,26 @@ def running(folder: Path) -> Iterator[MariaDB]:
 
 def at_revision(server: MariaDB, revision: str = "head") -> FreezerDatabase:
     """Return a new database at a revision, made by freezer-api's own migrations."""
-    name = f"freezer_{uuid4().hex[:8]}"
-    # Its texts of four bytes a character are too long for an index of an older format.
-    server.run(
-        f"CREATE DATABASE {name} CHARACTER SET utf8mb4",
-        f"GRANT SELECT ON {name}.* TO reader@localhost",
-    )
-    environment = made_of("freezer-api-mariadb", REQUIREMENTS)
-    python = environment / "bin" / "python"
-    subprocess.run([python, SYNC, server.url(name), revision], check=True, capture_output=True)
+    return at_revisions(server, revision)[revision]
+
+
+def at_revisions(server: MariaDB, *revisions: str) -> Mapping[str, FreezerDatabase]:
+    """Return a new database at each of these revisions."""
+    names = {revision: f"freezer_{uuid4().hex[:8]}" for revision in revisions}
+    for name in names.values():
+        # Its texts of four bytes a character are too long for an index of an older format.
+        server.run(
+            f"CREATE DATABASE {name} CHARACTER SET utf8mb4",
+            f"GRANT SELECT ON {name}.* TO reader@localhost",
+        )
+    upgrade(server, {name: revision for revision, name in names.items()})
+    return {
+        revision: FreezerDatabase(server, name, _columns(server, name))
+        for revision, name in names.items()
+    }
+
+
+def _columns(server: MariaDB, name: str) -> Mapping[str, frozenset[str]]:
     columns: dict[str, set[str]] = {}
     found = server.run(
         "SELECT table_name, column_name FROM information_schema.columns "  # noqa: S608 - our name
@@ -83,7 +93,15 @@ def at_revision(server: MariaDB, revision: str = "head") -> FreezerDatabase:
     )
     for table, column in found:
         columns.setdefault(table, set()).add(column)
-    return FreezerDatabase(server, name, {one: frozenset(names) for one, names in columns.items()})
+    return {table: frozenset(names) for table, names in columns.items()}
+
+
+def upgrade(server: MariaDB, revisions: Mapping[str, str]) -> None:
+    """Bring databases, by their names, to revisions by freezer-api's own migrations."""
+    python = program("freezer-api", "python")
+    pairs = [text for name, revision in revisions.items() for text in (server.url(name), revision)]
+    done = subprocess.run([python, SYNC, *pairs], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def metadata(number: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -22,19 +22,26 @@ ACCOUNT = {"keystone_username": "gateway", "keystone_password": PASSWORD}
 """By which the gateway logs in."""
 
 
+def prepared(keystone: Keystone, postgres_url: str) -> dict[str, str]:
+    """Return the settings of a gateway with an empty database of the newest revision."""
+    url = asyncio.run(Postgres(postgres_url).create())
+    asked = {"auth": "keystone", "keystone_auth_url": keystone.auth_url, "database_url": url}
+    settings = asked | ACCOUNT
+    subprocess.run(command("db", "upgrade"), env=os.environ | variables(settings), check=True)
+    return settings
+
+
+def variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings as variables of the environment."""
+    return {f"GATEWAY_{name.upper()}": value for name, value in settings.items()}
+
+
 @contextmanager
 def serving(
     keystone: Keystone, postgres_url: str, folder: Path, **settings: str
 ) -> Iterator[LiveGateway]:
     """Run a gateway with an empty database; Keystone's catalogue leads to it."""
-    url = asyncio.run(Postgres(postgres_url).create())
-    settings = {
-        "auth": "keystone",
-        "keystone_auth_url": keystone.auth_url,
-        "database_url": url,
-    } | (ACCOUNT | settings)
-    variables = {f"GATEWAY_{name.upper()}": value for name, value in settings.items()}
-    subprocess.run(command("db", "upgrade"), env=os.environ | variables, check=True)
+    settings = prepared(keystone, postgres_url) | settings
     with live(folder, sample_data=False, **settings) as gateway:
         keystone.register(gateway.url)
         yield gateway

@@ -77,10 +77,14 @@ class Keystone:
         found = self.admin("GET", "/users?name=admin")["users"]
         self.users = {user["name"]: user["id"] for user in found}
         for name in ("alpha", "beta", "service"):
-            made = self.admin("POST", "/projects", {"project": {"name": name}})
-            self.projects[name] = made["project"]["id"]
+            self.add_project(name)
         for name, (project, role) in USERS.items():
             self.add_user(name, project, role)
+
+    def add_project(self, name: str) -> None:
+        """Make a project."""
+        made = self.admin("POST", "/projects", {"project": {"name": name}})
+        self.projects[name] = made["project"]["id"]
 
     def add_user(self, name: str, project: str, role: str) -> str:
         """Make a user with a role in a project, which is also their default one."""

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from gateway import migrations
 from gateway.db.database import Database
 from gateway.errors import Unavailable
 from gateway.moving import switching
-from gateway.moving.books import Report
 from gateway.moving.following import Mirror, Unseen
 from gateway.moving.layouts import REVISIONS, Catalogue
+from gateway.moving.reports import Report
 from gateway.moving.sources import open_source
 from gateway.moving.switching import Refused
 from gateway.moving.verifying import Verification
@@ -31,7 +31,7 @@ from tests.bench.mariadb import MariaDB
 from tests.support.live import command
 
 from . import freezer_databases
-from .freezer_databases import FreezerDatabase, at_revision, fill, metadata
+from .freezer_databases import FreezerDatabase, at_revision, at_revisions, fill, metadata
 
 PROJECTS = ("p1", "p2", "p3")
 BACKUPS = 50_000
@@ -44,6 +44,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """Return a MariaDB."""
     with freezer_databases.running(tmp_path_factory.mktemp("mariadb")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def databases(server: MariaDB) -> Mapping[str, FreezerDatabase]:
+    """Return a database at each revision."""
+    return at_revisions(server, *REVISIONS)
 
 
 def environment(target: Path) -> dict[str, str]:
@@ -84,9 +90,9 @@ def column(target: Path, query: str) -> list[Any]:
 
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_every_revision_of_the_schema_moves_in(
-    server: MariaDB, tmp_path: Path, revision: str
+    databases: Mapping[str, FreezerDatabase], tmp_path: Path, revision: str
 ) -> None:
-    source, target = at_revision(server, revision), tmp_path / "gateway.db"
+    source, target = databases[revision], tmp_path / "gateway.db"
     fill(source, 20)
     moved(source, target)
     stored = column(target, "SELECT backup_metadata FROM backups ORDER BY id")
@@ -109,9 +115,7 @@ def test_an_upgraded_catalogue_moves_in_as_the_one_before(server: MariaDB, tmp_p
     older = at_revision(server, "4f8c679a1d3b")
     fill(older, 20)
     moved(older, tmp_path / "older.db")
-    environment_ = freezer_databases.made_of("freezer-api-mariadb", freezer_databases.REQUIREMENTS)
-    program = [environment_ / "bin" / "python", freezer_databases.SYNC, server.url(older.name)]
-    subprocess.run([*program, "head"], check=True, capture_output=True)
+    freezer_databases.upgrade(server, {older.name: "head"})
     moved(older, tmp_path / "newer.db")
     for table in ("clients", "sessions", "backups"):
         assert rows(tmp_path / "older.db", table) == rows(tmp_path / "newer.db", table)

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from gateway.db.database import Database
-from gateway.moving.books import Books, Report
+from gateway.moving.counts import RowCounts
 from gateway.moving.following import Mirror
 from gateway.moving.importing import Import
 from gateway.moving.layouts import Catalogue
+from gateway.moving.reports import Report
 from gateway.moving.sources import open_source
 from tests.support.freezer_tables import FreezerTables
 
@@ -33,9 +34,9 @@ class Silent:
 
 @dataclass
 class Imported:
-    """The end of an import: its books, and the lines of its report."""
+    """The end of an import: its counts, and the lines of its report."""
 
-    books: Books
+    counts: RowCounts
     report: Sequence[dict[str, Any]]
 
     def told(self) -> set[tuple[str, str, str]]:
@@ -56,7 +57,7 @@ def tables(tmp_path: Path) -> Iterator[FreezerTables]:
 
 @pytest.fixture
 def move(database: Database, tables: FreezerTables, tmp_path: Path) -> Move:
-    """Return a function that imports these tables, and checks that the books add up."""
+    """Return a function that imports these tables, and checks that the counts add up."""
 
     async def imported(
         *, projects: Sequence[str] = (), page_size: int = 3, is_trial: bool = False
@@ -67,12 +68,12 @@ def move(database: Database, tables: FreezerTables, tmp_path: Path) -> Move:
         try:
             catalogue = Catalogue(source, projects, page_size)
             work = Import(catalogue, database, Report(path), Silent(), is_trial=is_trial)
-            books = await work.run()
+            counts = await work.run()
         finally:
             source.close()
-        assert list(books.faults()) == []
+        assert list(counts.faults()) == []
         lines = path.read_text().splitlines() if path.exists() else []
-        return Imported(books, [json.loads(line) for line in lines])
+        return Imported(counts, [json.loads(line) for line in lines])
 
     return imported
 

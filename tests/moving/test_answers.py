@@ -54,7 +54,10 @@ def other(own: httpx.AsyncClient, change: Change) -> httpx.AsyncClient:
 
 
 async def compared(
-    own: httpx.AsyncClient, change: Change, refused: frozenset[Any] = frozenset()
+    own: httpx.AsyncClient,
+    change: Change,
+    refused: frozenset[Any] = frozenset(),
+    duplicates: frozenset[str] = frozenset(),
 ) -> Answers:
     """Compare all items and lists."""
     there = other(own, change)
@@ -62,7 +65,7 @@ async def compared(
         Side(there, {"": "token"}, "freezer-api"),
         Side(own, {}, "the gateway", pages_by_marker=True),
     )
-    work = Answers(*sides, Silent(), refused=refused)
+    work = Answers(*sides, Silent(), refused=refused, duplicates=duplicates)
     ids = {
         "clients": ["web-1"],
         "sessions": ["s1"],
@@ -140,6 +143,47 @@ async def test_rows_that_freezer_api_fails_at_and_rows_that_were_refused_are_mea
     assert not (await compared(own, change)).is_same
 
 
+async def test_a_row_that_freezer_api_cant_list_spoils_no_comparison(
+    tables: FreezerTables, move: Move, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "PAGE", 3)
+    fill(tables)
+    await move()
+    own = await make_client(rest_dialect="freezer-19")
+
+    def change(found: Any) -> Any:
+        listed = [backup["backup_id"] for backup in found.get("backups", [])]
+        return 500 if "b3" in listed else found
+
+    work = await compared(own, change)
+    assert work.is_same
+    assert dict(work.kinds) == {answers.FAILS_THERE: 1}
+    assert work.compared["backups"] == 14, "it is asked for by itself"
+
+    def fail(found: Any) -> Any:
+        return 500 if found.get("backups") else found
+
+    with pytest.raises(Unavailable, match="freezer-api answers no page of the list of backups"):
+        await compared(own, fail)
+
+
+async def test_a_client_that_freezer_api_has_twice_is_meant(
+    tables: FreezerTables, move: Move, make_client: MakeClient
+) -> None:
+    fill(tables)
+    await move()
+    own = await make_client(rest_dialect="freezer-19")
+
+    def change(found: Any) -> Any:
+        for one in found.get("clients", [found] if "client" in found else []):
+            one["client"] |= {"uuid": "another", "hostname": "another"}
+        return found
+
+    work = await compared(own, change, duplicates=frozenset({"web-1"}))
+    assert dict(work.kinds) == {answers.DUPLICATE: 2}
+    assert (await compared(own, change)).kinds[answers.OTHER] == 4
+
+
 async def test_a_service_that_refuses_the_list_ends_the_comparison(
     tables: FreezerTables, move: Move, make_client: MakeClient
 ) -> None:
@@ -158,7 +202,13 @@ async def test_a_service_that_refuses_the_list_ends_the_comparison(
         (("job_schedule",), "", {"event": ""}, "event"),
         (("job_schedule", "event"), MISSING, "start", "other"),
         (("backup_metadata", "a"), math.inf, None, "not-a-number"),
+        (("backup_metadata", "a"), 10**400, str(10**400), "not-a-number"),
+        (("backup_metadata", "a"), 10**30, str(10**30), "other"),
         (("backup_metadata", "a"), "x\0", "x\ufffd", "unusable-text"),
+        (("backup_metadata", "a\0"), "x", MISSING, "unusable-text"),
+        (("backup_metadata", "a\ufffd"), MISSING, "x", "unusable-text"),
+        (("backup_metadata", "a"), "x", MISSING, "other"),
+        (("user_credentials",), {"trust_id": "t"}, MISSING, "credentials"),
         (("backup_metadata", "a"), "x", "y", "other"),
         (("max_retries",), None, 5, "null"),
         (("max_retries",), None, 6, "other"),
@@ -167,6 +217,8 @@ async def test_a_service_that_refuses_the_list_ends_the_comparison(
         (("time_end",), None, -1, "null"),
         (("status",), "", None, "null"),
         (("jobs",), MISSING, {}, "states"),
+        (("jobs",), [1], {}, "states"),
+        (("jobs",), {"j1": {}}, {}, "other"),
         (("jobs", "j1", "result"), MISSING, "", "states"),
         (("client", "supported_storages"), [], ["swift"], "other"),
         (("job_actions",), [], [{}], "other"),

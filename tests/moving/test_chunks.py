@@ -5,10 +5,10 @@ import json
 import pytest
 
 from gateway.db.database import Database
-from gateway.moving.books import Report
 from gateway.moving.chunks import Chunks, of_gateway
 from gateway.moving.importing import Import, Page
 from gateway.moving.layouts import TABLES, Catalogue
+from gateway.moving.reports import Report
 from gateway.moving.sources import open_source
 from gateway.resolvers import jobs
 from tests.moving.conftest import Move, Silent

@@ -13,9 +13,10 @@ from gateway.catalogue.series_tables import Series
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns
 from gateway.db.database import Database
 from gateway.errors import BadInput
-from gateway.moving.books import Books, Entry, Report
+from gateway.moving.counts import RowCounts, RowResult
 from gateway.moving.files import Export, FileCatalogue
 from gateway.moving.importing import Import
+from gateway.moving.reports import Report
 from gateway.settings import load
 from tests.moving.conftest import Silent
 from tests.support.databases import Server
@@ -56,13 +57,13 @@ async def rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-async def imported(database: Database, path: Path) -> Books:
+async def imported(database: Database, path: Path) -> RowCounts:
     """Import a file."""
     report = Report(path.with_suffix(".report"))
     work = Import(FileCatalogue(path, page_size=70), database, report, Silent())
-    books = await work.run()
-    assert list(books.faults()) == []
-    return books
+    counts = await work.run()
+    assert list(counts.faults()) == []
+    return counts
 
 
 async def test_a_project_comes_back_whole(
@@ -71,8 +72,8 @@ async def test_a_project_comes_back_whole(
     path = tmp_path / "demo.jsonl"
     counts = await Export(estate, PROJECT, path).run(silent)
     assert counts["backups"] > 1000
-    books = await imported(database, path)
-    assert books.total(Entry.REFUSED) == 0
+    counts = await imported(database, path)
+    assert counts.total(RowResult.REFUSED) == 0
     there, here = await rows(estate), await rows(database)
     for table in there:
         assert here[table] == there[table], table
@@ -82,8 +83,8 @@ async def test_a_project_comes_back_whole(
     assert found[0] == found[1]
     for one in (estate, database):
         again = await imported(one, path)
-        assert again.total(Entry.INSERTED) + again.total(Entry.UPDATED) == 0
-        assert again.total(Entry.LEFT) == 0
+        assert again.total(RowResult.INSERTED) + again.total(RowResult.UPDATED) == 0
+        assert again.total(RowResult.LEFT) == 0
 
 
 async def test_an_export_that_was_stopped_goes_on(estate: Database, tmp_path: Path) -> None:

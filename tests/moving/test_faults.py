@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from gateway.catalogue.tables import Backup, Client, Job, columns
 from gateway.db.database import Database
-from gateway.moving.books import Entry
+from gateway.moving.counts import RowResult
 from gateway.resolvers import actions, backups, clients, jobs, sessions
 from tests.moving.conftest import Move
 from tests.support.apps import GraphQL, MakeClient, MakeContext
@@ -91,7 +91,9 @@ async def test_a_backup_that_no_table_holds_is_reported_whole(
     assert imported.told() == {(name, "refused", reason)}
     text = metadata if isinstance(metadata, str) else json.dumps(metadata)
     assert imported.report[0]["row"]["backup_metadata"] == text
-    assert imported.books.total(Entry.REFUSED) == imported.books.total(Entry.INSERTED) == 1
+    assert (
+        imported.counts.total(RowResult.REFUSED) == imported.counts.total(RowResult.INSERTED) == 1
+    )
     rows = await database.rows(sa.select(columns(Backup).id))
     assert [row.id for row in rows] == ["good"]
 
@@ -111,7 +113,7 @@ async def test_a_value_that_no_column_holds_is_replaced_and_told(
     expected = {"nan": {"backup_name": "n", "ratio": None, "list": [1, None]}}
     if name in expected:
         assert backup["backup_metadata"] == expected[name]
-    assert (await move()).books.total(Entry.UPDATED) == 0
+    assert (await move()).counts.total(RowResult.UPDATED) == 0
 
 
 async def test_a_schedule_that_stops_a_scheduler_is_taken_and_named(
@@ -163,7 +165,7 @@ async def test_a_job_keeps_its_place_without_its_client_and_its_session(
     document = {"freezer_action": {"path_to_backup": "/etc"}}
     changed_action = await actions.update(make_ctx("p1"), "a1", document)
     assert (changed_action.mode, changed_action.action) == ("tape", "explode")
-    assert (await move()).books.total(Entry.UPDATED) == 0
+    assert (await move()).counts.total(RowResult.UPDATED) == 0
 
 
 async def test_of_duplicate_clients_the_last_that_was_changed_is_taken(
@@ -188,7 +190,7 @@ async def test_one_central_client_of_an_id_stays_central(
     for _ in range(2):
         imported = await move()
         assert imported.told() == {("central", "altered", "central-taken")}
-        assert imported.books.total(Entry.UPDATED) == 0
+        assert imported.counts.total(RowResult.UPDATED) == 0
     own = columns(Client)
     rows = await database.rows(sa.select(own.project_id, own.is_central).order_by(own.project_id))
     assert [tuple(row) for row in rows] == [("p1", True), ("p2", False)]

@@ -10,7 +10,7 @@ from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Ses
 from gateway.db.database import Database
 from gateway.errors import BadInput
 from gateway.moving import following, mirrors
-from gateway.moving.books import Entry
+from gateway.moving.counts import RowResult
 from gateway.moving.following import Mirror, Passed
 from gateway.moving.layouts import Catalogue
 from gateway.moving.sources import open_source
@@ -84,8 +84,8 @@ async def test_what_is_stamped_is_taken_over(
     tables: FreezerTables, mirror: Mirror, database: Database
 ) -> None:
     fill(tables)
-    books = await mirror.begin()
-    assert books.total(Entry.INSERTED) == 15
+    counts = await mirror.begin()
+    assert counts.total(RowResult.INSERTED) == 15
     assert (await follow(mirror)).written == 0
     before = await everything(database)
     assert (await follow(mirror)).written == 0
@@ -237,7 +237,7 @@ async def test_a_mirror_that_is_started_again_goes_on(
     await mirror.begin()
     tables.backup("b7", created_at=LONG_AGO)
     other = Mirror(mirror.open_source, database, mirror.report, Silent())
-    assert (await other.begin()).total(Entry.INSERTED) == 1
+    assert (await other.begin()).total(RowResult.INSERTED) == 1
     assert await same(other)
 
 

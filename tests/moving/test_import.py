@@ -12,7 +12,7 @@ from gateway.catalogue.series_tables import Series
 from gateway.catalogue.tables import Action, Backup, Client, Job, JobAction, Session, columns
 from gateway.db.database import Database
 from gateway.moving import writing
-from gateway.moving.books import Entry
+from gateway.moving.counts import RowResult
 from gateway.resolvers import backups, jobs
 from tests.moving.conftest import Move
 from tests.support.apps import MakeClient, MakeContext
@@ -60,7 +60,7 @@ async def test_every_row_is_there_with_its_owner_and_times(
     fill(tables)
     tables.run("UPDATE jobs SET updated_at = '2026-02-03 04:05:06'")
     imported = await move()
-    read = {table: count for table, count, _ in imported.books.tables()}
+    read = {table: count for table, count, _ in imported.counts.tables()}
     assert read == {
         "clients": 2,
         "sessions": 1,
@@ -69,8 +69,8 @@ async def test_every_row_is_there_with_its_owner_and_times(
         "job_actions": 2,
         "backups": 7,
     }
-    assert imported.books.total(Entry.INSERTED) == 16
-    assert imported.books.deleted == {
+    assert imported.counts.total(RowResult.INSERTED) == 16
+    assert imported.counts.deleted == {
         "actions": 1, "backups": 1, "clients": 0, "jobs": 0, "sessions": 0
     }  # fmt: skip
     assert imported.report == []
@@ -131,8 +131,8 @@ async def test_a_second_import_changes_nothing(
     before = await everything(database)
     again = await move(page_size=2)
     assert await everything(database) == before
-    assert again.books.total(Entry.UNCHANGED) == 16
-    assert again.books.total(Entry.INSERTED) == again.books.total(Entry.UPDATED) == 0
+    assert again.counts.total(RowResult.UNCHANGED) == 16
+    assert again.counts.total(RowResult.INSERTED) == again.counts.total(RowResult.UPDATED) == 0
 
 
 async def test_what_has_changed_there_is_taken_over(
@@ -147,7 +147,9 @@ async def test_what_has_changed_there_is_taken_over(
     tables.run("DELETE FROM job_actions WHERE action_id = 'a2'")
     tables.run("UPDATE jobs SET updated_at = ? WHERE id = 'j1'", changed)
     again = await move()
-    assert again.books.total(Entry.UPDATED) == 3, "a backup, a job and the link that it has left"
+    assert again.counts.total(RowResult.UPDATED) == 3, (
+        "a backup, a job and the link that it has left"
+    )
     own = columns(Backup)
     query = sa.select(own.version, own.restorability, own.derived_version).where(own.id == "b2")
     assert [tuple(row) for row in await database.rows(query)] == [(1, "FAILED", 1)]
@@ -169,7 +171,7 @@ async def test_what_was_changed_here_since_stays(
     tables.run("UPDATE jobs SET description = 'changed there', updated_at = '2026-02-01 00:00:00'")
     again = await move()
     assert again.told() == {("j1", "left", "changed-here"), ("b1", "left", "changed-here")}
-    assert again.books.total(Entry.UPDATED) == 1, "the job of p2"
+    assert again.counts.total(RowResult.UPDATED) == 1, "the job of p2"
 
 
 async def test_an_import_that_was_stopped_goes_on(
@@ -206,7 +208,7 @@ async def test_only_the_projects_that_are_asked_for(
 ) -> None:
     fill(tables)
     imported = await move(projects=["p2"])
-    assert {project for _, project in imported.books.read} == {"p2"}
+    assert {project for _, project in imported.counts.read} == {"p2"}
     rows = await database.rows(sa.select(columns(Backup).project_id).distinct())
     assert [row.project_id for row in rows] == ["p2"]
 
@@ -217,5 +219,5 @@ async def test_a_trial_writes_nothing(
     fill(tables)
     before = await everything(database)
     trial = await move(is_trial=True)
-    assert trial.books.total(Entry.INSERTED) == 16
+    assert trial.counts.total(RowResult.INSERTED) == 16
     assert await everything(database) == before

@@ -11,9 +11,10 @@ import pytest
 
 from gateway.db.database import Database
 from gateway.errors import BadInput
-from gateway.moving.books import Books, Entry, Report
+from gateway.moving.counts import RowCounts, RowResult
 from gateway.moving.exporting import Others, Return
 from gateway.moving.layouts import TABLES
+from gateway.moving.reports import Report
 from gateway.moving.targets import NotTaken, SQLiteTarget, open_target
 from gateway.resolvers import backups, jobs
 from tests.moving.conftest import Move, Silent
@@ -56,7 +57,7 @@ def target(tmp_path: Path) -> Iterator[Target]:
 class Exported:
     """The end of an export."""
 
-    books: Books
+    counts: RowCounts
     report: Sequence[dict[str, Any]]
     only_there: int
 
@@ -67,7 +68,7 @@ class Exported:
 
 @pytest.fixture
 def give_back(database: Database, target: Target, tmp_path: Path) -> Callable[..., Any]:
-    """Return a function that exports to these tables, and checks that the books add up."""
+    """Return a function that exports to these tables, and checks that the counts add up."""
 
     async def exported(**options: Any) -> Exported:
         path = tmp_path / "export.jsonl"
@@ -75,12 +76,12 @@ def give_back(database: Database, target: Target, tmp_path: Path) -> Callable[..
         opened = open_target(target.tables.url)
         try:
             work = Return(database, opened, Report(path), Silent(), **options)
-            books = await work.run()
+            counts = await work.run()
         finally:
             opened.close()
-        assert list(books.faults()) == []
+        assert list(counts.faults()) == []
         lines = path.read_text().splitlines() if path.exists() else []
-        return Exported(books, [json.loads(line) for line in lines], work.only_there.total())
+        return Exported(counts, [json.loads(line) for line in lines], work.only_there.total())
 
     return exported
 
@@ -125,7 +126,7 @@ async def test_what_was_imported_is_exported_as_it_was(
     await move()
     exported = await give_back()
     assert exported.report == []
-    assert exported.books.total(Entry.INSERTED) == 17
+    assert exported.counts.total(RowResult.INSERTED) == 17
     source = Target(tables, tmp_path / "freezer.db")
     for table in ALL:
         there, back = source.rows(table), target.rows(table)
@@ -149,7 +150,7 @@ async def test_a_second_export_changes_nothing(
     await give_back()
     before = {table: target.rows(table) for table in ALL}
     again = await give_back()
-    assert again.books.total(Entry.UNCHANGED) == 17
+    assert again.counts.total(RowResult.UNCHANGED) == 17
     assert {table: target.rows(table) for table in ALL} == before
 
 
@@ -176,7 +177,7 @@ async def test_what_has_changed_here_is_taken_over(
     stored = {row["id"]: json.loads(row["backup_metadata"]) for row in target.rows("backups")}
     assert stored["b1"]["note"] == "here"
     assert "b2" not in stored
-    assert (await give_back()).books.total(Entry.UPDATED) == 0
+    assert (await give_back()).counts.total(RowResult.UPDATED) == 0
 
 
 async def test_rows_that_only_freezer_api_has_are_kept_if_so_told(
@@ -239,7 +240,7 @@ async def test_a_trial_writes_nothing(
 ) -> None:
     fill(tables)
     await move()
-    assert (await give_back(is_trial=True)).books.total(Entry.INSERTED) == 17
+    assert (await give_back(is_trial=True)).counts.total(RowResult.INSERTED) == 17
     assert [table for table in ALL if target.rows(table)] == []
 
 

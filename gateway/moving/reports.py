@@ -1,29 +1,14 @@
-"""The books of an import: rows by table and project, and a report of those with a fault.
-
-Every row that is read is written, unchanged, left or refused: `Books.faults` names what doesn't add
-up.
-"""
+"""The report: a line of each row that has a fault, with the reason and what became of it."""
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import orjson
-
-
-class Entry(StrEnum):
-    """The fate of a row."""
-
-    INSERTED = "inserted"
-    UPDATED = "updated"
-    UNCHANGED = "unchanged"
-    LEFT = "left"
-    """The row here was changed since, and stays as it is."""
-    REFUSED = "refused"
 
 
 class Outcome(StrEnum):
@@ -120,52 +105,3 @@ class Report:
             with self.path.open("ab" if self.counts else "wb") as file:
                 file.write(lines)
         self.counts.update((remark.outcome, remark.reason) for remark in remarks)
-
-
-@dataclass
-class Books:
-    """Rows by table and project: those that the source counts, and what became of those read."""
-
-    expected: dict[str, Counter[str | None]] = field(default_factory=dict)
-    """By table and project; tables that aren't in it are counted as they are read."""
-    deleted: Counter[str] = field(default_factory=Counter)
-    """By table; these rows aren't read."""
-    reports: int = 0
-    """The number of action reports, which aren't read either."""
-    side: str = "freezer-api"
-    """The side that is read."""
-    trusts: int = 0
-    """The number of jobs that have one."""
-    read: Counter[tuple[str, str | None]] = field(default_factory=Counter)
-    entries: dict[tuple[str, str | None], Counter[Entry]] = field(default_factory=dict)
-
-    def note(self, table: str, project_id: str | None, entry: Entry, count: int = 1) -> None:
-        """Count rows that got this entry."""
-        self.entries.setdefault((table, project_id), Counter())[entry] += count
-
-    def total(self, entry: Entry) -> int:
-        """Return the number of rows that got this entry."""
-        return sum(counts[entry] for counts in self.entries.values())
-
-    def tables(self) -> Iterator[tuple[str, int, Counter[Entry]]]:
-        """Yield each table with the number of rows read, and of those that got each entry."""
-        names = dict.fromkeys([*self.expected, *(table for table, _ in self.read)])
-        for name in names:
-            entries: Counter[Entry] = Counter()
-            for (table, _), counts in self.entries.items():
-                if table == name:
-                    entries.update(counts)
-            yield name, sum(n for (table, _), n in self.read.items() if table == name), entries
-
-    def faults(self) -> Iterator[str]:
-        """Yield what doesn't add up, by table and project."""
-        keys = dict.fromkeys([*self.read, *self.entries])
-        keys |= dict.fromkeys((t, p) for t, counts in self.expected.items() for p in counts)
-        for table, project_id in keys:
-            read = self.read[table, project_id]
-            found = sum(self.entries.get((table, project_id), Counter()).values())
-            of = f"{table} of the project {project_id!r}"
-            if table in self.expected and (there := self.expected[table][project_id]) != read:
-                yield f"{of}: {self.side} has {there}, {read} were read"
-            if found != read:
-                yield f"{of}: {read} were read, {found} are accounted for"
