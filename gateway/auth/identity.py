@@ -30,6 +30,8 @@ class Identity:
     service_roles: frozenset[str] = frozenset()
     is_local: bool = False
     """True for the one user of a gateway with `auth = none`."""
+    expires_at: float = field(default=inf, compare=False)
+    """When the tokens expire that tell it, in seconds since 1970."""
     _hash: int = field(init=False, repr=False, compare=False)
     """Computed once: every decision of the policy is looked up by it."""
 
@@ -56,16 +58,8 @@ class Authenticator(Protocol):
     def forget(self, headers: "Headers") -> None:
         """Drop all that is cached about the headers' tokens."""
 
-    def validity(self, headers: "Headers") -> "Validity":
-        """Return how long the headers' tokens, which have been identified, hold."""
-
-
-@dataclass(frozen=True)
-class Validity:
-    """The seconds for which the word about tokens holds, and those until they expire."""
-
-    known: float = inf
-    left: float = inf
+    def known_for(self, headers: "Headers") -> float:
+        """Return the seconds for which the word about the headers' tokens is to be believed."""
 
 
 class Headers(Protocol):
@@ -91,9 +85,9 @@ class NoAuthenticator:
     def forget(self, headers: Headers) -> None:
         """Do nothing: nothing is cached."""
 
-    def validity(self, headers: Headers) -> Validity:  # noqa: ARG002 - a seam
+    def known_for(self, headers: Headers) -> float:  # noqa: ARG002 - a seam
         """Return that there is no end of it."""
-        return Validity()
+        return inf
 
 
 @lru_cache(maxsize=256)

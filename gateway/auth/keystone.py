@@ -11,7 +11,7 @@ from typing import Any
 
 from cachetools import TLRUCache
 
-from gateway.auth.identity import Headers, Identity, Validity
+from gateway.auth.identity import Headers, Identity
 from gateway.auth.identity_api import credentials, unavailable
 from gateway.auth.threads import WorkerThreads
 from gateway.errors import Unauthenticated, Unavailable
@@ -53,8 +53,6 @@ class Validation:
     identity: Identity | None
     expires_at: float = 0
     reusable: bool = True
-    ends_at: float = 0
-    """When the tokens expire, of a verdict that is cached, which expires itself."""
 
 
 Validate = Callable[[Tokens, str, str], Validation]
@@ -114,13 +112,13 @@ class KeystoneAuthenticator:
         if tokens is not None:
             self.known.pop(tokens.key, None)
 
-    def validity(self, headers: Headers) -> Validity:
-        """Return how long the tokens hold; those that aren't cached are to be asked about again."""
+    def known_for(self, headers: Headers) -> float:
+        """Return the seconds for which the word about the headers' tokens is to be believed."""
         tokens, now = _tokens(headers), self._clock()
         found = None if tokens is None else self.known.get(tokens.key)
         if found is None:
-            return Validity(known=self._cache_time or UNCACHED_SECONDS)
-        return Validity(found.expires_at - now, found.ends_at - now)
+            return self._cache_time or UNCACHED_SECONDS
+        return found.expires_at - now
 
     async def _ask(self, key: bytes, tokens: Tokens, path: str, method: str) -> Validation:
         pending = self._pending.get(key)
@@ -152,11 +150,14 @@ class KeystoneAuthenticator:
     async def _find(self, key: bytes, tokens: Tokens, path: str, method: str) -> Validation:
         since = self._clock()
         found = await self._threads.run("tokens", self._validate, tokens, path, method)
-        if found.reusable and found.identity is None:
-            self.refused[key] = replace(found, expires_at=since + REFUSAL_SECONDS)
-        elif found.reusable:
+        if found.identity is None:
+            if found.reusable:
+                self.refused[key] = replace(found, expires_at=since + REFUSAL_SECONDS)
+            return found
+        found = replace(found, identity=replace(found.identity, expires_at=found.expires_at))
+        if found.reusable:
             until = min(since + self._cache_time, found.expires_at)
-            self.known[key] = replace(found, expires_at=until, ends_at=found.expires_at)
+            self.known[key] = replace(found, expires_at=until)
         return found
 
 

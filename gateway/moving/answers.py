@@ -35,7 +35,7 @@ MAX_SHOWN = 20
 """The differences, at most, that are shown."""
 OK, NOT_FOUND, SERVER_ERROR = 200, 404, 500
 AWAY = frozenset({502, 503, 504})
-"""What is answered in place of a service, rather than by it."""
+"""The statuses of answers that come in place of a service's own."""
 
 Path = tuple[str, ...]
 Differing = tuple[Path, Any, Any]

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class RowResult(StrEnum):
-    """What became of a row."""
+    """The result of a row."""
 
     INSERTED = "inserted"
     UPDATED = "updated"

@@ -5,6 +5,7 @@ see `event_streams` and `web_sockets`.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable
 from math import inf
@@ -14,7 +15,7 @@ from graphql import GraphQLError
 from starlette.datastructures import State
 from starlette.responses import Response
 
-from gateway.auth.identity import Headers, Validity
+from gateway.auth.identity import Headers
 from gateway.context import Context, Contexts
 from gateway.errors import GatewayError, Overloaded, RateLimited, Unauthenticated, Unavailable
 from gateway.schema import errors
@@ -128,7 +129,7 @@ class Caller:
         self._contexts, self._asked = contexts, (headers, path, method)
         self._expires_at = self._check_at = inf
         self._lock = asyncio.Lock()
-        self._note_validity()
+        self._note_validity(ctx)
 
     async def check(self) -> None:
         """Validate the token again if it is time, and take over what has changed of the caller.
@@ -156,14 +157,13 @@ class Caller:
             return
         if ctx.identity != self.ctx.identity:
             self.ctx = ctx
-        self._note_validity()
+        self._note_validity(ctx)
 
-    def _note_validity(self) -> None:
+    def _note_validity(self, ctx: Context) -> None:
         now = asyncio.get_running_loop().time()
-        held: Validity = self._contexts.authenticator.validity(self._asked[0])
-        self._check_at = now + max(held.known, LEAST_SECONDS)
-        if held.left != inf:
-            self._expires_at = now + held.left
+        known_for = self._contexts.authenticator.known_for(self._asked[0])
+        self._check_at = now + max(known_for, LEAST_SECONDS)
+        self._expires_at = now + ctx.identity.expires_at - time.time()
         self.due_at = min(self._check_at, self._expires_at)
 
 

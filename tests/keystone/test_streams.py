@@ -120,3 +120,16 @@ async def test_callers_of_one_project_share_what_their_rights_show(
             ):
                 assert (await alices.data())["live"]["viewer"] == {"userName": "alice"}
                 assert (await bobs.data())["live"]["viewer"] == {"userName": "bob"}
+
+
+async def test_a_token_that_is_never_cached_ends_its_stream_though_keystone_is_down(
+    settings: Settings,
+) -> None:
+    keystone = Keystone(Validation(ALICE, time.time() + 2, reusable=False))
+    async with (
+        served(settings, keystone) as app,
+        subscribed(app, LIVE, x_auth_token="t") as stream,  # noqa: S106 - for tests
+    ):
+        await stream.data()
+        keystone.verdict = Unavailable("Keystone doesn't answer")
+        assert await ends_with(stream) == "UNAUTHENTICATED"
