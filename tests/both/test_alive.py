@@ -80,7 +80,7 @@ async def test_a_feed_tells_what_schedulers_and_agents_do(app: Starlette) -> Non
         async with working(app) as events:
             await next_until(feed, has_all)
             assert not [event for event in events if "doesn't answer" in event.text]
-            assert {event.host for event in events} > {"db1.example.org"}
+            assert len({event.host for event in events}) > 1
 
 
 async def test_a_live_query_counts_runs_failures_and_backups(app: Starlette) -> None:

@@ -25,6 +25,14 @@ def gateway(tmp_path: Path) -> Iterator[LiveGateway]:
         yield gateway
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let processes be interrupted, also where the tests are run in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
     # None of its settings, nor a database, is needed.
     environment = {name: value for name, value in os.environ.items() if "GATEWAY" not in name}
@@ -43,6 +51,7 @@ def changes(lines: Iterator[str]) -> set[str]:
     return {change["kind"] for change in message["changes"]}
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_estate_works_until_it_is_interrupted(gateway: LiveGateway, tmp_path: Path) -> None:
     with (
         httpx.Client(timeout=PATIENCE) as client,

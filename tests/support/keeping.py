@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import httpx
 
 from gateway.app import create_app
-from gateway.auth.identity import Headers, Identity, Validity
+from gateway.auth.identity import Headers, Identity
 from gateway.errors import Unauthenticated
 from gateway.settings import load
 from tests.support.apps import opened
@@ -33,9 +34,9 @@ class Roles:
     def forget(self, headers: Headers) -> None:
         """Forget nothing."""
 
-    def validity(self, headers: Headers) -> Validity:  # noqa: ARG002
+    def known_for(self, headers: Headers) -> float:  # noqa: ARG002
         """Tell that there is no end of it."""
-        return Validity()
+        return inf
 
 
 @asynccontextmanager

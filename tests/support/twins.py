@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, Phase, settings
 from starlette.applications import Starlette
 
 from gateway.app import create_app
-from gateway.auth.identity import Headers, Identity, Validity
+from gateway.auth.identity import Headers, Identity
 from gateway.db.database import Database
 from gateway.settings import load
 from tests.support import hostile_estate
@@ -50,9 +51,9 @@ class Callers:
     def forget(self, headers: Headers) -> None:
         """Forget nothing."""
 
-    def validity(self, headers: Headers) -> Validity:  # noqa: ARG002
+    def known_for(self, headers: Headers) -> float:  # noqa: ARG002
         """Tell of no end."""
-        return Validity()
+        return inf
 
 
 def caller(project: str, *, is_local: bool) -> Identity:
