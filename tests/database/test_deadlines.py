@@ -112,6 +112,13 @@ async def locked(
         await onlooker.close()
 
 
+async def warm(client: httpx.AsyncClient) -> None:
+    """Have everything done that is done once, which may take too long on a busy machine."""
+    async with asyncio.timeout(PATIENCE):
+        while (await graphql(client, SEVERAL)).status_code != 200:
+            pass
+
+
 async def same_tasks(before: set[Any]) -> None:
     """Return when no task is left but those that were there before."""
     async with asyncio.timeout(PATIENCE):
@@ -121,7 +128,7 @@ async def same_tasks(before: set[Any]) -> None:
 
 async def test_a_read_that_takes_too_long(make_client: MakeClient, database_url: str) -> None:
     client = await make_client(**LIMITS)
-    assert (await graphql(client, SEVERAL)).status_code == 200
+    await warm(client)
     before = asyncio.all_tasks()
     async with unreadable_jobs(database_url):
         for answer in (
@@ -139,7 +146,7 @@ async def test_a_read_that_takes_too_long(make_client: MakeClient, database_url:
 
 async def test_many_reads_at_once(make_client: MakeClient, database_url: str) -> None:
     client = await make_client(**LIMITS)
-    assert (await graphql(client, SEVERAL)).status_code == 200
+    await warm(client)
     before = asyncio.all_tasks()
     async with unreadable_jobs(database_url):
         # Most wait for the connection, or for their turn.
@@ -151,7 +158,7 @@ async def test_many_reads_at_once(make_client: MakeClient, database_url: str) ->
 
 async def test_a_write_that_takes_too_long(make_client: MakeClient, database_url: str) -> None:
     client = await make_client(**LIMITS)
-    assert (await graphql(client, SEVERAL)).status_code == 200
+    await warm(client)
     before = asyncio.all_tasks()
     async with unwritable_clients(database_url):
         told(await client.post("/v2/p1/clients", json={"client_id": "rest"}))
