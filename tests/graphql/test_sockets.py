@@ -13,6 +13,7 @@ from gateway.auth.identity import Headers, Identity, NoAuthenticator
 from gateway.context import Context
 from gateway.resolvers import clients
 from gateway.resolvers.clients import ClientDraft
+from gateway.schema import web_sockets
 from gateway.schema.execution.subscribing import Subscriptions
 from gateway.schema.streams import Streams
 from gateway.settings import Settings
@@ -249,6 +250,33 @@ async def test_a_socket_says_who_it_is_for_in_time(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"request_timeout": 0.05}))
     async with opened(app), connected(app, begins=False) as socket:
         assert await socket.closed() == (4408, "Connection initialisation timeout")
+
+
+def fail(*_: object) -> None:
+    raise RuntimeError("a secret")
+
+
+async def test_a_bug_in_an_operation_leaves_the_others(
+    started: Starlette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(started) as socket:
+        monkeypatch.setattr(Subscriptions, "subscribe", fail)
+        socket.subscribe("1", LIVE)
+        assert await socket.code("1") == "INTERNAL"
+        socket.subscribe("2", QUERY)
+        assert await socket.data("2") == {"clients": {"nodes": []}}
+
+
+async def test_a_bug_elsewhere_closes_the_socket_and_is_not_told(
+    started: Starlette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(started) as socket:
+        socket.subscribe("1", LIVE)
+        await socket.data("1")
+        monkeypatch.setattr(web_sockets.Socket, "_read", fail)
+        socket.send({"type": "ping"})
+        assert await socket.closed() == (4500, "Internal server error")
+    assert len(streams(started)) == 0
 
 
 async def test_two_operations_have_two_names(started: Starlette) -> None:

@@ -3,12 +3,12 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
 
-from tests.support.streams import PATIENCE
+from tests.support.streams import PATIENCE, ended
 
 PROTOCOL = "graphql-transport-ws"
 
@@ -139,9 +139,4 @@ async def connected(
     finally:
         socket.may_write.set()
         socket.hang_up()
-        async with asyncio.timeout(PATIENCE):
-            if not task.done():
-                await asyncio.wait({task}, timeout=1)
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await ended(task)

@@ -110,6 +110,16 @@ def parsed(text: str) -> Event:
     )
 
 
+async def ended(task: "asyncio.Future[None]") -> None:
+    """Return when an application has served a client that is gone; end it if it doesn't."""
+    async with asyncio.timeout(PATIENCE):
+        if not task.done():
+            await asyncio.wait({task}, timeout=1)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
 @asynccontextmanager
 async def subscribed(
     app: Starlette,
@@ -158,9 +168,4 @@ async def subscribed(
     finally:
         stream.may_write.set()
         stream.hang_up()
-        async with asyncio.timeout(PATIENCE):
-            if not task.done():
-                await asyncio.wait({task}, timeout=1)
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await ended(task)
