@@ -18,7 +18,6 @@ from gateway.catalogue.tables import (
     Backup,
     Client,
     Job,
-    JobAction,
     Session,
     columns,
     source,
@@ -29,6 +28,7 @@ from gateway.db.rows import Row
 from gateway.errors import BadInput
 from gateway.moving.anonymity import Anonymity
 from gateway.moving.layouts import SourceValues
+from gateway.moving.reading import LINKED
 from gateway.rest_compat import documents
 from gateway.rest_compat.representations import Document
 
@@ -42,16 +42,6 @@ _KINDS: Mapping[str, tuple[type[SQLModel], Document, str]] = {
     "backups": (Backup, documents.BACKUP, "backup_id"),
 }
 """The kinds of items in their order, with their table, their document, and the key of its id."""
-_LINKS = columns(JobAction)
-_LINKED = (
-    sa.select(_LINKS.job_id, _LINKS.action_id)
-    .where(
-        _LINKS.project_id == sa.bindparam("project_id"),
-        _LINKS.job_id > sa.bindparam("after"),
-        _LINKS.job_id <= sa.bindparam("until"),
-    )
-    .order_by(_LINKS.job_id, _LINKS.position)
-)
 
 
 def _select(table: type[SQLModel], document: Document) -> sa.Select[Any]:
@@ -144,7 +134,7 @@ class Export:
     ) -> None:
         key = {"project_id": self.project_id, "after": after, "until": rows[-1].id}
         linked: dict[str, list[dict[str, str]]] = {}
-        for job_id, action_id in await self.database.rows(_LINKED, key):
+        for job_id, action_id in await self.database.rows(LINKED, key):
             linked.setdefault(job_id, []).append({"action_id": action_id})
         for row, document in zip(rows, made, strict=True):
             document["job_actions"] = linked.get(row.id, [])

@@ -54,7 +54,7 @@ _IDS = {
 _SELECTS = {table: _select(table) for table in TABLES}
 _COUNTS = {table: _count(table) for table in TABLES}
 _LINKS = columns(JobAction)
-_LINKED = (
+LINKED = (
     sa.select(_LINKS.job_id, _LINKS.action_id)
     .where(
         _LINKS.project_id == sa.bindparam("project_id"),
@@ -63,6 +63,7 @@ _LINKED = (
     )
     .order_by(_LINKS.job_id, _LINKS.position)
 )
+"""The actions of the jobs between two ids."""
 
 
 async def counts(
@@ -86,7 +87,7 @@ async def pages(
         linked: dict[str, list[str]] = {}
         if table == "jobs":
             key = {"project_id": project_id, "after": after, "until": rows[-1].id}
-            for job_id, action_id in await database.rows(_LINKED, key):
+            for job_id, action_id in await database.rows(LINKED, key):
                 linked.setdefault(job_id, []).append(action_id)
         yield rows, linked
         after = rows[-1].id
