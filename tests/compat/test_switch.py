@@ -270,14 +270,17 @@ def nothing_is_lost(night: Night, held: datetime) -> None:
     nodes = night.catalogue.ask(RUNS)["runs"]["nodes"]
     outcomes = {(node["jobId"], node["startedAt"]): node["outcome"] for node in nodes}
     begun = list(night.begun(held))
-    assert {job_id for job_id, _ in begun} == {night.nightly.job_id, night.busy.job_id}
+    ends = {night.nightly.job_id: "SUCCESS", night.busy.job_id: "FAIL"}
+    assert {job_id for job_id, _ in begun} == ends.keys()
     for job_id, time in begun:
         # The scheduler takes the time after it has written to its log.
         moments = [int(time.timestamp()) + late for late in (0, 1)]
-        found = [
+        found = {
             outcomes.get((job_id, datetime.fromtimestamp(moment, UTC).isoformat()))
             for moment in moments
-        ]
-        assert any(found), (job_id, time, outcomes)
-    assert {outcomes[key] for key in outcomes if key[0] == night.nightly.job_id} == {"SUCCESS"}
-    assert {outcomes[key] for key in outcomes if key[0] == night.busy.job_id} == {"FAIL"}
+        }
+        assert found - {None} == {ends[job_id]}, (job_id, time, outcomes)
+    # The mirror looks from time to time: of a run that ends and begins again between two of its
+    # looks, nobody told it the end.
+    known = {outcome for (job_id, _), outcome in outcomes.items() if job_id == night.nightly.job_id}
+    assert known <= {"SUCCESS", "LOST"}
