@@ -189,7 +189,8 @@ class Night:
         A run that begins or ends makes its scheduler forget what was asked for meanwhile.
         """
         job = self.nightly.now()
-        if job["event"] is None and job["status"] in {"STOP", "COMPLETED"}:
+        if job["status"] in {"STOP", "COMPLETED"}:
+            # Whatever was asked for since: its scheduler has forgotten the job.
             return True
         self.stop(self.nightly)
         return False
