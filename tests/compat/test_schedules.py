@@ -264,6 +264,7 @@ async def test_what_a_scheduler_takes_is_stored_as_sent(
 
 
 SECOND = timedelta(seconds=1)
+SOON = timedelta(seconds=10)
 NEXT_RUNS = "{ jobs(first: 1000) { nodes { jobId nextRun { at later(first: 3) } } } }"
 DRAWN = 150
 """How many schedules are compared in each time zone."""
@@ -325,8 +326,8 @@ async def test_the_next_run_is_the_scheduler_s_own(
         if not schedule or "schedule_interval" in schedule:
             # It is counted from the poll.
             assert timedelta() <= own - at < passed + SECOND, schedule
-        elif at <= begun + passed and "schedule_date" not in schedule:
-            # It may have passed before the poll.
+        elif at <= begun + passed + SOON and "schedule_date" not in schedule:
+            # It may have passed before the poll, as those of each second do, if this is their hour.
             assert own >= at, schedule
         else:
             assert timedelta() <= own - at < 2 * SECOND, schedule
